@@ -1,0 +1,326 @@
+//! Building a cache.
+//!
+//! ```
+//! use cache_core::{Cache, Namespace, hours, minutes};
+//!
+//! const ANALYTICS: Namespace = Namespace::new("analytics").ttl(minutes(5));
+//!
+//! let cache = Cache::builder()
+//!     .prefix("shop")
+//!     .namespace(ANALYTICS)
+//!     .default_ttl(hours(1))
+//!     .build()?;
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use crate::background::Background;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::Environment;
+use crate::error::Error;
+use crate::flight::Flights;
+use crate::invalidate::fence::Fences;
+use crate::invalidate::generation::GenerationTable;
+use crate::invalidate::scope::ScopeNames;
+use crate::l1::Region;
+use crate::namespace::{API_RESPONSES, Namespace};
+use crate::state::{Defaults, Inner};
+use crate::store::Store;
+use crate::ttl::{Ttl, hours, seconds};
+
+/// Settings of a cache to be built. Settings made here beat the environment, in any order.
+#[derive(Debug, Default)]
+#[must_use = "nothing is built until `build` is called"]
+pub struct Builder {
+    prefix: Option<String>,
+    namespaces: Vec<Namespace>,
+    default_ttl: Option<Ttl>,
+    max_value_size: Option<usize>,
+    l1: Option<bool>,
+    l1_bytes: Option<u64>,
+    l1_ttl: Option<Duration>,
+    budget: Option<Duration>,
+    background_tasks: Option<u32>,
+    enabled: Option<bool>,
+    clock: Option<Clock>,
+    place: Option<Place>,
+    environment: Environment,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory,
+    Store(Arc<dyn Store>),
+    #[cfg(feature = "redis")]
+    Redis(crate::store::RedisOptions),
+}
+
+const DEFAULT_PREFIX: &str = "cache";
+const MAX_PREFIX: usize = 64;
+const MIB: u64 = 1024 * 1024;
+
+impl Builder {
+    /// What all keys begin with: letters, digits, `.`, `_` and `-`. Default: `cache`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Declares a namespace.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespaces.push(namespace);
+        self
+    }
+
+    /// The TTL of namespaces that have none. Default: 1 hour.
+    pub fn default_ttl(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.default_ttl = Some(ttl.into());
+        self
+    }
+
+    /// The limit, in bytes, of values in namespaces that have none. Default: 1 MiB.
+    pub fn max_value_size(mut self, bytes: usize) -> Self {
+        self.max_value_size = Some(bytes);
+        self
+    }
+
+    /// Whether entries are also kept in this process' memory, beside a store. Default: yes.
+    pub fn l1(mut self, on: bool) -> Self {
+        self.l1 = Some(on);
+        self
+    }
+
+    /// How much of this process' memory entries may take. Default: 64 MiB beside a store,
+    /// 256 MiB alone.
+    pub fn l1_bytes(mut self, bytes: u64) -> Self {
+        self.l1_bytes = Some(bytes);
+        self
+    }
+
+    /// How long this process' memory answers without asking the store. Default: 5 s; 60 s at most.
+    pub fn l1_ttl(mut self, ttl: Duration) -> Self {
+        self.l1_ttl = Some(ttl);
+        self
+    }
+
+    /// How long one operation may wait for the store. Default: 50 ms.
+    pub fn operation_budget(mut self, budget: Duration) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// How many tasks may run in the background at once. Default: 1024.
+    pub fn background_tasks(mut self, tasks: u32) -> Self {
+        self.background_tasks = Some(tasks.max(1));
+        self
+    }
+
+    /// False: every operation passes through.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = Some(enabled);
+        self
+    }
+
+    /// The clock to tell time by; for tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Keeps entries in this process' memory only, whatever `REDIS_URL` says.
+    pub fn memory(mut self) -> Self {
+        self.place = Some(Place::Memory);
+        self
+    }
+
+    /// Keeps entries in a store of one's own.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.place = Some(Place::Store(store));
+        self
+    }
+
+    /// Keeps entries in Redis, at a `redis://` URL or with [`RedisOptions`](crate::RedisOptions).
+    #[cfg(feature = "redis")]
+    pub fn redis(mut self, options: crate::store::RedisOptions) -> Self {
+        self.place = Some(Place::Redis(options));
+        self
+    }
+
+    /// Reads the environment (see the table in [`config`](crate::config)).
+    ///
+    /// # Errors
+    /// When a variable is invalid; the error names it.
+    pub fn from_env(self) -> Result<Self, Error> {
+        // A variable that is not Unicode is not one of ours.
+        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        self.from_vars(std::env::vars_os().filter_map(unicode))
+    }
+
+    /// As [`from_env`](Self::from_env), from variables given here.
+    pub fn from_vars(
+        mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        self.environment = Environment::read(variables)?;
+        Ok(self)
+    }
+
+    /// Builds the cache. Connects to nothing, and waits for nothing.
+    ///
+    /// # Errors
+    /// When a setting is invalid.
+    pub fn build(mut self) -> Result<Cache, Error> {
+        let environment = std::mem::take(&mut self.environment);
+        let prefix = self.prefix.take().or(environment.prefix.clone());
+        let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
+        check_prefix(&prefix)?;
+        let clock = self.clock.take().unwrap_or_default();
+        let store = store(self.place.take(), &environment, &clock)?;
+        let l1_bytes = self.l1_bytes.unwrap_or(if store.is_some() { 64 * MIB } else { 256 * MIB });
+        let defaults = Defaults {
+            ttl: self
+                .default_ttl
+                .or(environment.default_ttl.map(Ttl::After))
+                .unwrap_or(Ttl::After(hours(1))),
+            ttls: environment.ttls,
+            max_value_size: self.max_value_size.unwrap_or(1024 * 1024),
+            l1: self.l1.unwrap_or(true),
+            l1_ttl: self.l1_ttl.unwrap_or(seconds(5)),
+        };
+        let namespaces = self.declared_namespaces()?;
+        let (region, own_regions) = regions(l1_bytes, &namespaces, defaults.max_value_size);
+        let (names, generations) = (ScopeNames::new(&prefix), GenerationTable::default());
+        let everything = generations.cell(&names.everything());
+        let inner = Inner {
+            prefix,
+            enabled: self.enabled.or(environment.enabled).unwrap_or(true),
+            clock,
+            budget: self.budget.unwrap_or(Duration::from_millis(50)),
+            store,
+            names,
+            generations,
+            everything,
+            fences: Arc::new(Fences::default()),
+            flights: Flights::default(),
+            background: Background::new(self.background_tasks.unwrap_or(1024)),
+            defaults,
+            namespaces: RwLock::default(),
+            region,
+            own_regions,
+            seed: fastrand::u64(..),
+        };
+        let mut states = HashMap::new();
+        let mut own = inner.own_regions.iter();
+        for (number, namespace) in (0..).zip(&namespaces) {
+            let region = match namespace.max_entries.and_then(|_| own.next()) {
+                Some(region) => region,
+                None => &inner.region,
+            };
+            let state = inner.new_state(namespace, number, Arc::clone(region));
+            states.insert(namespace.name().to_owned(), Arc::new(state));
+        }
+        Ok(Cache { inner: Arc::new(Inner { namespaces: RwLock::new(states), ..inner }) })
+    }
+
+    fn declared_namespaces(&mut self) -> Result<Vec<Namespace>, Error> {
+        let mut namespaces = std::mem::take(&mut self.namespaces);
+        if !namespaces.iter().any(|namespace| namespace.name() == API_RESPONSES) {
+            namespaces.push(Namespace::new(API_RESPONSES));
+        }
+        for (n, namespace) in namespaces.iter().enumerate() {
+            namespace.check()?;
+            if namespaces.iter().take(n).any(|earlier| earlier.name() == namespace.name()) {
+                return Err(Error::config(format!("namespace {:?} twice", namespace.name())));
+            }
+        }
+        Ok(namespaces)
+    }
+}
+
+/// Each namespace with `max_entries` has an equal share of the memory for itself.
+fn regions(
+    bytes: u64,
+    namespaces: &[Namespace],
+    max_value_size: usize,
+) -> (Arc<Region>, Vec<Arc<Region>>) {
+    let bounded: Vec<&Namespace> =
+        namespaces.iter().filter(|namespace| namespace.max_entries.is_some()).collect();
+    let share = bytes / (bounded.len() as u64 + 1);
+    let largest = |namespace: Option<&Namespace>| {
+        let size = namespace.and_then(|n| n.max_value_size).unwrap_or(max_value_size);
+        // Decoded, a value may weigh twice as much; its key is small beside that.
+        size as u64 * 2
+    };
+    let own = bounded
+        .iter()
+        .map(|namespace| {
+            Arc::new(Region::new(share, namespace.max_entries, largest(Some(namespace))))
+        })
+        .collect();
+    (Arc::new(Region::new(share, None, largest(None))), own)
+}
+
+fn store(
+    place: Option<Place>,
+    environment: &Environment,
+    clock: &Clock,
+) -> Result<Option<Arc<dyn Store>>, Error> {
+    match place {
+        Some(Place::Memory) => Ok(None),
+        Some(Place::Store(store)) => Ok(Some(store)),
+        #[cfg(feature = "redis")]
+        Some(Place::Redis(options)) => Ok(Some(redis(&options, clock)?)),
+        None => from_environment(environment, clock),
+    }
+}
+
+#[cfg(feature = "redis")]
+fn redis(options: &crate::store::RedisOptions, clock: &Clock) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(crate::store::RedisStore::new(options, clock.clone())?))
+}
+
+#[cfg(feature = "redis")]
+fn from_environment(
+    environment: &Environment,
+    clock: &Clock,
+) -> Result<Option<Arc<dyn Store>>, Error> {
+    let Some(url) = &environment.redis_url else { return Ok(None) };
+    let options = crate::store::RedisOptions::url(url)
+        .map_err(|error| Error::config(format!("REDIS_URL: {error}")))?;
+    let mut options =
+        options.credentials(environment.username.as_deref(), environment.password.as_deref());
+    if let Some(connections) = environment.max_connections {
+        options = options.max_connections(connections);
+    }
+    if let Some(connections) = environment.min_connections {
+        options = options.min_connections(connections);
+    }
+    if let Some(timeout) = environment.connection_timeout {
+        options = options.connection_timeout(timeout);
+    }
+    Ok(Some(redis(&options, clock)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn from_environment(environment: &Environment, _: &Clock) -> Result<Option<Arc<dyn Store>>, Error> {
+    match environment.redis_url {
+        Some(_) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
+        None => Ok(None),
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<(), Error> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if prefix.is_empty() || prefix.len() > MAX_PREFIX || !prefix.chars().all(fine) {
+        return Err(Error::config(
+            "the prefix has to be 1 to 64 letters, digits, dots, underscores or dashes",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! The handle an application holds, and its operations on typed values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::background::Background;
+use crate::builder::Builder;
+use crate::clock::{Clock, Deadline};
+use crate::compute::ComputeError;
+use crate::error::Error;
+use crate::health::{self, Health};
+use crate::invalidate::scope::Kind;
+use crate::invalidate::{Invalidated, Pattern, Scope};
+use crate::key::Key;
+use crate::set::Set;
+use crate::state::{Inner, NamespaceState};
+use crate::stats::Stats;
+use crate::ttl::Ttl;
+use crate::values::Values;
+
+/// The handle an application holds; cheap to clone.
+///
+/// Reads never fail because the store is away: a `get` is then a miss. Writes say so.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Cache {
+    /// Starts to build a cache.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A namespace, by name; one that was not declared has the default settings.
+    pub fn namespace(&self, name: impl AsRef<str>) -> Values {
+        let state = self.inner.namespace(name.as_ref());
+        Values { cache: self.clone(), state: state.map_err(|e| (e.kind(), e.to_string())) }
+    }
+
+    /// The value of a key; `None` on a miss, and when the store is away.
+    pub async fn get<V: DeserializeOwned>(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+    ) -> Result<Option<V>, Error> {
+        self.namespace(namespace).get(key).await
+    }
+
+    /// Writes a value: `cache.set("users", "1", &user).ttl(hours(1)).tag("team:7").await?`.
+    pub fn set<V: Serialize + ?Sized>(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+        value: &V,
+    ) -> Set {
+        self.namespace(namespace).set(key, value)
+    }
+
+    /// Deletes a key.
+    ///
+    /// # Errors
+    /// When the store is away: then the key is deleted in this process only.
+    pub async fn delete(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+    ) -> Result<(), Error> {
+        self.namespace(namespace).delete(key).await
+    }
+
+    /// Whether a `get` would answer.
+    pub async fn exists(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+    ) -> Result<bool, Error> {
+        self.namespace(namespace).exists(key).await
+    }
+
+    /// How long the key is still fresh; `None` if there is none.
+    pub async fn ttl(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+    ) -> Result<Option<Ttl>, Error> {
+        self.namespace(namespace).ttl(key).await
+    }
+
+    /// Gives a key a new TTL from now; false if there is none.
+    pub async fn touch(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+        ttl: impl Into<Ttl>,
+    ) -> Result<bool, Error> {
+        self.namespace(namespace).touch(key, ttl).await
+    }
+
+    /// The values of several keys, in order; one round trip for those that are not in memory.
+    pub async fn get_many<V: DeserializeOwned, K: Into<Key>>(
+        &self,
+        namespace: impl AsRef<str>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<V>>, Error> {
+        self.namespace(namespace).get_many(keys).await
+    }
+
+    /// Writes several values in one round trip (two, when a scope is met for the first time).
+    pub async fn set_many<V: Serialize, K: Into<Key>>(
+        &self,
+        namespace: impl AsRef<str>,
+        items: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), Error> {
+        self.namespace(namespace).set_many(items).await
+    }
+
+    /// See [`Values::get_or_compute`].
+    pub async fn get_or_compute<V, E, F, Fut>(
+        &self,
+        namespace: impl AsRef<str>,
+        key: impl Into<Key>,
+        compute: F,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: Serialize + DeserializeOwned,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        self.namespace(namespace).get_or_compute(key, compute).await
+    }
+
+    /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,
+    /// `?` for one character.
+    pub async fn delete_pattern(
+        &self,
+        namespace: impl AsRef<str>,
+        pattern: impl Into<Pattern>,
+    ) -> Result<u64, Error> {
+        self.namespace(namespace).delete_pattern(pattern).await
+    }
+
+    /// Invalidates a namespace and removes its entries; how many.
+    pub async fn clear(&self, namespace: impl AsRef<str>) -> Result<u64, Error> {
+        self.namespace(namespace).clear().await
+    }
+
+    /// Invalidates everything under the prefix, and removes the entries of all namespaces that
+    /// this process knows; how many.
+    pub async fn clear_all(&self) -> Result<u64, Error> {
+        self.invalidate(Scope::everything()).await?;
+        let mut removed = 0;
+        for namespace in self.inner.namespaces() {
+            removed += self.inner.sweep_all(&format!("{}*", namespace.base)).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Makes every entry of a scope invalid, however many there are. Fills that began before
+    /// do not bring them back.
+    ///
+    /// # Errors
+    /// When the store is away: then the scope is invalid in this process only.
+    pub async fn invalidate(&self, scope: impl Into<Scope>) -> Result<Invalidated, Error> {
+        let names = &self.inner.names;
+        let name = match scope.into().0 {
+            Kind::Everything => names.everything(),
+            Kind::Namespace(name) => names.namespace(&name),
+            Kind::Workspace(rendered) => names.workspace(&rendered),
+            Kind::Tag(tag) => names.tag(tag.as_str()),
+            Kind::Pattern { namespace, pattern } => {
+                let namespace = self.inner.namespace(&namespace)?;
+                let templates = namespace.templates();
+                let declared = templates.iter().find_map(|t| t.instance_of_pattern(&pattern));
+                let Some(instance) = declared else {
+                    self.inner.sweep(&namespace, &pattern).await?;
+                    return Ok(Invalidated::Complete);
+                };
+                names.pattern(&namespace.name, &instance)
+            }
+        };
+        self.inner.invalidate(&name).await
+    }
+
+    /// Counters of this process, by namespace.
+    pub fn stats(&self) -> Stats {
+        let snapshot = |state: Arc<NamespaceState>| (state.name.clone(), state.counters.snapshot());
+        Stats { namespaces: self.inner.namespaces().into_iter().map(snapshot).collect() }
+    }
+
+    /// What works right now; answers within 100 ms whatever the store does.
+    pub async fn health(&self) -> Health {
+        health::check(&self.inner).await
+    }
+
+    /// Waits for writes in the background (10 s at most), then lets go of the store. False if
+    /// some were still under way. The cache answers nothing from the store afterwards.
+    pub async fn shutdown(&self) -> bool {
+        let drained = self.inner.background.drain(DRAIN_FOR).await;
+        if let Some(store) = &self.inner.store {
+            store.close();
+        }
+        drained
+    }
+
+    /// Runs tasks in the background, bounded in number and drained by [`shutdown`](Self::shutdown).
+    pub fn background(&self) -> &Background {
+        &self.inner.background
+    }
+
+    /// The clock that entries' times are told by.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// False if `ENABLE_CACHING` is off.
+    pub fn is_enabled(&self) -> bool {
+        self.inner.enabled
+    }
+
+    /// Until when one request that begins now may wait for the cache.
+    pub fn deadline(&self) -> Deadline {
+        self.inner.deadline()
+    }
+}
+
+const DRAIN_FOR: Duration = Duration::from_secs(10);
+
+impl Inner {
+    pub(crate) fn namespaces(&self) -> Vec<Arc<NamespaceState>> {
+        let known = self.namespaces.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.values().cloned().collect()
+    }
+
+    async fn invalidate(&self, name: &str) -> Result<Invalidated, Error> {
+        // Held until the end, so that the cell of a read that begins meanwhile is this one.
+        let cell = self.generations.cell(name);
+        cell.invalidate();
+        if let Some(store) = &self.store
+            && self.enabled
+        {
+            store.remove(&[name], self.deadline()).await?;
+            // A read that began before the removal may have learnt the old id since.
+            cell.invalidate();
+        }
+        Ok(Invalidated::Complete)
+    }
+}

@@ -1,0 +1,122 @@
+//! The only place that reads a clock.
+//!
+//! Entries carry wall-clock times in unix milliseconds, because several machines read them.
+//! Beside Redis every node adds the offset it measured to the server's clock, so that nodes
+//! with skewed clocks agree. Deadlines use tokio's monotonic clock, which tests can pause.
+//!
+//! ```
+//! use cache_core::{Clock, minutes};
+//!
+//! let clock = Clock::manual(1_000);
+//! clock.advance(minutes(1));
+//! assert_eq!(clock.now(), 61_000);
+//! ```
+#![allow(clippy::disallowed_methods, reason = "this is the one file that may read clocks")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Unix time in milliseconds.
+pub type Millis = u64;
+
+/// A source of wall-clock time: the system's, or one that a test moves by hand.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Source>);
+
+#[derive(Debug)]
+enum Source {
+    System { offset: AtomicI64 },
+    Manual(AtomicU64),
+}
+
+/// Offsets smaller than this are network noise, not skew.
+const NOTICEABLE_SKEW_MS: i64 = 100;
+
+impl Clock {
+    /// The system's clock, plus the offset to the store's clock once one was measured.
+    pub fn system() -> Self {
+        Self(Arc::new(Source::System { offset: AtomicI64::new(0) }))
+    }
+
+    /// A clock that stands at `start` until [`advance`](Self::advance) moves it. For tests.
+    pub fn manual(start: Millis) -> Self {
+        Self(Arc::new(Source::Manual(AtomicU64::new(start))))
+    }
+
+    /// Now, in unix milliseconds.
+    pub fn now(&self) -> Millis {
+        match &*self.0 {
+            Source::System { offset } => {
+                system_millis().saturating_add_signed(offset.load(Ordering::Relaxed))
+            }
+            Source::Manual(now) => now.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Moves a manual clock forward; the system's clock is left alone.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(now) = &*self.0 {
+            now.fetch_add(as_millis(by), Ordering::SeqCst);
+        }
+    }
+
+    /// Takes over the time that the store reported, read halfway between `asked` and now.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn synchronize(&self, server: Millis, asked: Millis) {
+        let Source::System { offset } = &*self.0 else { return };
+        let here = asked.midpoint(system_millis());
+        let measured = i64::try_from(i128::from(server) - i128::from(here)).unwrap_or(0);
+        if (measured - offset.load(Ordering::Relaxed)).abs() > NOTICEABLE_SKEW_MS {
+            offset.store(measured, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+/// The system's time without any offset.
+pub(crate) fn system_millis() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis)
+}
+
+/// A duration in whole milliseconds, saturating.
+pub(crate) fn as_millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The moment until which one request may wait for the cache, over all its operations.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(tokio::time::Instant);
+
+impl Deadline {
+    /// `budget` from now.
+    pub fn after(budget: Duration) -> Self {
+        Self(tokio::time::Instant::now() + budget)
+    }
+
+    /// The deadline as an instant of tokio's clock.
+    pub fn instant(self) -> tokio::time::Instant {
+        self.0
+    }
+}
+
+/// Measures how long something took, on tokio's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(tokio::time::Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    /// The time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

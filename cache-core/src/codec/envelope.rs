@@ -1,0 +1,229 @@
+//! Envelope v1: the frame around a value. Little-endian, 64 bytes of header.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | magic `CC ch 1`: `CC 63 68 31` |
+//! | 4 | 1 | version, 1 |
+//! | 5 | 1 | kind: 0 value, 1 tombstone |
+//! | 6 | 1 | format of the payload |
+//! | 7 | 1 | flags, 0 |
+//! | 8 | 8 | write id, random: what a compare-and-set compares |
+//! | 16 | 8 | created, unix ms |
+//! | 24 | 8 | fresh until, unix ms; all ones: does not expire |
+//! | 32 | 8 | stale until |
+//! | 40 | 4 | schema |
+//! | 44 | 4 | length of the payload |
+//! | 48 | 4 | length of the identity |
+//! | 52 | 2 | number of generations |
+//! | 54 | 2 | number of tags |
+//! | 56 | 8 | xxh3 of everything else |
+//! | 64 | | generations (fingerprint, id: 16 bytes each), tags (length u16, text), identity, payload |
+//!
+//! Decoding copies nothing but the numbers: identity and payload are slices of the input.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Format;
+use crate::entry::{Entry, EntryTimes};
+
+const MAGIC: [u8; 4] = [0xCC, b'c', b'h', b'1'];
+const VERSION: u8 = 1;
+const HEADER: usize = 64;
+const CHECKSUM_AT: usize = 56;
+const WRITE_ID: std::ops::Range<usize> = 8..16;
+
+const KIND_VALUE: u8 = 0;
+const KIND_TOMBSTONE: u8 = 1;
+
+/// The bytes that tell one write from another, as found in a stored value; empty if the key is
+/// absent. Shorter when the stored bytes are cut: still comparable.
+pub(crate) type WriteId = SmallVec<[u8; 8]>;
+
+/// What stored bytes turned out to be.
+#[derive(Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is made")]
+pub(crate) enum Decoded {
+    Value(Entry),
+    /// Left by a delete, so that fills that began before it can't commit.
+    Tombstone,
+    /// Damaged, cut, of another version, or not ours.
+    Corrupt,
+}
+
+/// The compare-and-set state of stored bytes: what `GETRANGE key 8 15` would answer.
+pub(crate) fn write_id(stored: Option<&Bytes>) -> WriteId {
+    let Some(stored) = stored else { return WriteId::new() };
+    let end = WRITE_ID.end.min(stored.len());
+    stored.get(WRITE_ID.start..end).map(WriteId::from_slice).unwrap_or_default()
+}
+
+/// The bytes of an entry. `None` if a part is longer than its length field can say.
+pub(crate) fn encode(entry: &Entry) -> Option<Bytes> {
+    let tags: usize = entry.tags.iter().map(|tag| 2 + tag.len()).sum();
+    let size =
+        HEADER + entry.generations.len() * 16 + tags + entry.identity.len() + entry.payload.len();
+    let mut out = BytesMut::with_capacity(size);
+    put_header(&mut out, KIND_VALUE, entry)?;
+    for (scope, id) in &entry.generations {
+        out.put_u64_le(*scope);
+        out.put_u64_le(*id);
+    }
+    for tag in &entry.tags {
+        out.put_u16_le(u16::try_from(tag.len()).ok()?);
+        out.put_slice(tag.as_bytes());
+    }
+    out.put_slice(&entry.identity);
+    out.put_slice(&entry.payload);
+    Some(seal(out))
+}
+
+/// The bytes of a tombstone for the key with this identity.
+pub(crate) fn tombstone(id: u64, identity: &Bytes, times: EntryTimes) -> Bytes {
+    let entry = Entry {
+        id,
+        times,
+        schema: 0,
+        format: Format::Raw,
+        generations: SmallVec::new(),
+        tags: Vec::new(),
+        identity: identity.clone(),
+        payload: Bytes::new(),
+    };
+    let mut out = BytesMut::with_capacity(HEADER + identity.len());
+    // A tombstone binds no value, so a key too long for its length field may do without it.
+    if put_header(&mut out, KIND_TOMBSTONE, &entry).is_none() {
+        return Bytes::new();
+    }
+    out.put_slice(identity);
+    seal(out)
+}
+
+fn put_header(out: &mut BytesMut, kind: u8, entry: &Entry) -> Option<()> {
+    out.put_slice(&MAGIC);
+    out.put_slice(&[VERSION, kind, entry.format.code(), 0]);
+    out.put_u64_le(entry.id);
+    out.put_u64_le(entry.times.created);
+    out.put_u64_le(entry.times.fresh_until);
+    out.put_u64_le(entry.times.stale_until);
+    out.put_u32_le(entry.schema);
+    out.put_u32_le(u32::try_from(entry.payload.len()).ok()?);
+    out.put_u32_le(u32::try_from(entry.identity.len()).ok()?);
+    out.put_u16_le(u16::try_from(entry.generations.len()).ok()?);
+    out.put_u16_le(u16::try_from(entry.tags.len()).ok()?);
+    out.put_u64_le(0);
+    Some(())
+}
+
+fn seal(mut out: BytesMut) -> Bytes {
+    let sum = checksum(&out).to_le_bytes();
+    if let Some(field) = out.get_mut(CHECKSUM_AT..HEADER) {
+        field.copy_from_slice(&sum);
+    }
+    out.freeze()
+}
+
+/// Covers all bytes but those of the checksum itself.
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(bytes.get(..CHECKSUM_AT).unwrap_or_default());
+    hash.update(bytes.get(HEADER..).unwrap_or_default());
+    hash.digest()
+}
+
+/// Reads stored bytes, whatever they are.
+pub(crate) fn decode(stored: &Bytes) -> Decoded {
+    decode_checked(stored).unwrap_or(Decoded::Corrupt)
+}
+
+fn decode_checked(stored: &Bytes) -> Option<Decoded> {
+    let mut head = Reader { bytes: stored, at: 0 };
+    if head.array::<4>()? != MAGIC {
+        return None;
+    }
+    let [version, kind, format, flags] = head.array()?;
+    if version != VERSION || flags != 0 {
+        return None;
+    }
+    let id = head.u64()?;
+    let times =
+        EntryTimes { created: head.u64()?, fresh_until: head.u64()?, stale_until: head.u64()? };
+    let schema = head.u32()?;
+    let payload_len = usize::try_from(head.u32()?).ok()?;
+    let identity_len = usize::try_from(head.u32()?).ok()?;
+    let (generation_count, tag_count) = (head.u16()?, head.u16()?);
+    if head.u64()? != checksum(stored) {
+        return None;
+    }
+    // From here on the bytes are as they were written; the checks below keep a bug of another
+    // build from becoming a panic of this one.
+    let mut generations = SmallVec::new();
+    for _ in 0..generation_count {
+        generations.push((head.u64()?, head.u64()?));
+    }
+    let mut tags = Vec::new();
+    for _ in 0..tag_count {
+        let len = usize::from(head.u16()?);
+        tags.push(std::str::from_utf8(&head.slice(len)?).ok()?.into());
+    }
+    let identity = head.slice(identity_len)?;
+    let payload = head.slice(payload_len)?;
+    if head.at != stored.len() {
+        return None;
+    }
+    match kind {
+        KIND_VALUE => Some(Decoded::Value(Entry {
+            id,
+            times,
+            schema,
+            format: Format::from_code(format)?,
+            generations,
+            tags,
+            identity,
+            payload,
+        })),
+        KIND_TOMBSTONE => Some(Decoded::Tombstone),
+        _ => None,
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a Bytes,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let end = self.at.checked_add(N)?;
+        let array = self.bytes.get(self.at..end)?.try_into().ok()?;
+        self.at = end;
+        Some(array)
+    }
+
+    fn slice(&mut self, len: usize) -> Option<Bytes> {
+        let end = self.at.checked_add(len)?;
+        if end > self.bytes.len() {
+            return None;
+        }
+        let slice = self.bytes.slice(self.at..end);
+        self.at = end;
+        Some(slice)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

@@ -1,0 +1,172 @@
+//! `get_or_compute`: look up, else compute once for all who ask, and store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::clock::Deadline;
+use crate::codec::{from_bytes, to_bytes};
+use crate::entry::EntryTimes;
+use crate::fill::{Fill, NewEntry};
+use crate::flight::{Joined, Landing, Leader};
+use crate::l1::Shared;
+use crate::lookup::Lookup;
+use crate::state::{EntryKey, Inner};
+use crate::values::{Values, typed};
+use crate::{Format, Key};
+
+/// Why `get_or_compute` has no value. A failure of the cache is never one of the reasons.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComputeError<E> {
+    /// The function failed; its error is shared by all who waited for it.
+    #[error("the value could not be computed: {0}")]
+    Compute(Arc<E>),
+    /// The value took too long.
+    #[error("the value took too long to compute")]
+    TimedOut,
+    /// The one who computed went away, again and again.
+    #[error("the one who computed the value went away")]
+    LeaderFailed,
+}
+
+/// Those who wait for somebody else's computation compute themselves after this long.
+const FOLLOW_FOR: Duration = Duration::from_secs(10);
+
+/// What the waiters are given.
+enum Outcome {
+    /// The serialized value.
+    Value(Bytes),
+    /// An `Arc<E>`.
+    Failed(Shared),
+}
+
+impl Values {
+    /// The cached value, else the one that `compute` makes, which is then cached.
+    ///
+    /// However many tasks of this process ask for the key at once, one computes and the others
+    /// wait for it. If that one fails, they are given its error; if it is cancelled or panics,
+    /// one of them takes its place.
+    ///
+    /// # Errors
+    /// [`ComputeError::Compute`] with the function's own error. When the cache fails, the
+    /// function is called, and that is all.
+    pub async fn get_or_compute<V, E, F, Fut>(
+        &self,
+        key: impl Into<Key>,
+        compute: F,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: Serialize + DeserializeOwned,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let failed = |error: E| ComputeError::Compute(Arc::new(error));
+        let Some((inner, key)) = self.key_if_enabled(key.into()) else {
+            return compute().await.map_err(failed);
+        };
+        loop {
+            let deadline = inner.deadline();
+            let fill = match inner.lookup(&key, None, deadline).await {
+                Lookup::Hit(slot) => match typed(&key, &slot) {
+                    Some(value) => return Ok(value),
+                    // Written as another type: overwritten by ours.
+                    None => return compute().await.map_err(failed),
+                },
+                Lookup::Miss(fill) => fill,
+            };
+            match inner.flights.join(key.hash, &fill) {
+                Joined::Leader(leader) => {
+                    return lead(inner, &key, fill, leader, compute, deadline).await;
+                }
+                Joined::Follower(follower) => {
+                    drop(fill);
+                    let landing = tokio::time::timeout(FOLLOW_FOR, follower.landing()).await;
+                    match landing.map(|landing| outcome::<V, E>(landing)) {
+                        Ok(Followed::Done(result)) => return result,
+                        Ok(Followed::Again) => {}
+                        Ok(Followed::Alone) | Err(_) => return compute().await.map_err(failed),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What following somebody else's computation came to.
+enum Followed<V, E> {
+    Done(Result<V, ComputeError<E>>),
+    /// The leader went away.
+    Again,
+    /// The outcome is of no use to this caller.
+    Alone,
+}
+
+fn outcome<V: DeserializeOwned, E: Send + Sync + 'static>(
+    landing: Landing<Shared>,
+) -> Followed<V, E> {
+    let Landing::Landed(shared) = landing else { return Followed::Again };
+    match shared.downcast_ref::<Outcome>() {
+        Some(Outcome::Value(bytes)) => match from_bytes(Format::MessagePack, bytes) {
+            Some(value) => Followed::Done(Ok(value)),
+            None => Followed::Alone,
+        },
+        Some(Outcome::Failed(error)) => match Arc::clone(error).downcast::<E>() {
+            Ok(error) => Followed::Done(Err(ComputeError::Compute(error))),
+            Err(_) => Followed::Alone,
+        },
+        None => Followed::Alone,
+    }
+}
+
+async fn lead<V, E, F, Fut>(
+    inner: &Inner,
+    key: &EntryKey,
+    mut fill: Fill,
+    leader: Leader<Shared>,
+    compute: F,
+    deadline: Deadline,
+) -> Result<V, ComputeError<E>>
+where
+    V: Serialize + DeserializeOwned,
+    E: Send + Sync + 'static,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<V, E>>,
+{
+    // A flight may have landed between the lookup and the join.
+    if let Some(value) = inner.peek(key).and_then(|slot| typed(key, &slot)) {
+        return Ok(value);
+    }
+    fill.begin(&[], deadline).await;
+    let value = match compute().await {
+        Ok(value) => value,
+        Err(error) => {
+            let error = Arc::new(error);
+            leader.land(Arc::new(Outcome::Failed(Arc::clone(&error) as Shared)));
+            return Err(ComputeError::Compute(error));
+        }
+    };
+    match to_bytes(&value) {
+        Ok(payload) => {
+            let times = EntryTimes::new(inner.clock.now(), key.namespace.ttl);
+            let entry = NewEntry {
+                payload: payload.clone(),
+                format: Format::MessagePack,
+                schema: 0,
+                times,
+                decoded: None,
+            };
+            match fill.commit(entry) {
+                Ok(Some(write)) => write.spawn(),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "not cached"),
+            }
+            leader.land(Arc::new(Outcome::Value(payload)));
+        }
+        Err(error) => tracing::warn!(%error, namespace = %key.namespace.name, "not cached"),
+    }
+    Ok(value)
+}

@@ -1,0 +1,162 @@
+//! Settings from the environment.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`; unset: in-process memory |
+//! | `REDIS_USERNAME`, `REDIS_PASSWORD` | replace those in the URL |
+//! | `REDIS_MAX_CONNECTIONS`, `REDIS_MIN_CONNECTIONS` | size of the pool |
+//! | `REDIS_CONNECTION_TIMEOUT` | seconds for an attempt to connect |
+//! | `REDIS_CACHE_PREFIX` | the prefix of all keys |
+//! | `REDIS_DEFAULT_TTL`, else `CACHE_DEFAULT_TTL`, else `CACHE_TTL` | seconds |
+//! | `{NAMESPACE}_CACHE_TTL` | seconds, for the namespace of that name |
+//! | `ENABLE_CACHING` | `false`: every operation passes through |
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// What the environment says; settings in code beat it.
+#[derive(Clone, Default)]
+pub(crate) struct Environment {
+    pub(crate) redis_url: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) max_connections: Option<u32>,
+    pub(crate) min_connections: Option<u32>,
+    pub(crate) connection_timeout: Option<Duration>,
+    pub(crate) prefix: Option<String>,
+    pub(crate) default_ttl: Option<Duration>,
+    pub(crate) ttls: HashMap<String, Duration>,
+    pub(crate) enabled: Option<bool>,
+}
+
+/// Variables that ask for what is not built yet: ignoring them would connect to the wrong place.
+const NOT_YET: [&str; 3] = ["REDIS_USE_SENTINEL", "REDIS_CLUSTER_NODES", "REDIS_SSL_ENABLED"];
+const NAMESPACE_TTL: &str = "_CACHE_TTL";
+const DEFAULT_TTLS: [&str; 3] = ["REDIS_DEFAULT_TTL", "CACHE_DEFAULT_TTL", "CACHE_TTL"];
+
+impl Environment {
+    /// Reads the variables; an error names the variable, and never shows a value.
+    pub(crate) fn read(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let variables: HashMap<String, String> =
+            variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let get = |name: &str| variables.get(name).map(|value| value.trim());
+        for name in NOT_YET {
+            // A list of nodes is no boolean: whatever it says, it asks for a cluster.
+            if let Some(value) = get(name)
+                && boolean(name, value).unwrap_or(true)
+            {
+                return Err(Error::config(format!("{name} is set, but not supported yet")));
+            }
+        }
+        let number = |name: &str| get(name).map(|value| whole_number(name, value)).transpose();
+        let ttl = |name: &str| get(name).map(|value| seconds(name, value)).transpose();
+        let mut default_ttl = None;
+        for name in DEFAULT_TTLS {
+            default_ttl = default_ttl.or(ttl(name)?);
+        }
+        let mut ttls = HashMap::new();
+        for (name, value) in &variables {
+            if let Some(namespace) = name.strip_suffix(NAMESPACE_TTL) {
+                ttls.insert(namespace.to_owned(), seconds(name, value.trim())?);
+            }
+        }
+        let redis_url = get("REDIS_URL").map(str::to_owned);
+        Ok(Self {
+            redis_url,
+            username: get("REDIS_USERNAME").map(str::to_owned),
+            password: variables.get("REDIS_PASSWORD").cloned(),
+            max_connections: number("REDIS_MAX_CONNECTIONS")?,
+            min_connections: number("REDIS_MIN_CONNECTIONS")?,
+            connection_timeout: ttl("REDIS_CONNECTION_TIMEOUT")?,
+            prefix: get("REDIS_CACHE_PREFIX").map(str::to_owned),
+            default_ttl,
+            ttls,
+            enabled: get("ENABLE_CACHING").map(|v| boolean("ENABLE_CACHING", v)).transpose()?,
+        })
+    }
+}
+
+fn whole_number(name: &str, value: &str) -> Result<u32, Error> {
+    value.parse().map_err(|_| Error::config(format!("{name}: not a whole number")))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration, Error> {
+    match value.parse::<u64>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::config(format!("{name}: not a number of seconds above zero"))),
+    }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Error> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Error::config(format!("{name}: not one of true, false, 1, 0"))),
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("Environment")
+            .field("redis", &self.redis_url.is_some())
+            .field("prefix", &self.prefix)
+            .field("default_ttl", &self.default_ttl)
+            .field("ttls", &self.ttls)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, Error> {
+        Environment::read(variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn nothing_set_is_nothing_said() {
+        let environment = read(&[("REDIS_URL", ""), ("PATH", "/bin")]).unwrap();
+        assert!(environment.redis_url.is_none() && environment.enabled.is_none());
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let environment = read(&[
+            ("REDIS_URL", "redis://localhost"),
+            ("CACHE_TTL", "1"),
+            ("REDIS_DEFAULT_TTL", "3"),
+            ("SEARCH_CACHE_TTL", "60"),
+            ("ENABLE_CACHING", "0"),
+            ("REDIS_MAX_CONNECTIONS", "7"),
+            ("REDIS_USE_SENTINEL", "false"),
+        ])
+        .unwrap();
+        assert_eq!(environment.default_ttl, Some(Duration::from_secs(3)));
+        assert_eq!(environment.ttls["SEARCH"], Duration::from_secs(60));
+        assert_eq!(environment.enabled, Some(false));
+        assert_eq!(environment.max_connections, Some(7));
+    }
+
+    #[test]
+    fn an_invalid_value_is_one_error_that_names_the_variable_and_not_the_value() {
+        for (name, value) in [
+            ("ENABLE_CACHING", "s3cret"),
+            ("REDIS_MAX_CONNECTIONS", "s3cret"),
+            ("REDIS_DEFAULT_TTL", "-5s3cret"),
+            ("SEARCH_CACHE_TTL", "0"),
+            ("REDIS_USE_SENTINEL", "true"),
+            ("REDIS_CLUSTER_NODES", "s3cret:7000"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+}

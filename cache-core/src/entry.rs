@@ -1,0 +1,75 @@
+//! Entries: a value with its times, and what it was filled under. Pure.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::clock::Millis;
+use crate::codec::Format;
+use crate::ttl::{NEVER, Ttl};
+
+/// The times of an entry, in unix milliseconds of the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryTimes {
+    /// When the value was written.
+    pub created: Millis,
+    /// Until when it answers; `u64::MAX` stands for "does not expire".
+    pub fresh_until: Millis,
+    /// Until when it may be served stale; never before `fresh_until`.
+    pub stale_until: Millis,
+}
+
+impl EntryTimes {
+    /// An entry written at `now`, with no stale period.
+    pub fn new(now: Millis, ttl: Ttl) -> Self {
+        let until = ttl.until(now);
+        Self { created: now, fresh_until: until, stale_until: until }
+    }
+
+    /// Whether the entry answers at `now`.
+    pub fn is_fresh(&self, now: Millis) -> bool {
+        now < self.fresh_until
+    }
+
+    /// Whether the entry is of any use at `now`.
+    pub fn is_alive(&self, now: Millis) -> bool {
+        now < self.stale_until
+    }
+
+    /// How long a store has to keep the entry, in milliseconds; `None`: until removed.
+    pub fn keep_for(&self, now: Millis) -> Option<Millis> {
+        (self.stale_until != NEVER).then(|| self.stale_until.saturating_sub(now))
+    }
+
+    /// How long the entry is still fresh, in milliseconds; `None`: it does not expire.
+    pub fn fresh_for(&self, now: Millis) -> Option<Millis> {
+        (self.fresh_until != NEVER).then(|| self.fresh_until.saturating_sub(now))
+    }
+}
+
+/// Generations recorded in an entry: the fingerprint of a scope's name, and the id that the
+/// scope had before the fill began.
+pub(crate) type RecordedGenerations = SmallVec<[(u64, u64); 4]>;
+
+/// What an envelope holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Random; tells this write from every other write to the same key.
+    pub(crate) id: u64,
+    pub(crate) times: EntryTimes,
+    /// Version of the value's shape, chosen by the application.
+    pub(crate) schema: u32,
+    pub(crate) format: Format,
+    pub(crate) generations: RecordedGenerations,
+    /// Scopes that the key does not show; their generations are among `generations`.
+    pub(crate) tags: Vec<Box<str>>,
+    /// The key that the value was written under, whole and unfolded.
+    pub(crate) identity: Bytes,
+    pub(crate) payload: Bytes,
+}
+
+impl Entry {
+    /// The recorded id of a scope.
+    pub(crate) fn generation(&self, fingerprint: u64) -> Option<u64> {
+        self.generations.iter().find(|(scope, _)| *scope == fingerprint).map(|(_, id)| *id)
+    }
+}

@@ -1,0 +1,281 @@
+//! Filling: from the moment a miss is known to the moment the new value is in the cache.
+//!
+//! A [`Fill`] remembers the state it began in: the generations of its scopes, the key's state in
+//! the store, and a fence around the key in L1. It commits only if none of them has changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::{Deadline, Stopwatch};
+use crate::codec::{Format, WriteId, encode};
+use crate::entry::{Entry, EntryTimes};
+use crate::error::{Error, ErrorKind};
+use crate::invalidate::Tag;
+use crate::invalidate::fence::Fence;
+use crate::invalidate::generation::{GenerationRef, GenerationRefs, parse_id, render_id};
+use crate::l1::{Shared, Slot};
+use crate::state::{EntryKey, Inner};
+use crate::store::{Put, WriteBatch};
+use crate::write::extensions;
+
+/// A fill in progress.
+#[derive(Debug)]
+pub struct Fill {
+    inner: Arc<Inner>,
+    key: Arc<EntryKey>,
+    generations: GenerationRefs,
+    tags: Vec<Box<str>>,
+    fence: Fence,
+    /// The key's state in the store when the fill began; `None`: unknown, so nothing is written.
+    expect: Option<WriteId>,
+    began: Stopwatch,
+}
+
+/// Knows whether a fill that somebody else leads is still worth waiting for.
+#[derive(Debug)]
+pub(crate) struct FillWatch {
+    fence: Fence,
+    generations: GenerationRefs,
+    broken: bool,
+}
+
+impl FillWatch {
+    pub(crate) fn is_current(&self) -> bool {
+        !self.broken
+            && self.fence.stands()
+            && self.generations.iter().all(GenerationRef::is_current)
+    }
+}
+
+/// A value to put into the cache.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// The serialized value.
+    pub payload: Bytes,
+    /// How it is serialized.
+    pub format: Format,
+    /// Version of its shape.
+    pub schema: u32,
+    /// When it was made and how long it answers.
+    pub times: EntryTimes,
+    /// The value decoded, with what it weighs in memory.
+    pub decoded: Option<(Shared, usize)>,
+}
+
+/// Tombstones keep fills that began before a delete from committing; so no fill may take longer.
+pub(crate) const TOMBSTONE: Duration = Duration::from_secs(10 * 60);
+const LONGEST_FILL: Duration = Duration::from_secs(9 * 60);
+/// How long a new generation lives at least; commits extend it.
+pub(crate) const GENERATION_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Fill {
+    pub(crate) fn new(
+        inner: &Arc<Inner>,
+        key: &Arc<EntryKey>,
+        generations: GenerationRefs,
+        fence: Fence,
+        expect: Option<WriteId>,
+    ) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            key: Arc::clone(key),
+            generations,
+            tags: Vec::new(),
+            fence,
+            expect,
+            began: Stopwatch::start(),
+        }
+    }
+
+    /// Makes the fill ready, before the value is computed: the entry will carry these tags, and
+    /// scopes that have no generation yet get one (a round trip, for the first fill of a scope).
+    pub async fn begin(&mut self, tags: &[Tag], deadline: Deadline) {
+        for tag in tags {
+            let cell = self.inner.generations.cell(&self.inner.names.tag(tag.as_str()));
+            self.generations.push(cell.snapshot());
+            self.tags.push(tag.as_str().into());
+        }
+        if self.expect.is_none() {
+            return;
+        }
+        let known = match self.inner.available_store() {
+            Some(store) => create_generations(&**store, &mut self.generations, deadline).await,
+            None => Ok(false),
+        };
+        if !matches!(known, Ok(true)) {
+            self.expect = None;
+        }
+    }
+
+    /// Whether a value that this fill produces can still be stored.
+    pub fn is_current(&self) -> bool {
+        self.fence.stands() && self.generations.iter().all(GenerationRef::is_current)
+    }
+
+    /// The key being filled.
+    pub fn key(&self) -> &Arc<EntryKey> {
+        &self.key
+    }
+
+    /// Tells whether this fill is still current, for those who would wait for its outcome.
+    pub(crate) fn watch(&self) -> FillWatch {
+        FillWatch {
+            fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
+            generations: self.generations.clone(),
+            broken: !self.is_current(),
+        }
+    }
+
+    /// Puts the value into L1 at once, and hands back what is left to do: the write to the
+    /// store, which nobody has to wait for. Drops the value if it was invalidated meanwhile.
+    pub fn commit(self, value: NewEntry) -> Result<Option<PendingWrite>, Error> {
+        let namespace = &self.key.namespace;
+        if value.payload.len() > namespace.max_value_size {
+            return Err(too_large(value.payload.len(), namespace.max_value_size));
+        }
+        if !self.is_current() || self.began.elapsed() > LONGEST_FILL {
+            return Ok(None);
+        }
+        let id = fastrand::u64(1..);
+        let write = self.expect.clone().and_then(|expect| {
+            let entry = new_entry(id, &self.key, &value, &self.generations, self.tags.clone())?;
+            let put = Put {
+                key: self.key.rendered.to_string(),
+                value: encode(&entry)?,
+                keep_for: value.times.keep_for(self.inner.clock.now()),
+                expect: Some(Bytes::copy_from_slice(&expect)),
+            };
+            Some(PendingWrite {
+                inner: Arc::clone(&self.inner),
+                key: Arc::clone(&self.key),
+                generations: self.generations.clone(),
+                put,
+                id,
+            })
+        });
+        if namespace.l1 {
+            let slot = new_slot(&self.inner, &self.key, id, value, self.generations);
+            self.fence.pass(|| namespace.region.insert(self.key.hash, slot));
+        }
+        namespace.counters.sets.one();
+        Ok(write)
+    }
+}
+
+/// The rest of a commit: the write to the store.
+#[derive(Debug)]
+pub struct PendingWrite {
+    inner: Arc<Inner>,
+    key: Arc<EntryKey>,
+    generations: GenerationRefs,
+    put: Put,
+    id: u64,
+}
+
+impl PendingWrite {
+    /// Writes to the store, if the key is still in the state in which the fill found it.
+    pub async fn run(self) {
+        let Some(store) = self.inner.available_store() else { return };
+        let extend = extensions(&self.generations, self.put.keep_for, self.inner.clock.now());
+        let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
+        let batch = WriteBatch { puts: &[self.put], extend: &extend, read: &[] };
+        match store.write(batch, self.inner.deadline()).await {
+            Ok(written) if written.stored.first() == Some(&true) => {}
+            // Somebody wrote the key while the value was computed: what we hold may be older.
+            Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
+            Err(error) => {
+                self.key.namespace.counters.errors.one();
+                tracing::debug!(%error, key = %self.key.rendered, "write failed");
+            }
+        }
+    }
+
+    /// Runs in the background. Dropped if too many such writes are under way.
+    pub fn spawn(self) {
+        let inner = Arc::clone(&self.inner);
+        inner.background.try_spawn(self.run());
+    }
+}
+
+/// Gives each scope that has none a generation. True if all are known then.
+pub(crate) async fn create_generations(
+    store: &dyn crate::store::Store,
+    generations: &mut GenerationRefs,
+    deadline: Deadline,
+) -> Result<bool, Error> {
+    let unknown: Vec<(Arc<str>, String)> = generations
+        .iter()
+        .filter(|generation| generation.id.is_none())
+        .map(|generation| (Arc::clone(&generation.cell.name), render_id(fastrand::u64(1..))))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(true);
+    }
+    let entries: Vec<(&str, String)> =
+        unknown.iter().map(|(name, id)| (&**name, id.clone())).collect();
+    let lifetime = crate::clock::as_millis(GENERATION_LIFETIME);
+    let mut found = store.create(&entries, lifetime, deadline).await?.into_iter();
+    let mut all = true;
+    for generation in generations.iter_mut().filter(|generation| generation.id.is_none()) {
+        let id = found.next().flatten().as_deref().and_then(parse_id);
+        all &= id.is_some() && generation.observe(id);
+    }
+    Ok(all)
+}
+
+/// `None` if a generation is not known: such an entry would never be valid.
+pub(crate) fn new_entry(
+    id: u64,
+    key: &EntryKey,
+    value: &NewEntry,
+    generations: &GenerationRefs,
+    tags: Vec<Box<str>>,
+) -> Option<Entry> {
+    Some(Entry {
+        id,
+        times: value.times,
+        schema: value.schema,
+        format: value.format,
+        generations: generations
+            .iter()
+            .map(|generation| Some((generation.cell.fingerprint, generation.id?)))
+            .collect::<Option<_>>()?,
+        tags,
+        identity: key.bound.clone(),
+        payload: value.payload.clone(),
+    })
+}
+
+pub(crate) fn new_slot(
+    inner: &Inner,
+    key: &EntryKey,
+    id: u64,
+    value: NewEntry,
+    generations: GenerationRefs,
+) -> Arc<Slot> {
+    let (decoded, weight) = match value.decoded {
+        Some((decoded, weight)) => (Some(decoded), weight),
+        None => (None, 0),
+    };
+    let mut slot = Slot {
+        namespace: key.namespace.number,
+        identity: key.identity.clone(),
+        rendered: Arc::clone(&key.rendered),
+        id,
+        times: value.times,
+        l1_until: inner.clock.now().saturating_add(key.namespace.l1_ttl),
+        generations,
+        format: value.format,
+        payload: value.payload,
+        decoded,
+        weight: 0,
+    };
+    slot.weigh(weight);
+    Arc::new(slot)
+}
+
+pub(crate) fn too_large(bytes: usize, limit: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("a value of {bytes} bytes; the limit is {limit}"))
+}

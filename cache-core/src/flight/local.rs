@@ -1,0 +1,135 @@
+//! Single-flight within a process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::fill::{Fill, FillWatch};
+use crate::l1::Shared;
+
+/// The fills in progress. `T` is what those who wait are given.
+#[derive(Debug)]
+pub struct Flights<T = Shared> {
+    flights: Arc<Mutex<HashMap<u128, Flight<T>>>>,
+}
+
+#[derive(Debug)]
+struct Flight<T> {
+    /// Tells this flight from a later one of the same key.
+    number: u64,
+    fill: FillWatch,
+    landing: watch::Receiver<Option<T>>,
+}
+
+/// What came of joining.
+#[derive(Debug)]
+pub enum Joined<T> {
+    /// Nobody is filling this key: it is up to the caller.
+    Leader(Leader<T>),
+    /// Somebody is.
+    Follower(Follower<T>),
+}
+
+/// Held by the one who fills. Dropping it without landing lets the followers down: each may join
+/// again, and one of them leads.
+#[derive(Debug)]
+pub struct Leader<T> {
+    key: u128,
+    number: u64,
+    landing: watch::Sender<Option<T>>,
+    flights: Arc<Mutex<HashMap<u128, Flight<T>>>>,
+}
+
+/// Held by one who waits.
+#[derive(Debug)]
+pub struct Follower<T> {
+    landing: watch::Receiver<Option<T>>,
+}
+
+/// How a flight ended.
+#[derive(Debug)]
+pub enum Landing<T> {
+    /// With this outcome.
+    Landed(T),
+    /// The leader went away (failed, panicked, was cancelled).
+    Abandoned,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self { flights: Arc::default() }
+    }
+}
+
+impl<T: Clone> Flights<T> {
+    /// Joins the flight for a key, or starts it. One whose fill was overtaken by an invalidation
+    /// is not joined: what it brings is older than the question.
+    pub fn join(&self, key: u128, fill: &Fill) -> Joined<T> {
+        let mut flights = lock(&self.flights);
+        if let Some(flight) = flights.get(&key)
+            && flight.fill.is_current()
+            && !is_abandoned(&flight.landing)
+        {
+            return Joined::Follower(Follower { landing: flight.landing.clone() });
+        }
+        let (sender, landing) = watch::channel(None);
+        let number = fastrand::u64(..);
+        flights.insert(key, Flight { number, fill: fill.watch(), landing });
+        let flights = Arc::clone(&self.flights);
+        Joined::Leader(Leader { key, number, landing: sender, flights })
+    }
+
+    /// How many flights are in progress.
+    pub fn len(&self) -> usize {
+        lock(&self.flights).len()
+    }
+
+    /// Whether none is in progress.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn is_abandoned<T>(landing: &watch::Receiver<Option<T>>) -> bool {
+    landing.has_changed().is_err() && landing.borrow().is_none()
+}
+
+impl<T> Leader<T> {
+    /// Gives the outcome to all who wait, and to those who join until this is dropped.
+    pub fn land(&self, outcome: T) {
+        self.landing.send_replace(Some(outcome));
+    }
+
+    /// How many wait.
+    pub fn followers(&self) -> usize {
+        // One receiver is the table's.
+        self.landing.receiver_count().saturating_sub(1)
+    }
+}
+
+impl<T> Drop for Leader<T> {
+    fn drop(&mut self) {
+        let mut flights = lock(&self.flights);
+        if flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
+            flights.remove(&self.key);
+        }
+    }
+}
+
+impl<T: Clone> Follower<T> {
+    /// Waits for the outcome.
+    pub async fn landing(mut self) -> Landing<T> {
+        match self.landing.wait_for(Option::is_some).await {
+            Ok(outcome) => match &*outcome {
+                Some(outcome) => Landing::Landed(outcome.clone()),
+                None => Landing::Abandoned,
+            },
+            Err(_) => Landing::Abandoned,
+        }
+    }
+}
+
+fn lock<T>(flights: &Mutex<HashMap<u128, Flight<T>>>) -> MutexGuard<'_, HashMap<u128, Flight<T>>> {
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,65 @@
+//! Health: what works right now, within 100 ms whatever the store does.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::{Deadline, Stopwatch};
+use crate::state::Inner;
+
+/// Health answers within this time.
+const BUDGET: Duration = Duration::from_millis(80);
+
+/// What works right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// `memory` when there is no store, else the store's name.
+    pub store: &'static str,
+    /// Whether the store answered. Always true without a store.
+    pub reachable: bool,
+    /// How long the store's answer took, in microseconds.
+    pub latency_us: Option<u64>,
+    /// Why the store did not answer.
+    pub fault: Option<String>,
+    /// Entries in this process' memory.
+    pub l1_entries: usize,
+    /// What they weigh, in bytes.
+    pub l1_bytes: u64,
+    /// Scopes whose generation is known here.
+    pub scopes: usize,
+    /// Keys that reads and fills in flight are about to put into L1.
+    pub in_flight: usize,
+    /// Tasks in the background, such as writes to the store.
+    pub background_tasks: usize,
+    /// False if `ENABLE_CACHING` is off: every operation passes through.
+    pub enabled: bool,
+}
+
+pub(crate) async fn check(inner: &Inner) -> Health {
+    let mut health = Health {
+        store: "memory",
+        reachable: true,
+        latency_us: None,
+        fault: None,
+        l1_entries: inner.regions().map(|region| region.len()).sum(),
+        l1_bytes: inner.regions().map(|region| region.bytes()).sum(),
+        scopes: inner.generations.len(),
+        in_flight: inner.fences.len(),
+        background_tasks: inner.background.running(),
+        enabled: inner.enabled,
+    };
+    if let Some(store) = &inner.store {
+        health.store = store.name();
+        let asked = Stopwatch::start();
+        match store.ping(Deadline::after(BUDGET)).await {
+            Ok(()) => {
+                health.latency_us = u64::try_from(asked.elapsed().as_micros()).ok();
+            }
+            Err(error) => {
+                health.reachable = false;
+                health.fault = Some(error.to_string());
+            }
+        }
+    }
+    health
+}

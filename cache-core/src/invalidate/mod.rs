@@ -1,0 +1,26 @@
+//! Invalidation: what can be invalidated as a whole, and how a fill that began before is fenced.
+//!
+//! - `scope`: the things that have a generation;
+//! - `generation`: the local table of current generations;
+//! - `pattern`: declared patterns and ad-hoc globs (pure);
+//! - `fence`: keeps reads and fills in flight from undoing a write to one key;
+//! - `sweep`: removes what a glob matches, in batches.
+
+pub(crate) mod fence;
+pub(crate) mod generation;
+pub(crate) mod pattern;
+pub(crate) mod scope;
+pub(crate) mod sweep;
+
+pub use pattern::{Partition, Pattern, Template, TemplateError};
+pub use scope::{Scope, Tag};
+
+/// How far an invalidation has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Invalidated {
+    /// Done: no read that begins later on this node sees an older value.
+    Complete,
+    /// Done on this node; elsewhere once the store is reachable again.
+    Queued,
+}

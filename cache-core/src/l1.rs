@@ -1,0 +1,220 @@
+//! L1: entries in this process' memory, decoded, bounded by bytes.
+//!
+//! Looked up synchronously by a seeded 128-bit hash of the key; a hit compares the whole key, and
+//! loads one number for each scope that the entry stands under. Not a [`Store`](crate::Store):
+//! it holds no bytes for others, and with no Redis it is all there is.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::size_of;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quick_cache::OptionsBuilder;
+use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
+
+use crate::clock::Millis;
+use crate::codec::Format;
+use crate::entry::EntryTimes;
+use crate::invalidate::generation::{GenerationRef, GenerationRefs};
+
+/// A value made from an entry's payload once, shared by all hits.
+pub type Shared = Arc<dyn Any + Send + Sync>;
+
+/// An entry in memory.
+#[derive(Clone)]
+pub struct Slot {
+    /// Number of the namespace within this cache.
+    pub(crate) namespace: u32,
+    pub(crate) identity: Bytes,
+    /// The key in the store.
+    pub(crate) rendered: Arc<str>,
+    pub(crate) id: u64,
+    pub(crate) times: EntryTimes,
+    /// Until when L1 answers without asking the store again.
+    pub(crate) l1_until: Millis,
+    pub(crate) generations: GenerationRefs,
+    pub(crate) format: Format,
+    pub(crate) payload: Bytes,
+    pub(crate) decoded: Option<Shared>,
+    pub(crate) weight: u64,
+}
+
+impl Slot {
+    /// When the value was written, and until when it answers.
+    pub fn times(&self) -> EntryTimes {
+        self.times
+    }
+
+    /// The serialized value.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The decoded value, if it was decoded to this type.
+    pub fn decoded<T: Any>(&self) -> Option<&T> {
+        self.decoded.as_ref()?.downcast_ref()
+    }
+
+    /// The decoded value, to be kept.
+    pub fn shared<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.decoded.as_ref()?).downcast().ok()
+    }
+
+    /// Whether none of its scopes has been invalidated since the fill began.
+    pub(crate) fn is_current(&self) -> bool {
+        self.generations.iter().all(GenerationRef::is_current)
+    }
+
+    /// What the slot costs: key, value, decoded value and bookkeeping.
+    pub(crate) fn weigh(&mut self, decoded: usize) {
+        let bytes = size_of::<Self>()
+            + TABLE_OVERHEAD
+            + self.identity.len()
+            + self.rendered.len()
+            + self.payload.len()
+            + decoded;
+        self.weight = bytes as u64;
+    }
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot")
+            .field("key", &self.rendered)
+            .field("times", &self.times)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an entry costs in the table itself: hash, links, counters, allocator slack.
+const TABLE_OVERHEAD: usize = 128;
+
+/// A share of the memory, with a bound of its own.
+#[derive(Debug)]
+pub(crate) struct Region {
+    slots: QuickCache<u128, Arc<Slot>, Weigher, BuildHasherDefault<AlreadyHashed>>,
+}
+
+#[derive(Debug, Clone)]
+struct Weigher {
+    /// So that no more entries fit than `max_entries` says.
+    least: u64,
+}
+
+impl quick_cache::Weighter<u128, Arc<Slot>> for Weigher {
+    fn weight(&self, _: &u128, slot: &Arc<Slot>) -> u64 {
+        slot.weight.max(self.least)
+    }
+}
+
+impl Region {
+    /// At most `bytes`, and at most `max_entries` if given; entries of up to `largest` bytes fit.
+    pub(crate) fn new(bytes: u64, max_entries: Option<usize>, largest: u64) -> Self {
+        let least = max_entries.map_or(1, |max| bytes.div_ceil(max.max(1) as u64).max(1));
+        // An entry has to fit the hot part of one shard, beside others.
+        let shards = match max_entries {
+            Some(_) => 1,
+            None => (bytes / largest.max(1).saturating_mul(4)).clamp(1, MAX_SHARDS),
+        };
+        let options = OptionsBuilder::new()
+            .shards(usize::try_from(shards).unwrap_or(1))
+            .estimated_items_capacity(
+                usize::try_from(bytes / least.max(TYPICAL_ENTRY)).unwrap_or(usize::MAX).max(1),
+            )
+            .weight_capacity(bytes)
+            .build();
+        let weigher = Weigher { least };
+        let hasher = BuildHasherDefault::default();
+        let slots = match options {
+            Ok(options) => {
+                QuickCache::with_options(options, weigher, hasher, DefaultLifecycle::default())
+            }
+            // Only missing options are refused, and both are given.
+            Err(_) => QuickCache::with(1, bytes, weigher, hasher, DefaultLifecycle::default()),
+        };
+        Self { slots }
+    }
+
+    /// The slot of a key, if it is this key's, valid and fresh enough to be of use.
+    pub(crate) fn get(
+        &self,
+        hash: u128,
+        namespace: u32,
+        identity: &[u8],
+        now: Millis,
+    ) -> Option<Arc<Slot>> {
+        let slot = self.slots.get(&hash)?;
+        if slot.namespace != namespace || slot.identity != identity {
+            return None;
+        }
+        if now < slot.l1_until && slot.times.is_alive(now) && slot.is_current() {
+            return Some(slot);
+        }
+        self.remove_exactly(hash, &slot);
+        None
+    }
+
+    pub(crate) fn insert(&self, hash: u128, slot: Arc<Slot>) {
+        self.slots.insert(hash, slot);
+    }
+
+    pub(crate) fn remove(&self, hash: u128) {
+        self.slots.remove(&hash);
+    }
+
+    /// Removes this slot, but not one that has taken its place.
+    fn remove_exactly(&self, hash: u128, slot: &Arc<Slot>) {
+        self.slots.remove_if(&hash, |found| Arc::ptr_eq(found, slot));
+    }
+
+    /// Removes what one write put here, if it is still there.
+    pub(crate) fn remove_write(&self, hash: u128, id: u64) {
+        self.slots.remove_if(&hash, |found| found.id == id);
+    }
+
+    /// Removes the slots that are chosen; says how many.
+    pub(crate) fn remove_where(&self, chosen: impl Fn(&Slot) -> bool) -> u64 {
+        let removed = Cell::new(0);
+        self.slots.retain(|_, slot| {
+            let remove = chosen(slot);
+            removed.set(removed.get() + u64::from(remove));
+            !remove
+        });
+        removed.get()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.slots.weight()
+    }
+}
+
+const MAX_SHARDS: u64 = 32;
+const TYPICAL_ENTRY: u64 = 1024;
+
+/// Keys are good hashes already.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "half of a 128-bit hash is a 64-bit hash")]
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+}

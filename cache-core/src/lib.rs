@@ -1,0 +1,91 @@
+//! A cache for what a service computes: typed values in namespaces, in this process' memory and
+//! in Redis, with invalidation that is final.
+//!
+//! ```
+//! use cache_core::{Cache, Namespace, Scope, hours, minutes};
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//!
+//! const ANALYTICS: Namespace = Namespace::new("analytics").ttl(minutes(5));
+//!
+//! let cache = Cache::builder().prefix("shop").namespace(ANALYTICS).build()?;
+//!
+//! cache.set("users", "42", "Ada").ttl(hours(1)).await?;
+//! assert_eq!(cache.get::<String>("users", "42").await?.as_deref(), Some("Ada"));
+//!
+//! let visits = cache.namespace("analytics");
+//! let count: u64 = visits.get_or_compute("ws1:42", async || Ok::<_, std::io::Error>(7)).await?;
+//! assert_eq!(count, 7);
+//!
+//! cache.invalidate(Scope::namespace("users")).await?;
+//! assert_eq!(cache.get::<String>("users", "42").await?, None);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # Map
+//!
+//! | module | holds |
+//! |---|---|
+//! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
+//! | `compute` | `get_or_compute` |
+//! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
+//! | `lookup`, `fill`, `write` | the flow: find, fill, write single keys |
+//! | `invalidate` | scopes, generations, patterns, fences, sweeps |
+//! | `l1`, [`store`] | entries in memory; bytes in Redis |
+//! | `codec` | pure: wire bytes |
+//! | `flight` | single-flight |
+//! | `clock`, `background` | the only place that reads clocks; the only one that starts tasks |
+//!
+//! # Features
+//!
+//! - `redis` (default): the Redis store.
+
+mod background;
+mod builder;
+mod cache;
+mod clock;
+mod codec;
+mod compute;
+pub mod config;
+mod entry;
+mod error;
+mod fill;
+mod flight;
+mod health;
+mod invalidate;
+mod key;
+mod l1;
+mod lookup;
+mod middleware;
+mod namespace;
+mod set;
+mod state;
+mod stats;
+pub mod store;
+mod ttl;
+mod values;
+mod write;
+
+pub use background::Background;
+pub use builder::Builder;
+pub use cache::Cache;
+pub use clock::{Clock, Deadline, Millis, Stopwatch};
+pub use codec::Format;
+pub use compute::ComputeError;
+pub use entry::EntryTimes;
+pub use error::{Error, ErrorKind};
+pub use fill::{Fill, NewEntry, PendingWrite};
+pub use flight::{Flights, Follower, Joined, Landing, Leader};
+pub use health::Health;
+pub use invalidate::{Invalidated, Partition, Pattern, Scope, Tag, Template, TemplateError};
+pub use key::Key;
+pub use l1::{Shared, Slot};
+pub use lookup::{Decode, Lookup};
+pub use namespace::{API_RESPONSES, Namespace};
+pub use set::Set;
+pub use state::EntryKey;
+pub use stats::{NamespaceStats, Stats};
+pub use store::Store;
+#[cfg(feature = "redis")]
+pub use store::{RedisOptions, RedisStore};
+pub use ttl::{Ttl, days, hours, minutes, seconds};
+pub use values::Values;

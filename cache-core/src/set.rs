@@ -1,0 +1,59 @@
+//! Writing one value, with what is said about it.
+
+use std::future::IntoFuture;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::invalidate::Tag;
+use crate::key::Key;
+use crate::store::BoxFuture;
+use crate::ttl::Ttl;
+use crate::values::Values;
+
+/// A write that is carried out when awaited.
+#[derive(Debug)]
+#[must_use = "nothing is written until this is awaited"]
+pub struct Set {
+    values: Values,
+    key: Key,
+    value: Result<Bytes, Error>,
+    ttl: Option<Ttl>,
+    tags: Vec<Tag>,
+}
+
+impl Set {
+    pub(crate) fn new(values: Values, key: Key, value: Result<Bytes, Error>) -> Self {
+        Self { values, key, value, ttl: None, tags: Vec::new() }
+    }
+
+    /// How long the value is fresh. Default: the namespace's TTL.
+    pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.ttl = Some(ttl.into());
+        self
+    }
+
+    /// Adds a tag, by which the entry can be invalidated.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(Tag::new(tag));
+        self
+    }
+}
+
+impl IntoFuture for Set {
+    type Output = Result<(), Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let key = self.values.entry_key(self.key)?;
+            let ttl = self.ttl.unwrap_or(key.namespace.ttl);
+            let value = self.values.new_value(self.value?, ttl);
+            let inner = &self.values.cache.inner;
+            if !inner.enabled {
+                return Ok(());
+            }
+            inner.put_many(vec![(key, value)], &self.tags, inner.deadline()).await
+        })
+    }
+}

@@ -1,0 +1,262 @@
+//! What all handles of one cache share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::background::Background;
+use crate::clock::{Clock, Deadline, Millis, as_millis};
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::invalidate::Template;
+use crate::invalidate::fence::Fences;
+use crate::invalidate::generation::{GenerationCell, GenerationTable};
+use crate::invalidate::scope::ScopeNames;
+use crate::key::{Key, escape, fold};
+use crate::l1::Region;
+use crate::namespace::Namespace;
+use crate::stats::Counters;
+use crate::store::Store;
+use crate::ttl::Ttl;
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) prefix: String,
+    pub(crate) enabled: bool,
+    pub(crate) clock: Clock,
+    pub(crate) budget: Duration,
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) names: ScopeNames,
+    pub(crate) generations: GenerationTable,
+    pub(crate) everything: Arc<GenerationCell>,
+    pub(crate) fences: Arc<Fences>,
+    pub(crate) flights: Flights,
+    pub(crate) background: Background,
+    pub(crate) defaults: Defaults,
+    pub(crate) namespaces: RwLock<HashMap<String, Arc<NamespaceState>>>,
+    /// Shared by all namespaces that have no region of their own.
+    pub(crate) region: Arc<Region>,
+    /// Those of namespaces with `max_entries`.
+    pub(crate) own_regions: Vec<Arc<Region>>,
+    pub(crate) seed: u64,
+}
+
+/// What a namespace has unless it says otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct Defaults {
+    pub(crate) ttl: Ttl,
+    /// From the environment, by namespace name in capitals.
+    pub(crate) ttls: HashMap<String, Duration>,
+    pub(crate) max_value_size: usize,
+    pub(crate) l1: bool,
+    pub(crate) l1_ttl: Duration,
+}
+
+/// A namespace as this cache runs it.
+#[derive(Debug)]
+pub(crate) struct NamespaceState {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    pub(crate) ttl: Ttl,
+    pub(crate) max_value_size: usize,
+    pub(crate) l1: bool,
+    pub(crate) l1_ttl: Millis,
+    by_workspace: bool,
+    pub(crate) region: Arc<Region>,
+    pub(crate) cell: Arc<GenerationCell>,
+    pub(crate) counters: Counters,
+    templates: RwLock<Arc<[Template]>>,
+    /// `{prefix}:{namespace}:v{version}:`
+    pub(crate) base: String,
+    seed: u64,
+}
+
+/// L1 answers at most this long without asking the store.
+const MAX_L1_TTL: Duration = Duration::from_secs(60);
+/// Namespaces that were not declared are kept apart up to this many.
+const MAX_NAMESPACES: usize = 1024;
+const MAX_TEMPLATES: usize = 256;
+
+impl Inner {
+    /// The namespace of this name; made with the defaults if it was not declared.
+    pub(crate) fn namespace(&self, name: &str) -> Result<Arc<NamespaceState>, Error> {
+        let known = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = known.get(name) {
+            return Ok(Arc::clone(state));
+        }
+        drop(known);
+        let namespace = Namespace::named(name);
+        namespace.check()?;
+        let mut known = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = known.get(name) {
+            return Ok(Arc::clone(state));
+        }
+        if known.len() >= MAX_NAMESPACES {
+            return Err(Error::new(ErrorKind::TooManyNamespaces, "more than 1024 namespaces"));
+        }
+        let number = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let region = Arc::clone(&self.region);
+        let state = Arc::new(self.new_state(&namespace, number, region));
+        known.insert(name.to_owned(), Arc::clone(&state));
+        Ok(state)
+    }
+
+    pub(crate) fn new_state(
+        &self,
+        namespace: &Namespace,
+        number: u32,
+        region: Arc<Region>,
+    ) -> NamespaceState {
+        let name = namespace.name();
+        let from_environment = self.defaults.ttls.get(&environment_name(name)).copied();
+        let mut base = format!("{}:", self.prefix);
+        escape(name, &mut base);
+        let base = format!("{base}:v{}:", namespace.version);
+        let l1_ttl = namespace.l1_ttl.unwrap_or(self.defaults.l1_ttl).min(MAX_L1_TTL);
+        NamespaceState {
+            number,
+            name: name.to_owned(),
+            version: namespace.version,
+            ttl: namespace.ttl.or(from_environment.map(Ttl::After)).unwrap_or(self.defaults.ttl),
+            max_value_size: namespace.max_value_size.unwrap_or(self.defaults.max_value_size),
+            // With no store, memory is all there is.
+            l1: self.store.is_none() || (namespace.l1 && self.defaults.l1),
+            l1_ttl: if self.store.is_none() { Millis::MAX } else { as_millis(l1_ttl) },
+            by_workspace: namespace.by_workspace,
+            region,
+            cell: self.generations.cell(&self.names.namespace(name)),
+            counters: Counters::default(),
+            templates: RwLock::new(Arc::from([])),
+            base,
+            seed: self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        }
+    }
+
+    /// All regions of L1.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &Arc<Region>> {
+        std::iter::once(&self.region).chain(&self.own_regions)
+    }
+
+    /// The store, if there is one and it is worth asking.
+    pub(crate) fn available_store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref().filter(|store| store.is_available())
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.budget)
+    }
+
+    /// Everything about a key that lookups and fills need.
+    pub(crate) fn entry_key(
+        &self,
+        namespace: &Arc<NamespaceState>,
+        key: &Key,
+        identity: &[u8],
+    ) -> EntryKey {
+        let mut bound = BytesMut::with_capacity(namespace.name.len() + 5 + identity.len());
+        // Names are at most 64 bytes long.
+        bound.put_u8(u8::try_from(namespace.name.len()).unwrap_or(u8::MAX));
+        bound.put_slice(namespace.name.as_bytes());
+        bound.put_u32_le(namespace.version);
+        let own = bound.len();
+        bound.put_slice(identity);
+        let bound = bound.freeze();
+        let mut cells: SmallVec<[Arc<GenerationCell>; 4]> = SmallVec::new();
+        cells.push(Arc::clone(&self.everything));
+        cells.push(Arc::clone(&namespace.cell));
+        if let Some(workspace) = key.workspace_part() {
+            cells.push(self.generations.cell(&self.names.workspace(workspace)));
+        }
+        for template in namespace.templates().iter() {
+            if let Some(instance) = template.instance(key) {
+                let name = self.names.pattern(&namespace.name, &instance);
+                cells.push(self.generations.cell(&name));
+            }
+        }
+        EntryKey {
+            hash: namespace.hash(identity),
+            identity: bound.slice(own..),
+            bound,
+            rendered: fold(format!("{}{}", namespace.base, key.as_str())).into(),
+            namespace: Arc::clone(namespace),
+            cells,
+        }
+    }
+}
+
+impl NamespaceState {
+    /// L1's hash of an identity; seeded, so that nobody outside can choose collisions.
+    pub(crate) fn hash(&self, identity: &[u8]) -> u128 {
+        xxh3_128_with_seed(identity, self.seed)
+    }
+
+    pub(crate) fn templates(&self) -> Arc<[Template]> {
+        Arc::clone(&self.templates.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on entries that match carry a generation of their own. False if the limit of
+    /// templates is reached.
+    pub(crate) fn declare(&self, template: &Template) -> bool {
+        let mut templates = self.templates.write().unwrap_or_else(PoisonError::into_inner);
+        if templates.iter().any(|known| known.same_shape(template)) {
+            return true;
+        }
+        if templates.len() >= MAX_TEMPLATES {
+            return false;
+        }
+        *templates = templates.iter().chain([template]).cloned().collect();
+        // What is in L1 does not carry the new generation: it is read again, and checked.
+        self.cell.invalidate();
+        true
+    }
+
+    /// A plain key of this namespace, with its workspace if the namespace says that it has one.
+    pub(crate) fn key(&self, key: Key) -> Key {
+        if self.by_workspace { key.into_workspaced() } else { key }
+    }
+}
+
+/// A key made ready for lookups and fills: hashed, rendered, with the scopes it stands under.
+#[derive(Debug)]
+pub struct EntryKey {
+    pub(crate) namespace: Arc<NamespaceState>,
+    pub(crate) hash: u128,
+    /// What tells the key from all others of its namespace.
+    pub(crate) identity: Bytes,
+    /// The identity with namespace and version: what binds a value to its key.
+    pub(crate) bound: Bytes,
+    /// The key in the store.
+    pub(crate) rendered: Arc<str>,
+    pub(crate) cells: SmallVec<[Arc<GenerationCell>; 4]>,
+}
+
+impl EntryKey {
+    /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.
+    pub fn as_str(&self) -> &str {
+        &self.rendered
+    }
+
+    /// Stands for the key in tables of this process.
+    pub fn hash(&self) -> u128 {
+        self.hash
+    }
+}
+
+/// The identity of a plain key: keys that carry a workspace are apart from those that do not.
+pub(crate) fn plain_identity(key: &Key) -> Vec<u8> {
+    let mut identity = Vec::with_capacity(1 + key.as_str().len());
+    identity.push(u8::from(key.workspace_part().is_some()));
+    identity.extend_from_slice(key.as_str().as_bytes());
+    identity
+}
+
+/// `search` → `SEARCH`: how a namespace is called in the environment.
+pub(crate) fn environment_name(namespace: &str) -> String {
+    let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    namespace.chars().map(upper).collect()
+}

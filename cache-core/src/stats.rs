@@ -1,0 +1,87 @@
+//! Counters per namespace, and snapshots of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// What happened in one namespace, in this process, since it started.
+///
+/// `hits + misses` is the number of reads; `l1_hits` of the hits came from this process' memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceStats {
+    /// Reads that were answered.
+    pub hits: u64,
+    /// Hits that did not ask the store.
+    pub l1_hits: u64,
+    /// Reads that were not answered.
+    pub misses: u64,
+    /// Values written, by `set` and by fills.
+    pub sets: u64,
+    /// Keys deleted, one by one or by pattern.
+    pub deletes: u64,
+    /// Store operations that failed, and stored bytes that were damaged.
+    pub errors: u64,
+}
+
+/// A snapshot of the counters of all namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// By namespace.
+    pub namespaces: BTreeMap<String, NamespaceStats>,
+}
+
+impl Stats {
+    /// The sums over all namespaces.
+    pub fn total(&self) -> NamespaceStats {
+        self.namespaces.values().fold(NamespaceStats::default(), |sum, one| NamespaceStats {
+            hits: sum.hits + one.hits,
+            l1_hits: sum.l1_hits + one.l1_hits,
+            misses: sum.misses + one.misses,
+            sets: sum.sets + one.sets,
+            deletes: sum.deletes + one.deletes,
+            errors: sum.errors + one.errors,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) l1_hits: Counter,
+    pub(crate) store_hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) sets: Counter,
+    pub(crate) deletes: Counter,
+    pub(crate) errors: Counter,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> NamespaceStats {
+        let l1_hits = self.l1_hits.get();
+        NamespaceStats {
+            hits: l1_hits + self.store_hits.get(),
+            l1_hits,
+            misses: self.misses.get(),
+            sets: self.sets.get(),
+            deletes: self.deletes.get(),
+            errors: self.errors.get(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,155 @@
+//! A store in memory: what a shared Redis is, for tests of several caches in one process.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::{BoxFuture, Put, ScanStep, Store, WriteBatch, Written};
+use crate::clock::{Clock, Deadline, Millis};
+use crate::codec::write_id;
+use crate::error::Error;
+use crate::invalidate::pattern::Pattern;
+
+/// Keeps bytes in a map. Unbounded: for tests, where several [`Cache`](crate::Cache)s share one
+/// as several instances share a Redis.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: Clock,
+    values: Mutex<BTreeMap<String, Kept>>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    value: Bytes,
+    until: Option<Millis>,
+}
+
+impl MemoryStore {
+    /// An empty store that tells by this clock what has expired.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, values: Mutex::default() }
+    }
+
+    /// The bytes under a key.
+    pub fn get(&self, key: &str) -> Option<Bytes> {
+        read(&self.values(), key, self.clock.now())
+    }
+
+    /// Puts bytes under a key, as a fault or another program would.
+    pub fn put(&self, key: &str, value: impl Into<Bytes>) {
+        self.values().insert(key.to_owned(), Kept { value: value.into(), until: None });
+    }
+
+    /// All keys that have not expired.
+    pub fn keys(&self) -> Vec<String> {
+        let now = self.clock.now();
+        let alive = |kept: &Kept| kept.until.is_none_or(|until| now < until);
+        self.values().iter().filter(|(_, v)| alive(v)).map(|(k, _)| k.clone()).collect()
+    }
+
+    fn values(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn until(&self, keep_for: Option<Millis>) -> Option<Millis> {
+        keep_for.map(|ms| self.clock.now().saturating_add(ms))
+    }
+
+    fn put_if_expected(&self, values: &mut BTreeMap<String, Kept>, put: &Put) -> bool {
+        let found = read(values, &put.key, self.clock.now());
+        if put.expect.as_ref().is_some_and(|expected| write_id(found.as_ref())[..] != expected[..])
+        {
+            return false;
+        }
+        let kept = Kept { value: put.value.clone(), until: self.until(put.keep_for) };
+        values.insert(put.key.clone(), kept);
+        true
+    }
+}
+
+fn read(values: &BTreeMap<String, Kept>, key: &str, now: Millis) -> Option<Bytes> {
+    let kept = values.get(key)?;
+    kept.until.is_none_or(|until| now < until).then(|| kept.value.clone())
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, Error>> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+impl Store for MemoryStore {
+    fn fetch<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        let (values, now) = (self.values(), self.clock.now());
+        ready(keys.iter().map(|key| read(&values, key, now)).collect())
+    }
+
+    fn write<'a>(
+        &'a self,
+        batch: WriteBatch<'a>,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Written, Error>> {
+        let (mut values, now) = (self.values(), self.clock.now());
+        let stored = batch.puts.iter().map(|put| self.put_if_expected(&mut values, put)).collect();
+        for (key, keep_for) in batch.extend {
+            let until = now.saturating_add(*keep_for);
+            if let Some(kept) = values.get_mut(*key) {
+                kept.until = kept.until.map(|at| at.max(until));
+            }
+        }
+        let read = batch.read.iter().map(|key| read(&values, key, now)).collect();
+        ready(Written { stored, read })
+    }
+
+    fn create<'a>(
+        &'a self,
+        entries: &'a [(&'a str, String)],
+        keep_for: Millis,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        let (mut values, now) = (self.values(), self.clock.now());
+        let mut found = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let there = read(&values, key, now).unwrap_or_else(|| {
+                let value = Bytes::from(value.clone());
+                let until = self.until(Some(keep_for));
+                values.insert((*key).to_owned(), Kept { value: value.clone(), until });
+                value
+            });
+            found.push(Some(there));
+        }
+        ready(found)
+    }
+
+    fn remove<'a>(&'a self, keys: &'a [&'a str], _: Deadline) -> BoxFuture<'a, Result<u64, Error>> {
+        let (mut values, now) = (self.values(), self.clock.now());
+        let mut removed = 0;
+        for key in keys {
+            removed += u64::from(read(&values, key, now).is_some());
+            values.remove(*key);
+        }
+        ready(removed)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        glob: &'a str,
+        _: u64,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<ScanStep, Error>> {
+        let pattern = Pattern::rendered(glob);
+        let keys = self.keys().into_iter().filter(|key| pattern.matches(key)).collect();
+        ready(ScanStep { cursor: 0, keys })
+    }
+
+    fn ping(&self, _: Deadline) -> BoxFuture<'_, Result<(), Error>> {
+        ready(())
+    }
+
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+}

@@ -1,0 +1,136 @@
+//! Stores: bytes in, bytes out, shared by several processes.
+//!
+//! A store knows nothing of namespaces, freshness or generations: only of keys, bytes, how long
+//! to keep them, and of one condition under which to write. Every store passes one suite
+//! (`tests/store`).
+//!
+//! ```
+//! # tokio_test(async {
+//! use cache_core::store::{MemoryStore, Store};
+//! use cache_core::{Clock, Deadline, seconds};
+//!
+//! let store = MemoryStore::new(Clock::system());
+//! let found = store.fetch(&["some:key"], Deadline::after(seconds(1))).await?;
+//! assert_eq!(found, [None]);
+//! # Ok::<(), cache_core::Error>(()) }).unwrap();
+//! # fn tokio_test<F: Future>(f: F) -> F::Output {
+//! #     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f)
+//! # }
+//! ```
+
+mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::clock::{Deadline, Millis};
+use crate::error::Error;
+
+pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisOptions, RedisStore};
+
+/// A boxed future, so that stores can be trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where the bytes are kept. All methods answer by their deadline, whatever happens.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// The bytes under each key, in order, in one round trip.
+    fn fetch<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>>;
+
+    /// Writes, in one round trip.
+    fn write<'a>(
+        &'a self,
+        batch: WriteBatch<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Written, Error>>;
+
+    /// Gives each key the value beside it unless it has one; the values the keys have then.
+    fn create<'a>(
+        &'a self,
+        entries: &'a [(&'a str, String)],
+        keep_for: Millis,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>>;
+
+    /// Removes keys; how many there were. Works when the store takes no writes for want of memory.
+    fn remove<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>>;
+
+    /// One step of walking over the keys that match a glob: some keys, and where to go on. Keys
+    /// that exist from the first step to the last are met at least once.
+    fn scan<'a>(
+        &'a self,
+        glob: &'a str,
+        cursor: u64,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<ScanStep, Error>>;
+
+    /// Asks the store for a sign of life.
+    fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Whether the store is worth asking right now. Costs nothing.
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    /// A name for logs and health: `redis`, `memory`.
+    fn name(&self) -> &'static str;
+
+    /// Lets go of connections and tasks.
+    fn close(&self) {}
+}
+
+/// What to write in one round trip.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WriteBatch<'a> {
+    /// Values to put.
+    pub puts: &'a [Put],
+    /// Keys to keep for at least this long from now.
+    pub extend: &'a [(&'a str, Millis)],
+    /// Keys to read, after the puts.
+    pub read: &'a [&'a str],
+}
+
+/// One value to put.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Under which key.
+    pub key: String,
+    /// The bytes.
+    pub value: Bytes,
+    /// For how long, in milliseconds; `None`: until removed.
+    pub keep_for: Option<Millis>,
+    /// Write only if bytes 8 to 15 of what is there are these; empty stands for "nothing there".
+    pub expect: Option<Bytes>,
+}
+
+/// What became of a [`WriteBatch`].
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// For each put, whether it was written: false if it expected something else.
+    pub stored: Vec<bool>,
+    /// What was read.
+    pub read: Vec<Option<Bytes>>,
+}
+
+/// One step of [`Store::scan`].
+#[derive(Debug, Clone, Default)]
+pub struct ScanStep {
+    /// Where to go on; zero: done.
+    pub cursor: u64,
+    /// The keys met.
+    pub keys: Vec<String>,
+}

@@ -1,0 +1,60 @@
+//! Compare-and-set in one step: write only if what is there is what the fill saw when it began.
+
+use std::sync::LazyLock;
+
+use bb8_redis::redis::{Cmd, Script, ServerErrorKind, Value, aio::MultiplexedConnection, cmd};
+
+use super::fault::{protocol_error, server_error};
+use super::send;
+use crate::error::Error;
+use crate::store::Put;
+
+/// Bytes 8 to 15 of an envelope are its write id; of an absent key, nothing.
+static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GETRANGE', KEYS[1], 8, 15) ~= ARGV[1] then return 0 end
+         if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2])
+         else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+         return 1",
+    )
+});
+
+/// The command that puts a value if what is there is as expected.
+pub(super) fn command(put: &Put) -> Cmd {
+    let mut command = cmd("EVALSHA");
+    command
+        .arg(COMPARE_AND_SET.get_hash())
+        .arg(1)
+        .arg(&put.key)
+        .arg(put.expect.as_deref().unwrap_or_default())
+        .arg(&put.value[..]);
+    match put.keep_for {
+        Some(keep_for) => command.arg(keep_for.max(1)),
+        None => command.arg(""),
+    };
+    command
+}
+
+/// Whether the server does not know the script yet (after a restart, `SCRIPT FLUSH`).
+pub(super) fn is_missing(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// Teaches the server the script, then tries again.
+pub(super) async fn load_and_run(
+    connection: &mut MultiplexedConnection,
+    put: &Put,
+) -> Result<bool, Error> {
+    COMPARE_AND_SET.load_async(connection).await?;
+    stored(send(connection, &command(put)).await?)
+}
+
+/// Whether a put was carried out.
+pub(super) fn stored(reply: Value) -> Result<bool, Error> {
+    match server_error(reply)? {
+        Value::Okay | Value::Int(1) => Ok(true),
+        Value::SimpleString(text) if text == "OK" => Ok(true),
+        Value::Int(0) => Ok(false),
+        _ => Err(protocol_error()),
+    }
+}

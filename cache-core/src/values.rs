@@ -1,0 +1,189 @@
+//! One namespace of a cache, and the operations on its values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::cache::Cache;
+use crate::codec::{Format, from_bytes, to_bytes};
+use crate::entry::EntryTimes;
+use crate::error::{Error, ErrorKind};
+use crate::fill::NewEntry;
+use crate::invalidate::{Pattern, Scope, Template};
+use crate::key::Key;
+use crate::l1::Slot;
+use crate::lookup::Lookup;
+use crate::set::Set;
+use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
+use crate::ttl::Ttl;
+
+/// One namespace of a [`Cache`]; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Values {
+    pub(crate) cache: Cache,
+    /// The error, if the name can't be used, is given to each operation.
+    pub(crate) state: Result<Arc<NamespaceState>, (ErrorKind, String)>,
+}
+
+impl Values {
+    pub(crate) fn state(&self) -> Result<&Arc<NamespaceState>, Error> {
+        self.state.as_ref().map_err(|(kind, message)| Error::new(*kind, message.clone()))
+    }
+
+    pub(crate) fn entry_key(&self, key: Key) -> Result<Arc<EntryKey>, Error> {
+        let state = self.state()?;
+        let key = state.key(key);
+        Ok(Arc::new(self.cache.inner.entry_key(state, &key, &plain_identity(&key))))
+    }
+
+    /// `None` when nothing is cached: caching is off, or the namespace can't be used.
+    pub(crate) fn key_if_enabled(&self, key: Key) -> Option<(&Arc<Inner>, Arc<EntryKey>)> {
+        let inner = &self.cache.inner;
+        if inner.enabled { Some((inner, self.entry_key(key).ok()?)) } else { None }
+    }
+
+    /// See [`Cache::get`].
+    pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
+        let key = self.entry_key(key.into())?;
+        let inner = &self.cache.inner;
+        if !inner.enabled {
+            return Ok(None);
+        }
+        Ok(match inner.lookup(&key, None, inner.deadline()).await {
+            Lookup::Hit(slot) => typed(&key, &slot),
+            Lookup::Miss(_) => None,
+        })
+    }
+
+    /// See [`Cache::set`].
+    pub fn set<V: Serialize + ?Sized>(&self, key: impl Into<Key>, value: &V) -> Set {
+        Set::new(self.clone(), key.into(), to_bytes(value))
+    }
+
+    /// See [`Cache::delete`].
+    pub async fn delete(&self, key: impl Into<Key>) -> Result<(), Error> {
+        let key = self.entry_key(key.into())?;
+        let inner = &self.cache.inner;
+        if inner.enabled { inner.delete(&key, inner.deadline()).await } else { Ok(()) }
+    }
+
+    /// See [`Cache::exists`].
+    pub async fn exists(&self, key: impl Into<Key>) -> Result<bool, Error> {
+        Ok(self.ttl(key).await?.is_some())
+    }
+
+    /// See [`Cache::ttl`].
+    pub async fn ttl(&self, key: impl Into<Key>) -> Result<Option<Ttl>, Error> {
+        let key = self.entry_key(key.into())?;
+        let inner = &self.cache.inner;
+        if !inner.enabled {
+            return Ok(None);
+        }
+        let times = match inner.peek(&key) {
+            Some(slot) => Some(slot.times()),
+            None => match inner.stored_entry(&key, inner.deadline()).await {
+                Ok(stored) => stored.map(|stored| stored.entry.times),
+                // Like a read: the store's absence is a miss.
+                Err(_) => None,
+            },
+        };
+        let now = inner.clock.now();
+        Ok(times.filter(|times| times.is_fresh(now)).map(|times| match times.fresh_for(now) {
+            Some(ms) => Ttl::After(Duration::from_millis(ms)),
+            None => Ttl::Never,
+        }))
+    }
+
+    /// See [`Cache::touch`].
+    pub async fn touch(&self, key: impl Into<Key>, ttl: impl Into<Ttl>) -> Result<bool, Error> {
+        let key = self.entry_key(key.into())?;
+        let inner = &self.cache.inner;
+        if !inner.enabled {
+            return Ok(false);
+        }
+        inner.touch(&key, ttl.into(), inner.deadline()).await
+    }
+
+    /// See [`Cache::get_many`].
+    pub async fn get_many<V: DeserializeOwned, K: Into<Key>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<V>>, Error> {
+        let keys = keys.into_iter().map(|key| self.entry_key(key.into()));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let inner = &self.cache.inner;
+        if !inner.enabled {
+            return Ok(keys.iter().map(|_| None).collect());
+        }
+        let found = inner.lookup_many(&keys, inner.deadline()).await;
+        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| typed(key, &*slot?);
+        Ok(keys.iter().zip(found).map(read).collect())
+    }
+
+    /// See [`Cache::set_many`].
+    pub async fn set_many<V: Serialize, K: Into<Key>>(
+        &self,
+        items: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), Error> {
+        let ttl = self.state()?.ttl;
+        let item = |(key, value): (K, V)| {
+            Ok((self.entry_key(key.into())?, self.new_value(to_bytes(&value)?, ttl)))
+        };
+        let items = items.into_iter().map(item).collect::<Result<Vec<_>, Error>>()?;
+        let inner = &self.cache.inner;
+        if !inner.enabled || items.is_empty() {
+            return Ok(());
+        }
+        inner.put_many(items, &[], inner.deadline()).await
+    }
+
+    /// See [`Cache::delete_pattern`].
+    pub async fn delete_pattern(&self, pattern: impl Into<Pattern>) -> Result<u64, Error> {
+        let inner = &self.cache.inner;
+        let (state, pattern) = (self.state()?, pattern.into());
+        if inner.enabled { inner.sweep(state, &pattern).await } else { Ok(0) }
+    }
+
+    /// See [`Cache::clear`].
+    pub async fn clear(&self) -> Result<u64, Error> {
+        let state = self.state()?;
+        if !self.cache.inner.enabled {
+            return Ok(0);
+        }
+        self.cache.invalidate(Scope::namespace(&state.name)).await?;
+        self.cache.inner.sweep(state, &Pattern::new("*")).await
+    }
+
+    /// Declares a pattern: entries written from now on that match it carry a generation of
+    /// their own, and invalidating an instance of it is a single step. False if 256 are declared.
+    pub fn declare(&self, template: &Template) -> Result<bool, Error> {
+        Ok(self.state()?.declare(template))
+    }
+
+    /// How long entries of this namespace are fresh unless a call says otherwise.
+    pub fn default_ttl(&self) -> Result<Ttl, Error> {
+        Ok(self.state()?.ttl)
+    }
+
+    /// Values above this many bytes are refused.
+    pub fn max_value_size(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| state.max_value_size)
+    }
+
+    pub(crate) fn new_value(&self, payload: Bytes, ttl: Ttl) -> NewEntry {
+        let times = EntryTimes::new(self.cache.inner.clock.now(), ttl);
+        NewEntry { payload, format: Format::MessagePack, schema: 0, times, decoded: None }
+    }
+}
+
+/// Reads an entry as a type; what is not fresh or of another type is a miss.
+pub(crate) fn typed<V: DeserializeOwned>(key: &EntryKey, slot: &Slot) -> Option<V> {
+    let value = from_bytes(slot.format, &slot.payload);
+    if value.is_none() {
+        key.namespace.counters.errors.one();
+        tracing::debug!(key = %key.rendered, "stored as another type");
+    }
+    value
+}

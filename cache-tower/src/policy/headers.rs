@@ -1,0 +1,146 @@
+//! Which headers of a response are stored (RFC 9111 §3.1).
+//!
+//! ```ignore
+//! let stored = stored_headers(&headers, &storable.strip, received);
+//! assert!(!stored.contains_key("connection") && stored.contains_key("date"));
+//! ```
+
+use http::header::{
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderName};
+
+use super::Millis;
+use super::field::{format_date, members};
+
+/// Whether a response means something else without this field: to the cache, to caches behind it,
+/// or to whoever reads its body. RFC 9110 §7.6.1 forbids to name such a field in `Connection`.
+pub(super) fn is_indispensable(name: &HeaderName) -> bool {
+    [VARY, CACHE_CONTROL, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH].contains(name)
+}
+
+/// The headers to store with a response received at `received` (unix milliseconds): without those
+/// of the connection, without `strip` ([`super::Storable::strip`]), without `Age` (it is part of
+/// the initial age), and with a `Date` (RFC 9110 §6.6.1).
+pub(crate) fn stored_headers(
+    headers: &HeaderMap,
+    strip: &[HeaderName],
+    received: Millis,
+) -> HeaderMap {
+    let nominated = |name: &HeaderName| {
+        let mut options = members(headers, &CONNECTION);
+        options.any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+            && !is_indispensable(name)
+    };
+    let is_stored = |name: &HeaderName| {
+        !is_hop_by_hop(name) && *name != AGE && !strip.contains(name) && !nominated(name)
+    };
+    let mut stored: HeaderMap = headers
+        .iter()
+        .filter(|(name, _)| is_stored(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if !stored.contains_key(DATE)
+        && let Some(date) = format_date(received)
+    {
+        // Fails where the map is at the limit of the http crate (2^15 names); then it has no Date.
+        let _ = stored.try_append(DATE, date);
+    }
+    stored
+}
+
+/// The fields of one connection, and of a proxy's own authentication (RFC 9110 §7.6.1, RFC 9111
+/// §3.1).
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE]
+        .contains(name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "proxy-authentication-info")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+            })
+            .collect()
+    }
+
+    /// The names that remain, in order.
+    fn stored(lines: &[(&str, &str)], strip: &[HeaderName]) -> Vec<String> {
+        let stored = stored_headers(&headers(lines), strip, 0);
+        stored.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn connection_headers_and_age_go() {
+        let gone = [
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "proxy-authenticate",
+            "proxy-authentication-info",
+            "proxy-authorization",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "age",
+        ];
+        for name in gone {
+            assert_eq!(stored(&[(name, "x"), ("b", "1"), ("date", "x")], &[]), ["b", "date"]);
+        }
+    }
+
+    #[test]
+    fn what_connection_names_goes() {
+        let lines =
+            [("connection", "a, B"), ("connection", " ,c"), ("a", "1"), ("b", "2"), ("c", "3")];
+        assert_eq!(
+            stored(&[&lines[..], &[("d", "4"), ("date", "x")]].concat(), &[]),
+            ["d", "date"]
+        );
+    }
+
+    #[test]
+    fn connection_cannot_take_what_gives_the_response_its_meaning() {
+        // `Connection: vary` gave every request the first one's variant.
+        let lines = [("connection", "vary, cache-control"), ("vary", "a"), ("cache-control", "b")];
+        assert_eq!(stored(&lines, &[]), ["vary", "cache-control", "date"]);
+    }
+
+    #[test]
+    fn named_fields_go_with_all_their_lines() {
+        let lines =
+            [("set-cookie", "a"), ("set-cookie", "b"), ("x", "1"), ("x", "2"), ("date", "x")];
+        let strip = [HeaderName::from_static("set-cookie")];
+        let stored = stored_headers(&headers(&lines), &strip, 0);
+        assert!(!stored.contains_key("set-cookie"));
+        assert_eq!(stored.get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_date_is_added_but_not_replaced() {
+        let added = stored_headers(&HeaderMap::new(), &[], 784_111_777_999);
+        assert_eq!(added[DATE], "Sun, 06 Nov 1994 08:49:37 GMT");
+        let kept = stored_headers(&headers(&[("date", "its own")]), &[], 0);
+        assert_eq!(kept[DATE], "its own");
+    }
+
+    proptest! {
+        #[test]
+        fn no_connection_panics(bytes in proptest::collection::vec(any::<u8>(), 0..48), at: u64) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                stored_headers(&HeaderMap::from_iter([(CONNECTION, value)]), &[], at);
+            }
+        }
+    }
+}

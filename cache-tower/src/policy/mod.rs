@@ -1,0 +1,80 @@
+//! The decisions of a shared HTTP cache (RFC 9111), and nothing else: no async, no I/O, no clock.
+//!
+//! Every function takes header maps and numbers and returns a number, a list or an enum; times are
+//! unix milliseconds ([`Millis`]) that the caller has read. Whatever a header holds, nothing here
+//! panics: what can't be understood is read in the way that caches less.
+//!
+//! In the order in which one request meets them:
+//!
+//! | file | question | answer |
+//! |---|---|---|
+//! | `request` | may the cache serve this request at all? | [`Admission`] |
+//! | `reuse` | may this stored response answer it now? | [`Reuse`] |
+//! | `validate` | is the client's own copy still good (304)? | `bool` |
+//! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
+//! | `headers` | which of its headers are stored? | a header map |
+//! | `vary` | which request headers select between variants? | [`Vary`] |
+//! | `invalidate` | which URIs does a write make obsolete? | paths |
+//!
+//! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `freshness`
+//! (lifetime and age, RFC 9111 §4.2), `field` (lists, numbers and dates inside a field value).
+//!
+//! ```ignore
+//! let admission = admit(request.method(), request.headers(), has_body);
+//! // .. fetched from the origin:
+//! let stored = storable(facts, status, &headers, &StoreRules::default(), exchange)?;
+//! let received = exchange.response_received;
+//! let template = StoredFreshness::new(stored.freshness, &stored.directives, received);
+//! // .. later, for the next request:
+//! match reuse(None, &template, now) {
+//!     Reuse::Use { age_secs } => serve(age_secs),
+//!     Reuse::Fetch(reason) => fetch(reason),
+//! }
+//! ```
+
+/// Milliseconds: since the unix epoch for a point in time, else a duration.
+pub(crate) type Millis = u64;
+
+/// Declares a set of refusals, each with the one name that status, metrics and logs use for it.
+macro_rules! reasons {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident => $token:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every reason, in the order of their declaration.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name users see: lower case, words joined by `-`.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $token),+ }
+            }
+        }
+    };
+}
+
+mod directives;
+mod field;
+mod freshness;
+mod headers;
+mod invalidate;
+mod request;
+mod reuse;
+mod storable;
+mod syntax;
+mod validate;
+mod vary;
+
+pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
+pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
+pub(crate) use headers::stored_headers;
+pub(crate) use invalidate::{Base, affected};
+pub(crate) use request::{Admission, BypassReason, admit};
+pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
+pub(crate) use storable::{NoStore, RequestFacts, Storable, StoreRules, storable};
+pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
+pub(crate) use vary::{Vary, VaryFields};
+
+#[cfg(test)]
+mod tests;

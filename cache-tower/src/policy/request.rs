@@ -1,0 +1,206 @@
+//! Which requests the cache may serve (RFC 9111 §3, §4; guarantee 8 of the design).
+//!
+//! Runs before every lookup: one pass over the headers, no allocation.
+//!
+//! ```ignore
+//! match admit(&Method::GET, &headers, false) {
+//!     Admission::Lookup | Admission::LookupHead => look_up(),
+//!     Admission::Unsafe => forward_then_invalidate(),
+//!     Admission::Bypass(reason) => forward(reason.as_str()),
+//! }
+//! ```
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::syntax::directives;
+
+reasons! {
+    /// Why a request goes to the origin past the cache. Where several hold, the first is named.
+    BypassReason {
+        /// A safe method that isn't GET or HEAD.
+        Method => "method",
+        /// The request has a body.
+        RequestBody => "request-body",
+        /// `Range`.
+        Range => "range",
+        /// `If-Match` or `If-Unmodified-Since`: meant for the origin (RFC 9111 §4.3.2).
+        Precondition => "precondition",
+        /// A field that replaces the path or the method.
+        Override => "override",
+        /// The connection is to change protocols (RFC 9110 §7.8).
+        Upgrade => "upgrade",
+        /// `Cache-Control: no-store` in the request (RFC 9111 §5.2.1.5).
+        NoStore => "no-store",
+        /// The workspace is required and absent, or can't be read.
+        Workspace => "workspace",
+        /// The cache is switched off.
+        Disabled => "disabled",
+        /// Too much is going on already.
+        Saturated => "saturated",
+    }
+}
+
+/// What the cache does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// GET: look it up, store what comes.
+    Lookup,
+    /// HEAD: look up the stored GET; store nothing.
+    LookupHead,
+    /// A method that may change state: forward, then invalidate (RFC 9111 §4.4).
+    Unsafe,
+    /// Forward it; neither look up, nor store, nor invalidate.
+    Bypass(BypassReason),
+}
+
+/// Decides what to do with a request. `has_body` is what the body itself says (its size hint isn't
+/// exactly 0), beside what the headers do.
+pub(crate) fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admission {
+    let lookup = match method.as_str() {
+        "GET" => Admission::Lookup,
+        "HEAD" => Admission::LookupHead,
+        // Safe by the method registry (RFC 9110 §9.2.1, §16.1.1): nothing to invalidate.
+        "OPTIONS" | "TRACE" | "PROPFIND" | "QUERY" | "REPORT" | "SEARCH" => {
+            return Admission::Bypass(BypassReason::Method);
+        }
+        // RFC 9111 §4.4: unknown methods count as unsafe.
+        _ => return Admission::Unsafe,
+    };
+    let body = has_body.then_some(BypassReason::RequestBody);
+    let reasons = headers.iter().filter_map(|(name, value)| objection(name, value));
+    reasons.chain(body).min().map_or(lookup, Admission::Bypass)
+}
+
+/// What one header line has against the cache.
+fn objection(name: &HeaderName, line: &HeaderValue) -> Option<BypassReason> {
+    let value = line.as_bytes();
+    match name.as_str() {
+        "content-length" => {
+            let empty = !value.is_empty() && value.iter().all(|digit| *digit == b'0');
+            (!empty).then_some(BypassReason::RequestBody)
+        }
+        "transfer-encoding" => Some(BypassReason::RequestBody),
+        "range" => Some(BypassReason::Range),
+        "if-match" | "if-unmodified-since" => Some(BypassReason::Precondition),
+        // With these some frameworks let a client replace the path or the method. The key can't
+        // know what the origin makes of them.
+        "x-original-url"
+        | "x-rewrite-url"
+        | "x-http-method-override"
+        | "x-http-method"
+        | "x-method-override" => Some(BypassReason::Override),
+        "upgrade" => Some(BypassReason::Upgrade),
+        "connection" => value
+            .split(|byte| *byte == b',')
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+            .then_some(BypassReason::Upgrade),
+        "cache-control" => directives([line])
+            .any(|directive| directive.name.eq_ignore_ascii_case(b"no-store"))
+            .then_some(BypassReason::NoStore),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, RANGE};
+    use proptest::prelude::*;
+
+    use super::BypassReason as Reason;
+    use super::*;
+
+    /// Header lines: name and value.
+    type Lines<'a> = &'a [(&'a str, &'a str)];
+
+    fn headers(lines: Lines<'_>) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn by_method() {
+        let cases = [
+            ("GET", Admission::Lookup),
+            ("HEAD", Admission::LookupHead),
+            ("OPTIONS", Admission::Bypass(Reason::Method)),
+            ("TRACE", Admission::Bypass(Reason::Method)),
+            ("PROPFIND", Admission::Bypass(Reason::Method)),
+            ("POST", Admission::Unsafe),
+            ("PUT", Admission::Unsafe),
+            ("PATCH", Admission::Unsafe),
+            ("DELETE", Admission::Unsafe),
+            ("CONNECT", Admission::Unsafe),
+            ("PURGE", Admission::Unsafe),
+            ("M-SEARCH", Admission::Unsafe),
+            // Methods are case-sensitive (RFC 9110 §9.1).
+            ("get", Admission::Unsafe),
+        ];
+        for (method, expected) in cases {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(admit(&method, &HeaderMap::new(), false), expected, "{method}");
+            // Nothing in the headers makes an unsafe method safe.
+            let overridden = headers(&[("x-http-method-override", "GET"), ("range", "bytes=0-")]);
+            if expected == Admission::Unsafe {
+                assert_eq!(admit(&method, &overridden, true), Admission::Unsafe, "{method}");
+            }
+        }
+    }
+
+    #[test]
+    fn by_header() {
+        let cases: &[(Lines<'_>, Option<Reason>)] = &[
+            (&[], None),
+            (&[("accept", "*/*"), ("x-request-id", "1"), ("cookie", "a=b")], None),
+            (&[("if-none-match", "\"a\""), ("if-modified-since", "x")], None),
+            (&[("content-length", "0")], None),
+            (&[("content-length", "00")], None),
+            (&[("content-length", "1")], Some(Reason::RequestBody)),
+            (&[("content-length", "")], Some(Reason::RequestBody)),
+            (&[("content-length", "-0")], Some(Reason::RequestBody)),
+            (&[("content-length", "0"), ("content-length", "5")], Some(Reason::RequestBody)),
+            (&[("transfer-encoding", "chunked")], Some(Reason::RequestBody)),
+            (&[("range", "bytes=0-1")], Some(Reason::Range)),
+            (&[("range", "")], Some(Reason::Range)),
+            (&[("if-match", "*")], Some(Reason::Precondition)),
+            (&[("if-unmodified-since", "x")], Some(Reason::Precondition)),
+            (&[("x-original-url", "/admin")], Some(Reason::Override)),
+            (&[("X-Rewrite-URL", "/admin")], Some(Reason::Override)),
+            (&[("x-http-method-override", "PUT")], Some(Reason::Override)),
+            (&[("x-http-method", "PUT")], Some(Reason::Override)),
+            (&[("x-method-override", "PUT")], Some(Reason::Override)),
+            (&[("upgrade", "websocket")], Some(Reason::Upgrade)),
+            (&[("connection", "keep-alive, Upgrade")], Some(Reason::Upgrade)),
+            (&[("connection", "keep-alive")], None),
+            (&[("cache-control", "No-Store")], Some(Reason::NoStore)),
+            (&[("cache-control", "x=\"no-store\", max-age=0")], None),
+            // The first reason of the enum, not of the request, is named.
+            (&[("cache-control", "no-store"), ("range", "bytes=0-")], Some(Reason::Range)),
+            (&[("range", "bytes=0-"), ("cache-control", "no-store")], Some(Reason::Range)),
+        ];
+        for (lines, expected) in cases {
+            let headers = headers(lines);
+            let (get, head) = match expected {
+                Some(reason) => (Admission::Bypass(*reason), Admission::Bypass(*reason)),
+                None => (Admission::Lookup, Admission::LookupHead),
+            };
+            assert_eq!(admit(&Method::GET, &headers, false), get, "{lines:?}");
+            assert_eq!(admit(&Method::HEAD, &headers, false), head, "{lines:?}");
+        }
+        let body = admit(&Method::GET, &HeaderMap::new(), true);
+        assert_eq!(body, Admission::Bypass(Reason::RequestBody));
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics(name in 0..4_usize, bytes in proptest::collection::vec(any::<u8>(), 0..48)) {
+            let names = [CONTENT_LENGTH, CONNECTION, CACHE_CONTROL, RANGE];
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                admit(&Method::GET, &HeaderMap::from_iter([(names[name].clone(), value)]), false);
+            }
+        }
+    }
+}

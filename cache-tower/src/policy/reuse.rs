@@ -1,0 +1,247 @@
+//! Whether a stored response may answer a request now (RFC 9111 §4).
+//!
+//! ```ignore
+//! match reuse(None, &stored, now) {
+//!     Reuse::Use { age_secs } => serve(age_secs),
+//!     Reuse::Fetch(reason) => fetch(reason.as_str()),   // the fwd value of Cache-Status
+//! }
+//! ```
+
+use super::{Freshness, Millis, RequestDirectives, ResponseDirectives, current_age};
+
+/// What a stored response remembers of its freshness: numbers, so that a hit parses nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredFreshness {
+    /// When the response was received, unix milliseconds.
+    pub(crate) received: Millis,
+    /// How old it was then (RFC 9111 §4.2.3).
+    pub(crate) initial_age: Millis,
+    /// The age at which it becomes stale (RFC 9111 §4.2.1).
+    pub(crate) lifetime: Millis,
+    /// Never to be used stale by a shared cache (RFC 9111 §5.2.2.2, §5.2.2.8, §5.2.2.10).
+    pub(crate) must_revalidate: bool,
+    /// Does not change while fresh (RFC 8246).
+    pub(crate) immutable: bool,
+}
+
+impl StoredFreshness {
+    /// Takes down what a response received at `received` says.
+    pub(crate) fn new(
+        freshness: Freshness,
+        directives: &ResponseDirectives,
+        received: Millis,
+    ) -> Self {
+        Self {
+            received,
+            initial_age: freshness.initial_age,
+            lifetime: freshness.lifetime,
+            // RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate.
+            must_revalidate: directives.must_revalidate
+                || directives.proxy_revalidate
+                || directives.s_maxage.is_some(),
+            immutable: directives.immutable,
+        }
+    }
+
+    /// The age at `now`, in milliseconds (RFC 9111 §4.2.3).
+    pub(crate) fn age(&self, now: Millis) -> Millis {
+        current_age(self.initial_age, self.received, now)
+    }
+
+    /// For how many milliseconds from `now` it stays fresh; 0: it is stale.
+    pub(crate) fn remaining(&self, now: Millis) -> Millis {
+        self.lifetime.saturating_sub(self.age(now))
+    }
+
+    /// Whether it is fresh at `now` (RFC 9111 §4.2).
+    pub(crate) fn is_fresh(&self, now: Millis) -> bool {
+        self.remaining(now) > 0
+    }
+}
+
+/// Why a request goes to the origin: the `fwd` values of RFC 9211 §2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum MissReason {
+    /// Nothing is stored for this URI.
+    UriMiss,
+    /// Something is stored for this URI, but not for these request headers.
+    VaryMiss,
+    /// What is stored is stale.
+    Stale,
+    /// What is stored is fresh, but the request's directives don't accept it.
+    Request,
+    /// What is stored is not the whole of it.
+    Partial,
+    /// The method is not one that is answered from the cache.
+    Method,
+    /// The cache was not to handle this request.
+    Bypass,
+}
+
+impl MissReason {
+    /// The token of RFC 9211 §2.2.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::UriMiss => "uri-miss",
+            Self::VaryMiss => "vary-miss",
+            Self::Stale => "stale",
+            Self::Request => "request",
+            Self::Partial => "partial",
+            Self::Method => "method",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// Whether a stored response answers the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// Yes; `age_secs` is the value of its `Age` header (RFC 9111 §5.1).
+    Use {
+        /// Whole seconds.
+        age_secs: u64,
+    },
+    /// No: the origin has to be asked.
+    Fetch(MissReason),
+}
+
+/// Decides whether `stored` answers a request at `now`. `request` is `None` where the request has
+/// no directives ([`RequestDirectives::is_present`]).
+pub(crate) fn reuse(
+    request: Option<&RequestDirectives>,
+    stored: &StoredFreshness,
+    now: Millis,
+) -> Reuse {
+    if !stored.is_fresh(now) {
+        return Reuse::Fetch(MissReason::Stale);
+    }
+    if request.is_some_and(|request| refuses(request, stored, now)) {
+        return Reuse::Fetch(MissReason::Request);
+    }
+    Reuse::Use { age_secs: stored.age(now) / 1000 }
+}
+
+/// Whether the client won't take what is fresh by the origin's word.
+fn refuses(request: &RequestDirectives, stored: &StoredFreshness, now: Millis) -> bool {
+    let millis = |seconds: u32| Millis::from(seconds) * 1000;
+    // RFC 9111 §5.2.1.1. 0 asks for validation, even within the millisecond of reception.
+    let too_old =
+        request.max_age.is_some_and(|max_age| max_age == 0 || stored.age(now) > millis(max_age));
+    // RFC 9111 §5.2.1.3.
+    let too_soon_stale =
+        request.min_fresh.is_some_and(|min_fresh| stored.remaining(now) < millis(min_fresh));
+    // RFC 9111 §5.2.1.4.
+    request.no_cache || too_old || too_soon_stale
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::FreshnessSource;
+
+    /// Received at 100 s, 5 s old then, fresh until an age of 20 s: stale from 115 s on.
+    const STORED: StoredFreshness = StoredFreshness {
+        received: 100_000,
+        initial_age: 5_000,
+        lifetime: 20_000,
+        must_revalidate: false,
+        immutable: false,
+    };
+
+    #[test]
+    fn without_directives() {
+        let cases = [
+            (100_000, Reuse::Use { age_secs: 5 }),
+            (100_999, Reuse::Use { age_secs: 5 }),
+            (101_000, Reuse::Use { age_secs: 6 }),
+            (114_999, Reuse::Use { age_secs: 19 }),
+            (115_000, Reuse::Fetch(MissReason::Stale)),
+            (u64::MAX, Reuse::Fetch(MissReason::Stale)),
+            // The clock went back.
+            (0, Reuse::Use { age_secs: 5 }),
+        ];
+        for (now, expected) in cases {
+            assert_eq!(reuse(None, &STORED, now), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn with_directives() {
+        let none = RequestDirectives::default();
+        let max_age = |max_age| RequestDirectives { max_age: Some(max_age), ..none.clone() };
+        let min_fresh = |secs| RequestDirectives { min_fresh: Some(secs), ..none.clone() };
+        let cases = [
+            (none.clone(), true),
+            (RequestDirectives { no_cache: true, ..none.clone() }, false),
+            // The caller's business.
+            (RequestDirectives { only_if_cached: true, ..none.clone() }, true),
+            (max_age(0), false),
+            (max_age(9), false),
+            (max_age(10), true),
+            (max_age(u32::MAX), true),
+            (min_fresh(10), true),
+            (min_fresh(11), false),
+            (min_fresh(u32::MAX), false),
+        ];
+        // Age 10 s, fresh for 10 s more.
+        for (request, usable) in cases {
+            let expected = if usable {
+                Reuse::Use { age_secs: 10 }
+            } else {
+                Reuse::Fetch(MissReason::Request)
+            };
+            assert_eq!(reuse(Some(&request), &STORED, 105_000), expected, "{request:?}");
+            // Stale comes first (RFC 9211 §2.2: "request" is about a fresh response).
+            let stale = reuse(Some(&request), &STORED, 115_000);
+            assert_eq!(stale, Reuse::Fetch(MissReason::Stale), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn max_age_0_refuses_what_has_no_age() {
+        // Under a clock that stood still, max-age=0 was answered from the cache.
+        let new = StoredFreshness { initial_age: 0, ..STORED };
+        let request = RequestDirectives { max_age: Some(0), ..Default::default() };
+        let found = reuse(Some(&request), &new, new.received);
+        assert_eq!(found, Reuse::Fetch(MissReason::Request));
+    }
+
+    #[test]
+    fn what_is_taken_down() {
+        let freshness = Freshness { lifetime: 9, initial_age: 3, source: FreshnessSource::SMaxage };
+        let none = ResponseDirectives::default();
+        let cases = [
+            (none.clone(), false, false),
+            (ResponseDirectives { must_revalidate: true, ..none.clone() }, true, false),
+            (ResponseDirectives { proxy_revalidate: true, ..none.clone() }, true, false),
+            (ResponseDirectives { s_maxage: Some(1), ..none.clone() }, true, false),
+            (ResponseDirectives { immutable: true, ..none.clone() }, false, true),
+        ];
+        for (directives, must_revalidate, immutable) in cases {
+            let expected = StoredFreshness {
+                received: 7,
+                initial_age: 3,
+                lifetime: 9,
+                must_revalidate,
+                immutable,
+            };
+            assert_eq!(StoredFreshness::new(freshness, &directives, 7), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_numbers_panic(
+            received: u64, initial_age: u64, lifetime: u64, now: u64,
+            max_age: Option<u32>, min_fresh: Option<u32>,
+        ) {
+            let stored = StoredFreshness { received, initial_age, lifetime, ..STORED };
+            let request = RequestDirectives { max_age, min_fresh, ..Default::default() };
+            let found = reuse(Some(&request), &stored, now);
+            let used = matches!(found, Reuse::Use { .. });
+            prop_assert!(!used || stored.is_fresh(now));
+        }
+    }
+}

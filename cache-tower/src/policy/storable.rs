@@ -1,0 +1,224 @@
+//! Whether a response may be stored (RFC 9111 §3, and more careful than it: guarantee 8).
+//!
+//! ```ignore
+//! match storable(facts, status, &headers, &rules, exchange) {
+//!     Ok(storable) => store(stored_headers(&headers, &storable.strip, received)),
+//!     Err(reason) => note(reason.as_str()),
+//! }
+//! ```
+
+use http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use super::headers::is_indispensable;
+use super::{
+    Exchange, FieldForm, Freshness, FreshnessSource, Millis, RequestDirectives, ResponseDirectives,
+    Vary, VaryFields,
+};
+
+reasons! {
+    /// Why a response was not stored.
+    #[expect(clippy::enum_variant_names, reason = "`no-store` is the RFC's word as well as ours")]
+    NoStore {
+        /// The request isn't a GET.
+        Method => "method",
+        /// The request said `no-store` (RFC 9111 §5.2.1.5).
+        RequestNoStore => "request-no-store",
+        /// The request had `Authorization` (RFC 9111 §3.5).
+        Authorization => "authorization",
+        /// The request had a `Cookie`, and the TTL would be ours rather than the origin's.
+        Cookie => "cookie",
+        /// The response sets a cookie.
+        SetCookie => "set-cookie",
+        /// `private` (RFC 9111 §5.2.2.7).
+        Private => "private",
+        /// `no-store` (RFC 9111 §5.2.2.5).
+        NoStoreDirective => "no-store",
+        /// `Vary: *`, or a `Vary` that can't be read or is too long (RFC 9111 §4.1).
+        VaryAny => "vary-any",
+        /// The status is not final, or not one of HTTP.
+        Status => "status",
+        /// 206: a part of the response (RFC 9111 §3.3).
+        Partial => "partial",
+        /// 304: not a response of its own (RFC 9111 §4.3.3).
+        NotModified => "not-modified",
+        /// Nothing says that it is fresh, or for no longer than it is old already.
+        NoFreshness => "no-freshness",
+        /// A status other than 206 with `Content-Range`: part of a response, or a confused origin.
+        ContentRange => "content-range",
+        /// `must-understand`, and a status this cache doesn't know (RFC 9111 §5.2.2.3).
+        UnknownCacheableStatus => "unknown-status",
+        /// The body is over the limit.
+        TooLarge => "too-large",
+        /// The body is shorter or longer than its `Content-Length` (RFC 9111 §3.3).
+        LengthMismatch => "length-mismatch",
+        /// The body failed, or was cut.
+        BodyFailed => "body-failed",
+        /// The body ended with trailers.
+        Trailers => "trailers",
+        /// The request's own conditions shaped the response.
+        RequestCondition => "request-condition",
+        /// A scope's shape was declared while the fill ran: it doesn't carry that generation.
+        ShapeChanged => "shape-changed",
+        /// Too much is being stored already.
+        Saturated => "saturated",
+        /// An inner cache layer has it.
+        Outer => "outer",
+    }
+}
+
+/// What a layer allows beyond the response's own headers. By default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoreRules {
+    /// The lifetime of a response without explicit freshness, milliseconds from its reception.
+    pub(crate) assigned_ttl: Option<Millis>,
+    /// Requests with credentials may share responses: the key separates them far enough.
+    pub(crate) credentials_shared: bool,
+    /// Store responses that set cookies, without those cookies.
+    pub(crate) strip_set_cookie: bool,
+    /// No response is kept fresh for longer, milliseconds from its reception.
+    pub(crate) max_ttl: Option<Millis>,
+}
+
+/// What the decision needs of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestFacts<'a> {
+    /// The method as the client sent it.
+    pub(crate) method: &'a Method,
+    /// The headers as the client sent them.
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// A response that may be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Storable {
+    /// How long it is fresh.
+    pub(crate) freshness: Freshness,
+    /// Its directives.
+    pub(crate) directives: ResponseDirectives,
+    /// Fields that must not be stored with it, beside the hop-by-hop ones.
+    pub(crate) strip: Vec<HeaderName>,
+    /// The request headers it was selected by; `None`: by none.
+    pub(crate) vary: Option<VaryFields>,
+}
+
+/// Decides whether a response may be stored, by its head. `headers` are those of the response, as
+/// the origin sent them.
+pub(crate) fn storable(
+    request: RequestFacts<'_>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    rules: &StoreRules,
+    exchange: Exchange,
+) -> Result<Storable, NoStore> {
+    let directives = ResponseDirectives::from_headers(headers);
+    check_request(request)?;
+    check_status(status, headers, &directives)?;
+    let mut strip = separable_fields(&directives)?;
+    let vary = match Vary::parse(headers) {
+        Vary::Any => return Err(NoStore::VaryAny),
+        Vary::Fields(fields) => Some(fields),
+        Vary::None => None,
+    };
+    if headers.contains_key(SET_COOKIE) {
+        if !rules.strip_set_cookie {
+            return Err(NoStore::SetCookie);
+        }
+        strip.push(SET_COOKIE);
+    }
+    // RFC 9111 §3.5.
+    let shared_by_origin =
+        directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+    let authorized = request.headers.contains_key(AUTHORIZATION);
+    if authorized && !shared_by_origin && !rules.credentials_shared {
+        return Err(NoStore::Authorization);
+    }
+
+    let assigned = rules.assigned_ttl.filter(|_| takes_assigned_ttl(status));
+    let mut freshness = Freshness::of(headers, &directives, exchange, assigned);
+    if let Some(max) = rules.max_ttl {
+        freshness = freshness.at_most(max);
+    }
+    let cookie_decides = freshness.source == FreshnessSource::Assigned
+        && request.headers.contains_key(COOKIE)
+        && !rules.credentials_shared;
+    if cookie_decides {
+        return Err(NoStore::Cookie);
+    }
+    // RFC 9111 §4.2, §5.2.2.4. Until stored responses are revalidated, these would never be used.
+    let needs_validation_first =
+        freshness.remaining() == 0 || directives.no_cache == FieldForm::All;
+    if needs_validation_first {
+        return Err(NoStore::NoFreshness);
+    }
+    Ok(Storable { freshness, directives, strip, vary })
+}
+
+fn check_request(request: RequestFacts<'_>) -> Result<(), NoStore> {
+    if *request.method != Method::GET {
+        return Err(NoStore::Method);
+    }
+    // RFC 9111 §5.2.1.5.
+    if RequestDirectives::parse(request.headers).no_store {
+        return Err(NoStore::RequestNoStore);
+    }
+    Ok(())
+}
+
+fn check_status(
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+) -> Result<(), NoStore> {
+    match status.as_u16() {
+        206 => Err(NoStore::Partial),
+        304 => Err(NoStore::NotModified),
+        // RFC 9111 §3: the status code is final.
+        200..=599 if headers.contains_key(CONTENT_RANGE) => Err(NoStore::ContentRange),
+        // RFC 9111 §5.2.2.3: must-understand takes the place of a no-store beside it.
+        200..=599 if directives.must_understand => {
+            if is_understood(status) {
+                Ok(())
+            } else {
+                Err(NoStore::UnknownCacheableStatus)
+            }
+        }
+        200..=599 if directives.no_store => Err(NoStore::NoStoreDirective),
+        200..=599 => Ok(()),
+        _ => Err(NoStore::Status),
+    }
+}
+
+/// The fields that `private` and `no-cache` forbid to store or reuse; an error where that is the
+/// whole response, or leaves nothing that could be understood (RFC 9111 §5.2.2.4, §5.2.2.7).
+fn separable_fields(directives: &ResponseDirectives) -> Result<Vec<HeaderName>, NoStore> {
+    let mut strip = Vec::new();
+    let forms =
+        [(&directives.private, NoStore::Private), (&directives.no_cache, NoStore::NoFreshness)];
+    for (form, refusal) in forms {
+        match form {
+            FieldForm::Fields(names) if names.iter().any(is_indispensable) => return Err(refusal),
+            FieldForm::Fields(names) => strip.extend_from_slice(names),
+            FieldForm::All if refusal == NoStore::Private => return Err(refusal),
+            FieldForm::All | FieldForm::Absent => {}
+        }
+    }
+    Ok(strip)
+}
+
+/// The final status codes of RFC 9110 §15, whose rules this cache keeps, but for 206 and 304.
+fn is_understood(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505
+    )
+}
+
+/// The heuristically cacheable status codes (RFC 9110 §15.1) that aren't errors. An error gets a
+/// lifetime from the origin or none.
+fn takes_assigned_ttl(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
+}
+
+#[cfg(test)]
+mod tests;

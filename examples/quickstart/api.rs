@@ -1,0 +1,137 @@
+//! The routes and what they answer.
+
+use std::net::SocketAddr;
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, VARY};
+use serde::{Deserialize, Serialize};
+
+use crate::campaigns::{self, Campaign, Change};
+use crate::db::Db;
+use crate::problem::Problem;
+use crate::stats::campaign_stats;
+use crate::workspace::{self, WorkspaceId};
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+struct App {
+    db: Db,
+    address: SocketAddr,
+}
+
+/// The whole service, as reached at `address`.
+pub(crate) fn router(db: Db, address: SocketAddr) -> Router {
+    // CACHE (2 of 3): the layers go on the routes they are for:
+    //   stats    .layer(cache_endpoint(&http, minutes(5)))
+    //   update   .layer(invalidate_cache(&http, "{workspace_id}:campaigns:*"))
+    //   the rest .layer(CacheLayer::new(&http)) on the router, before `with_state`
+    Router::new()
+        .route("/", get(help))
+        .route("/campaigns", get(list))
+        .route("/campaigns/{id}", get(find))
+        .route("/campaigns/{id}/stats", get(stats))
+        .route("/campaigns/{id}", post(update))
+        .fallback(async || Problem::not_found("there is no such path"))
+        .with_state(App { db, address })
+}
+
+/// How to try the service.
+pub(crate) fn guide(address: SocketAddr) -> String {
+    format!(
+        "\
+A campaign service: workspaces ws1 to ws5, campaigns 1 to 600 in each.
+
+  curl -i -H 'X-Workspace-ID: ws1' 'http://{address}/campaigns?page=2&limit=5'
+  curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42
+  curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42/stats     # slow
+  curl -i -H 'X-Workspace-ID: ws1' -H 'Content-Type: application/json' \\
+       -d '{{\"name\": \"Autumn launch\", \"budget\": 1200}}' http://{address}/campaigns/42
+"
+    )
+}
+
+async fn help(State(app): State<App>) -> String {
+    guide(app.address)
+}
+
+/// Which part of a list to show.
+#[derive(Debug, Deserialize)]
+struct Paging {
+    page: Option<u32>,
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    workspace: String,
+    page: u32,
+    limit: u32,
+    total: i64,
+    campaigns: Vec<Campaign>,
+}
+
+async fn list(
+    State(app): State<App>,
+    WorkspaceId(workspace): WorkspaceId,
+    paging: Result<Query<Paging>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(paging) = paging?;
+    let (page, limit) = (paging.page.unwrap_or(1), paging.limit.unwrap_or(20));
+    if page == 0 || !(1..=100).contains(&limit) {
+        return Err(Problem::bad_request("`page` begins at 1, `limit` lies between 1 and 100"));
+    }
+    let skip = u64::from(page - 1) * u64::from(limit);
+    let name = workspace.clone();
+    let (campaigns, total) = app.db.run(move |db| campaigns::list(db, &name, skip, limit)).await?;
+    let listing = Listing { workspace, page, limit, total, campaigns };
+    Ok(([(CACHE_CONTROL, "max-age=30")], reply(&listing)).into_response())
+}
+
+async fn find(
+    State(app): State<App>,
+    WorkspaceId(workspace): WorkspaceId,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(id) = id?;
+    let found = app.db.run(move |db| campaigns::find(db, &workspace, id)).await?;
+    let campaign = found.ok_or_else(unknown)?;
+    Ok(([(CACHE_CONTROL, "max-age=60")], reply(&campaign)).into_response())
+}
+
+/// Says nothing about how long it may be kept: that is the cache's to decide.
+async fn stats(
+    State(app): State<App>,
+    WorkspaceId(workspace): WorkspaceId,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(id) = id?;
+    let found = app.db.run(move |db| campaign_stats(db, &workspace, id)).await?;
+    Ok(reply(&found.ok_or_else(unknown)?))
+}
+
+async fn update(
+    State(app): State<App>,
+    WorkspaceId(workspace): WorkspaceId,
+    id: Result<Path<i64>, PathRejection>,
+    change: Result<Json<Change>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let (Path(id), Json(change)) = (id?, change?);
+    change.check().map_err(Problem::unprocessable)?;
+    let found = app.db.run(move |db| campaigns::update(db, &workspace, id, &change)).await?;
+    Ok(reply(&found.ok_or_else(unknown)?))
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("this workspace has no such campaign")
+}
+
+/// `value` as JSON, marked as the answer for one workspace only, so that
+/// caches further down (a browser's, a CDN's) keep workspaces apart as well.
+fn reply(value: &impl Serialize) -> Response {
+    (StatusCode::OK, [(VARY, workspace::HEADER)], Json(value)).into_response()
+}

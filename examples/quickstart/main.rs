@@ -1,0 +1,94 @@
+//! A campaign service on axum and SQLite, the kind that wants a cache:
+//! several workspaces, cheap lists, and statistics that take a while.
+//!
+//! ```text
+//! cargo run --example quickstart -- --listen 127.0.0.1:3000
+//! ```
+//!
+//! - `args.rs`: the command line
+//! - `api.rs`: routes and handlers; **the cache layers go there**
+//! - `workspace.rs`, `problem.rs`: the tenant of a request; errors as JSON
+//! - `campaigns.rs`, `stats.rs`: the quick queries; the slow one
+//! - `db.rs`, `seed.rs`: a few SQLite connections; what they find
+
+mod api;
+mod args;
+mod campaigns;
+mod db;
+mod problem;
+mod seed;
+mod stats;
+mod workspace;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cache_examples::process::{complain, listen, say, stop_signal};
+use tokio::sync::oneshot;
+
+/// How long requests in progress may take once the process was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match args::Settings::from_env() {
+        Ok(Some(settings)) => settings,
+        Ok(None) => {
+            say(args::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            complain(format_args!("error: {error}\n\n{}", args::HELP));
+            return ExitCode::from(2);
+        }
+    };
+    match run(&settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens the database, serves until asked to stop, and lets requests finish.
+async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
+    let stop = stop_signal().map_err(|e| format!("can't listen for signals: {e}"))?;
+    let (listener, address) = listen(settings.listen).await?;
+
+    // Removed with everything in it when this function returns.
+    let directory = tempfile::Builder::new()
+        .prefix("quickstart-")
+        .tempdir()
+        .map_err(|e| format!("can't create a temporary directory: {e}"))?;
+    let file = directory.path().join("campaigns.db");
+    let db = db::Db::create(file, seed::fill)
+        .await
+        .map_err(|e| format!("can't prepare the database: {e}"))?;
+
+    // CACHE (1 of 3): build the cache here and hand it to `api::router`.
+    let app = api::router(db, address);
+
+    say(api::guide(address));
+    say(format_args!("listening on {address}"));
+
+    let (stopping, stopped) = oneshot::channel();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        stop.await;
+        // Nobody listens any more only if the server is already gone.
+        let _ = stopping.send(());
+    });
+    let out_of_patience = async {
+        if stopped.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        result = server => result.map_err(|e| format!("the server failed: {e}"))?,
+        () = out_of_patience => complain("stopped with requests still in progress"),
+    }
+    // CACHE (3 of 3): shut the cache down here; background fills end in time.
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What the integration tests stand on: real servers, scripted origins and faults.
+//!
+//! Everything listens on 127.0.0.1 on a free port and ends with the value that started it, also
+//! when a test panics or the whole test binary is killed. Nothing here knows the cache crates.
+//!
+//! | module | gives |
+//! |---|---|
+//! | [`redis_server`], [`resp`] | a real `redis-server`, and a small client to look into it |
+//! | [`nginx`] | a real nginx over a document root |
+//! | [`fault_proxy`] | a TCP proxy that delays, swallows, refuses, cuts, corrupts |
+//! | [`origin`], [`body`], [`raw_origin`], [`gate`] | scripted HTTP origins, and what makes them wait |
+//! | [`http_client`], [`message`] | an HTTP/1.1 client that shows every chunk as it comes |
+//! | [`example`] | an example binary of this workspace as a process |
+//! | [`clock`], [`wait`], [`ports`] | deadlines, polling, free ports |
+//!
+//! ```
+//! use cache_tests::{body, http_client, origin::Origin};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let origin = Origin::start(|_request| async { body::fixed(200, &[("etag", "\"1\"")], "hello") }).await;
+//! let response = http_client::get(origin.addr(), "/greeting", &[]).await;
+//! assert_eq!(response.text(), "hello");
+//! assert_eq!(origin.requests()[0].uri.path(), "/greeting");
+//! # });
+//! ```
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "in a test every helper panics when what it drives misbehaves; the message says why"
+)]
+
+mod acceptor;
+pub mod body;
+pub mod clock;
+pub mod example;
+pub mod fault_proxy;
+pub mod gate;
+pub mod http_client;
+pub mod message;
+pub mod nginx;
+pub mod origin;
+pub mod ports;
+mod process;
+mod proxy_link;
+pub mod raw_origin;
+mod reaper;
+pub mod redis_server;
+pub mod resp;
+pub mod wait;
+
+pub use example::Example;
+pub use fault_proxy::{FaultProxy, Mode};
+pub use gate::Gate;
+pub use nginx::Nginx;
+pub use origin::Origin;
+pub use raw_origin::{RawOrigin, RawStep};
+pub use redis_server::RedisServer;
+pub use resp::Reply;
+pub use wait::eventually;

@@ -1,0 +1,93 @@
+//! A child process that never outlives the value that holds it.
+
+use std::io::ErrorKind;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use crate::reaper;
+use crate::wait::poll_blocking;
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts `command`; a missing binary panics with one line that says what to do.
+    #[track_caller]
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let child = command.spawn().unwrap_or_else(|error| {
+            let program = command.get_program().to_string_lossy();
+            let name = program.rsplit('/').next().unwrap_or_default();
+            match error.kind() {
+                ErrorKind::NotFound => {
+                    panic!("{name} not found: run ./tests/run, which installs it")
+                }
+                _ => panic!("{program} can't be started: {error}"),
+            }
+        });
+        reaper::watch(child.id());
+        Self { child, ended: None }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Its exit status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().expect("a child can be waited for");
+            if self.ended.is_some() {
+                reaper::forget(self.id());
+            }
+        }
+        self.ended
+    }
+
+    /// Its exit status, or `None` when it still runs after `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        poll_blocking(limit, || self.ended())
+    }
+
+    /// Sends `signal`, unless the process has ended.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.ended().is_none() {
+            kill_process(self.pid(), signal).expect("an own child can be signalled");
+        }
+    }
+
+    /// SIGSTOP; returns once the process has stopped.
+    pub(crate) fn freeze(&mut self) {
+        if self.ended().is_none() {
+            self.signal(Signal::STOP);
+            waitid(WaitId::Pid(self.pid()), WaitIdOptions::STOPPED).expect("the child stops");
+        }
+    }
+
+    /// SIGKILL; returns once the process is gone.
+    pub(crate) fn kill(&mut self) {
+        if self.ended().is_none() {
+            self.child.kill().expect("an own child can be killed");
+            reaper::forget(self.id());
+            self.ended = Some(self.child.wait().expect("a child can be waited for"));
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
