@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clock::{Deadline, Stopwatch};
+use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::codec::{Format, WriteId, encode};
 use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
@@ -109,6 +109,32 @@ impl Fill {
         }
     }
 
+    /// A fill that replaces an entry that was found. `None` if the entry has gone from this
+    /// process' memory since, and there is nothing else to compare with.
+    pub(crate) fn replacing(inner: &Arc<Inner>, key: &Arc<EntryKey>, slot: &Slot) -> Option<Self> {
+        let fence = inner.fences.raise(key.hash, &key.rendered);
+        if inner.store.is_none() && inner.peek(key).is_none_or(|found| found.id != slot.id) {
+            return None;
+        }
+        let expect = inner.store.as_ref().map(|_| WriteId::from_slice(&slot.id.to_le_bytes()));
+        Some(Self::new(inner, key, slot.generations.clone(), fence, expect))
+    }
+
+    /// A fill of another key, from the same state of the scopes. Only for a key of the same
+    /// scopes that nobody else can have written: a part of its name is new and random.
+    #[must_use]
+    pub fn branch(&self, key: &Arc<EntryKey>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            key: Arc::clone(key),
+            generations: self.generations.clone(),
+            tags: self.tags.clone(),
+            fence: self.inner.fences.raise(key.hash, &key.rendered),
+            expect: self.expect.as_ref().map(|_| WriteId::new()),
+            began: self.began,
+        }
+    }
+
     /// Whether a value that this fill produces can still be stored.
     pub fn is_current(&self) -> bool {
         self.fence.stands() && self.generations.iter().all(GenerationRef::is_current)
@@ -139,21 +165,15 @@ impl Fill {
             return Ok(None);
         }
         let id = fastrand::u64(1..);
-        let write = self.expect.clone().and_then(|expect| {
-            let entry = new_entry(id, &self.key, &value, &self.generations, self.tags.clone())?;
-            let put = Put {
-                key: self.key.rendered.to_string(),
-                value: encode(&entry)?,
-                keep_for: value.times.keep_for(self.inner.clock.now()),
-                expect: Some(Bytes::copy_from_slice(&expect)),
-            };
-            Some(PendingWrite {
-                inner: Arc::clone(&self.inner),
-                key: Arc::clone(&self.key),
-                generations: self.generations.clone(),
-                put,
-                id,
-            })
+        let write = self.expect.map(|expect| PendingWrite {
+            inner: Arc::clone(&self.inner),
+            key: Arc::clone(&self.key),
+            generations: self.generations.clone(),
+            tags: self.tags,
+            // The store needs the bytes only.
+            value: NewEntry { decoded: None, ..value.clone() },
+            expect,
+            id,
         });
         if namespace.l1 {
             let slot = new_slot(&self.inner, &self.key, id, value, self.generations);
@@ -170,7 +190,9 @@ pub struct PendingWrite {
     inner: Arc<Inner>,
     key: Arc<EntryKey>,
     generations: GenerationRefs,
-    put: Put,
+    tags: Vec<Box<str>>,
+    value: NewEntry,
+    expect: WriteId,
     id: u64,
 }
 
@@ -178,9 +200,11 @@ impl PendingWrite {
     /// Writes to the store, if the key is still in the state in which the fill found it.
     pub async fn run(self) {
         let Some(store) = self.inner.available_store() else { return };
-        let extend = extensions(&self.generations, self.put.keep_for, self.inner.clock.now());
+        let now = self.inner.clock.now();
+        let Some(put) = self.put(now) else { return };
+        let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-        let batch = WriteBatch { puts: &[self.put], extend: &extend, read: &[] };
+        let batch = WriteBatch { puts: &[put], extend: &extend, read: &[] };
         match store.write(batch, self.inner.deadline()).await {
             Ok(written) if written.stored.first() == Some(&true) => {}
             // Somebody wrote the key while the value was computed: what we hold may be older.
@@ -190,6 +214,18 @@ impl PendingWrite {
                 tracing::debug!(%error, key = %self.key.rendered, "write failed");
             }
         }
+    }
+
+    /// Encoding copies the value, so it is done here, where nobody waits.
+    fn put(&self, now: Millis) -> Option<Put> {
+        let tags = self.tags.clone();
+        let entry = new_entry(self.id, &self.key, &self.value, &self.generations, tags)?;
+        Some(Put {
+            key: self.key.rendered.to_string(),
+            value: encode(&entry)?,
+            keep_for: self.value.times.keep_for(now),
+            expect: Some(Bytes::copy_from_slice(&self.expect)),
+        })
     }
 
     /// Runs in the background. Dropped if too many such writes are under way.

@@ -80,6 +80,7 @@ pub use invalidate::{Invalidated, Partition, Pattern, Scope, Tag, Template, Temp
 pub use key::Key;
 pub use l1::{Shared, Slot};
 pub use lookup::{Decode, Lookup};
+pub use middleware::Read;
 pub use namespace::{API_RESPONSES, Namespace};
 pub use set::Set;
 pub use state::EntryKey;

@@ -63,15 +63,18 @@ impl Inner {
         decode: Option<Decode<'_>>,
         deadline: Deadline,
     ) -> Lookup {
+        let counters = &key.namespace.counters;
         if let Some(slot) = self.peek(key) {
-            key.namespace.counters.l1_hits.one();
+            counters.l1_hits.one();
             return Lookup::Hit(slot);
         }
-        let mut found = self.lookup_in_store(std::slice::from_ref(key), decode, deadline).await;
-        match found.pop() {
-            Some(found) => found,
-            None => Lookup::Miss(self.unfenced_fill(key)),
+        let found = self.lookup_in_store(std::slice::from_ref(key), decode, deadline).await.pop();
+        if let Some(Lookup::Hit(slot)) = found {
+            counters.store_hits.one();
+            return Lookup::Hit(slot);
         }
+        counters.misses.one();
+        found.unwrap_or_else(|| Lookup::Miss(self.new_fill(key)))
     }
 
     /// Looks several keys up, those that L1 does not hold in one round trip.
@@ -96,15 +99,18 @@ impl Inner {
             return found;
         }
         let mut from_store = self.lookup_in_store(&missing, None, deadline).await.into_iter();
-        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+        for (slot, key) in found.iter_mut().zip(keys).filter(|(slot, _)| slot.is_none()) {
             if let Some(Lookup::Hit(hit)) = from_store.next() {
+                key.namespace.counters.store_hits.one();
                 *slot = Some(hit);
+            } else {
+                key.namespace.counters.misses.one();
             }
         }
         found
     }
 
-    /// Looks keys up in the store, one answer for each. Counts hits and misses.
+    /// Looks keys up in the store, one answer for each, past L1. Counts no hits and misses.
     pub(crate) async fn lookup_in_store(
         self: &Arc<Self>,
         keys: &[Arc<EntryKey>],
@@ -113,14 +119,8 @@ impl Inner {
     ) -> Vec<Lookup> {
         let answers = self.ask_store(keys, deadline).await;
         let lookup = |(asked, stored): (Asked<'_>, Answer)| {
-            let key = asked.key;
             let (hit, fill) = self.conclude(asked, stored, decode);
-            if let Some(slot) = hit {
-                key.namespace.counters.store_hits.one();
-                return Lookup::Hit(slot);
-            }
-            key.namespace.counters.misses.one();
-            Lookup::Miss(fill)
+            hit.map_or_else(|| Lookup::Miss(fill), Lookup::Hit)
         };
         answers.into_iter().map(lookup).collect()
     }
@@ -286,7 +286,8 @@ impl Inner {
         Some(new_slot(self, key, entry.id, value, generations))
     }
 
-    fn unfenced_fill(self: &Arc<Self>, key: &Arc<EntryKey>) -> Fill {
+    /// A fill for a key whose state in the store is not known: it stays in this process.
+    fn new_fill(self: &Arc<Self>, key: &Arc<EntryKey>) -> Fill {
         let Asked { key, fence, generations } = self.ask(key);
         Fill::new(self, key, generations, fence, None)
     }

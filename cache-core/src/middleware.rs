@@ -6,11 +6,23 @@ use std::sync::Arc;
 use crate::cache::Cache;
 use crate::clock::Deadline;
 use crate::error::Error;
+use crate::fill::Fill;
 use crate::key::Key;
 use crate::l1::Slot;
 use crate::lookup::{Decode, Lookup};
 use crate::state::EntryKey;
 use crate::values::Values;
+
+/// What a read came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// Answered from this process' memory.
+    L1Hit,
+    /// Answered from the store.
+    StoreHit,
+    /// Not answered.
+    Miss,
+}
 
 impl Values {
     /// The hash of an identity: what L1 and other tables of this process are keyed by.
@@ -28,10 +40,13 @@ impl Values {
         state.region.get(hash, state.number, identity, now)
     }
 
-    /// Counts a hit that [`peek`](Self::peek) gave.
-    pub fn count_hit(&self) {
-        if let Ok(state) = &self.state {
-            state.counters.l1_hits.one();
+    /// Counts a read; those of this level count none of their own.
+    pub fn count(&self, read: Read) {
+        let Ok(state) = &self.state else { return };
+        match read {
+            Read::L1Hit => state.counters.l1_hits.one(),
+            Read::StoreHit => state.counters.store_hits.one(),
+            Read::Miss => state.counters.misses.one(),
         }
     }
 
@@ -41,19 +56,32 @@ impl Values {
         Ok(Arc::new(self.cache.inner.entry_key(self.state()?, key, identity)))
     }
 
-    /// Looks a prepared key up in L1, then in the store.
-    pub async fn lookup(
+    /// Looks prepared keys up in the store, past this process' memory, in one round trip. Each
+    /// answer is a hit, or a fill that is fenced against what happens from now on.
+    pub async fn lookup_in_store(
         &self,
-        key: &Arc<EntryKey>,
+        keys: &[Arc<EntryKey>],
         decode: Decode<'_>,
         deadline: Deadline,
-    ) -> Lookup {
-        self.cache.inner.lookup(key, Some(decode), deadline).await
+    ) -> Vec<Lookup> {
+        self.cache.inner.lookup_in_store(keys, Some(decode), deadline).await
     }
 
-    /// Deletes a prepared key.
-    pub async fn delete_prepared(&self, key: &EntryKey, deadline: Deadline) -> Result<(), Error> {
-        self.cache.inner.delete(key, deadline).await
+    /// A fill that replaces an entry that was found; `None` if the entry has gone since.
+    pub fn replace(&self, key: &Arc<EntryKey>, found: &Slot) -> Option<Fill> {
+        Fill::replacing(&self.cache.inner, key, found)
+    }
+
+    /// Deletes prepared keys of this namespace, in one round trip.
+    pub async fn delete_prepared(
+        &self,
+        keys: &[Arc<EntryKey>],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        if !self.cache.inner.enabled {
+            return Ok(());
+        }
+        self.cache.inner.delete(keys, deadline).await
     }
 
     /// The cache this namespace belongs to.

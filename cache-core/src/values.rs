@@ -66,7 +66,7 @@ impl Values {
     pub async fn delete(&self, key: impl Into<Key>) -> Result<(), Error> {
         let key = self.entry_key(key.into())?;
         let inner = &self.cache.inner;
-        if inner.enabled { inner.delete(&key, inner.deadline()).await } else { Ok(()) }
+        if inner.enabled { inner.delete(&[key], inner.deadline()).await } else { Ok(()) }
     }
 
     /// See [`Cache::exists`].

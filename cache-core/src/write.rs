@@ -53,7 +53,7 @@ impl Inner {
                     write.key.namespace.counters.errors.one();
                 }
                 // It may have arrived all the same.
-                self.forget(&writes);
+                self.forget(writes.iter().map(|write| &write.key));
             }
             stored?;
         }
@@ -82,8 +82,9 @@ impl Inner {
         Write { key, value, generations, id: fastrand::u64(1..), tags }
     }
 
-    fn forget(&self, writes: &[Write]) {
-        for Write { key, .. } in writes {
+    /// Drops keys from L1, and keeps those who read them now from putting them back.
+    fn forget<'k>(&self, keys: impl Iterator<Item = &'k Arc<EntryKey>>) {
+        for key in keys {
             self.fences.break_with(key.hash, || key.namespace.region.remove(key.hash));
         }
     }
@@ -151,44 +152,52 @@ impl Inner {
         ))
     }
 
-    /// Deletes a key. A tombstone keeps fills from committing that began before, here or elsewhere.
-    pub(crate) async fn delete(&self, key: &EntryKey, deadline: Deadline) -> Result<(), Error> {
-        let region = &key.namespace.region;
-        let forget = || self.fences.break_with(key.hash, || region.remove(key.hash));
-        forget();
+    /// Deletes keys of one namespace, in one round trip. Tombstones keep fills from committing
+    /// that began before, here or elsewhere.
+    pub(crate) async fn delete(
+        &self,
+        keys: &[Arc<EntryKey>],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        self.forget(keys.iter());
         if let Some(store) = &self.store {
             let times = EntryTimes::new(self.clock.now(), Ttl::After(TOMBSTONE));
-            let put = Put {
+            let put = |key: &Arc<EntryKey>| Put {
                 key: key.rendered.to_string(),
                 value: tombstone(fastrand::u64(1..), &key.bound, times),
                 keep_for: Some(as_millis(TOMBSTONE)),
                 expect: None,
             };
-            let batch = WriteBatch { puts: &[put], ..WriteBatch::default() };
+            let puts: Vec<Put> = keys.iter().map(put).collect();
+            let batch = WriteBatch { puts: &puts, ..WriteBatch::default() };
             let mut result = store.write(batch, deadline).await.map(drop);
             if matches!(&result, Err(error) if error.kind() == ErrorKind::Full) {
                 // No room for a tombstone: the whole namespace has to fence the fills in flight.
-                result = self.delete_without_tombstone(&**store, key, deadline).await;
+                result = self.delete_without_tombstones(&**store, first, keys, deadline).await;
             }
             if let Err(error) = result {
-                key.namespace.counters.errors.one();
+                first.namespace.counters.errors.one();
                 return Err(error);
             }
-            forget();
+            // What was read from the store before the tombstone came may be in L1 by now.
+            self.forget(keys.iter());
         }
-        key.namespace.counters.deletes.one();
+        first.namespace.counters.deletes.add(keys.len() as u64);
         Ok(())
     }
 
-    async fn delete_without_tombstone(
+    async fn delete_without_tombstones(
         &self,
         store: &dyn Store,
-        key: &EntryKey,
+        first: &EntryKey,
+        keys: &[Arc<EntryKey>],
         deadline: Deadline,
     ) -> Result<(), Error> {
-        let cell = &key.namespace.cell;
+        let cell = &first.namespace.cell;
         cell.invalidate();
-        store.remove(&[&*key.rendered, &*cell.name], deadline).await?;
+        let names: Vec<&str> = keys.iter().map(|key| &*key.rendered).chain([&*cell.name]).collect();
+        store.remove(&names, deadline).await?;
         cell.invalidate();
         Ok(())
     }
