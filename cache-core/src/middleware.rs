@@ -84,6 +84,11 @@ impl Values {
         self.cache.inner.delete(keys, deadline).await
     }
 
+    /// The name of this namespace; `None` if it can't be used.
+    pub fn name(&self) -> Option<&str> {
+        self.state.as_ref().ok().map(|state| state.name.as_str())
+    }
+
     /// The cache this namespace belongs to.
     pub fn cache(&self) -> &Cache {
         &self.cache

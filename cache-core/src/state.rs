@@ -241,6 +241,11 @@ impl EntryKey {
         &self.rendered
     }
 
+    /// What tells the key from all others of its namespace.
+    pub fn identity(&self) -> &[u8] {
+        &self.identity
+    }
+
     /// Stands for the key in tables of this process.
     pub fn hash(&self) -> u128 {
         self.hash

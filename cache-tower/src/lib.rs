@@ -1,1 +1,72 @@
-//! x
+//! Tower middleware: a shared response cache by RFC 9111, for any Tower HTTP service.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use cache_core::Cache;
+//! use cache_tower::{CacheLayer, HttpCache, Workspace};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, service_fn};
+//!
+//! // Entries in this process' memory, or in Redis if `REDIS_URL` is set.
+//! let cache = Cache::builder().prefix("shop").from_env()?.build()?;
+//! let http = HttpCache::builder(cache).workspace(Workspace::header("x-workspace-id")).build();
+//!
+//! let service = ServiceBuilder::new().layer(CacheLayer::new(&http)).service(service_fn(
+//!     async |_: Request<Full<Bytes>>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hi"))),
+//! ));
+//! # let _ = service;
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+//!
+//! Every response that passed says in `Cache-Status` (RFC 9211) what the cache did:
+//!
+//! | | |
+//! |---|---|
+//! | `cache-tower; hit` | answered from what was stored; `Age` says how old it is |
+//! | `cache-tower; fwd=uri-miss; stored` | fetched, and being stored |
+//! | `cache-tower; fwd=uri-miss; detail=private` | fetched, and not stored: why |
+//! | `cache-tower; fwd=uri-miss; collapsed` | answered with what another request was fetching |
+//! | `cache-tower; fwd=bypass; detail=range` | went past the cache: why |
+//! | `cache-tower; fwd=method` | went past the cache because of its method |
+//!
+//! # Map
+//!
+//! | module | holds |
+//! |---|---|
+//! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
+//! | `lookup` | admission, key, what is stored |
+//! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
+//! | `body` | stored, shared and passed-on bodies |
+//! | `policy` | pure: the decisions of RFC 9111 |
+//! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
+//! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
+//! | `nested`, `memo` | caches within caches; small bounded tables |
+
+mod body;
+mod collapse;
+mod config;
+mod fetch;
+mod fill;
+mod future;
+mod invalidate;
+mod key;
+mod layer;
+mod lookup;
+mod memo;
+mod nested;
+mod partition;
+mod policy;
+mod status;
+mod stored;
+
+pub use body::{BodyError, BoxError, CacheBody};
+pub use config::{HttpCache, HttpCacheBuilder};
+pub use future::ResponseFuture;
+pub use invalidate::{InvalidateLayer, InvalidateService};
+pub use key::key_segment;
+pub use layer::{CacheLayer, CacheService};
+pub use partition::Workspace;
+pub use status::HttpStats;

@@ -4,7 +4,7 @@
 //! responses that have invalid freshness information to be stale" (RFC 9111 §4.2.1). Of several
 //! values the strictest counts, which satisfies that section's rule for duplicates too.
 //!
-//! ```ignore
+//! ```text
 //! let directives = ResponseDirectives::from_headers(&headers);   // max-age=60, private="x-user"
 //! assert_eq!(directives.max_age, Some(60));
 //! assert_eq!(directives.private, FieldForm::Fields(vec![HeaderName::from_static("x-user")]));

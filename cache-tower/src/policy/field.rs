@@ -1,6 +1,6 @@
 //! What stands inside a field value: lists, delta-seconds, dates.
 //!
-//! ```ignore
+//! ```text
 //! let names: Vec<_> = members(headers, &VARY).collect();   // "a, ,b" + "c"  ->  a, b, c
 //! assert_eq!(delta_seconds(*b"3600"), Some(3600));
 //! ```

@@ -1,6 +1,6 @@
 //! How long a response is fresh, and how old it already is (RFC 9111 §4.2).
 //!
-//! ```ignore
+//! ```text
 //! let freshness = Freshness::of(&headers, &directives, exchange, None);   // max-age=60, Age: 20
 //! assert_eq!((freshness.lifetime, freshness.initial_age), (60_000, 20_000));
 //! assert_eq!(current_age(20_000, received, received + 5_000), 25_000);

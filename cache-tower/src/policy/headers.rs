@@ -1,6 +1,6 @@
 //! Which headers of a response are stored (RFC 9111 §3.1).
 //!
-//! ```ignore
+//! ```text
 //! let stored = stored_headers(&headers, &storable.strip, received);
 //! assert!(!stored.contains_key("connection") && stored.contains_key("date"));
 //! ```

@@ -1,6 +1,6 @@
 //! What a write makes obsolete (RFC 9111 §4.4).
 //!
-//! ```ignore
+//! ```text
 //! let base = Base { scheme: "https", authority: "a.example", path_and_query: "/items?x=1" };
 //! let paths = affected(base, StatusCode::CREATED, &headers);   // Location: 7
 //! assert_eq!(paths.as_slice(), ["/items?x=1", "/7"]);

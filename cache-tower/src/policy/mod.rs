@@ -19,7 +19,7 @@
 //! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `freshness`
 //! (lifetime and age, RFC 9111 §4.2), `field` (lists, numbers and dates inside a field value).
 //!
-//! ```ignore
+//! ```text
 //! let admission = admit(request.method(), request.headers(), has_body);
 //! // .. fetched from the origin:
 //! let stored = storable(facts, status, &headers, &StoreRules::default(), exchange)?;
@@ -44,6 +44,7 @@ macro_rules! reasons {
 
         impl $name {
             /// Every reason, in the order of their declaration.
+            #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name users see: lower case, words joined by `-`.

@@ -2,7 +2,7 @@
 //!
 //! Runs before every lookup: one pass over the headers, no allocation.
 //!
-//! ```ignore
+//! ```text
 //! match admit(&Method::GET, &headers, false) {
 //!     Admission::Lookup | Admission::LookupHead => look_up(),
 //!     Admission::Unsafe => forward_then_invalidate(),
@@ -33,10 +33,12 @@ reasons! {
         NoStore => "no-store",
         /// The workspace is required and absent, or can't be read.
         Workspace => "workspace",
+        /// The request has credentials, and what is stored here has a TTL of ours (guarantee 8).
+        Credentials => "credentials",
+        /// An inner cache answers on this route.
+        InnerCache => "inner-cache",
         /// The cache is switched off.
         Disabled => "disabled",
-        /// Too much is going on already.
-        Saturated => "saturated",
     }
 }
 

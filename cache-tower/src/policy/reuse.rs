@@ -1,6 +1,6 @@
 //! Whether a stored response may answer a request now (RFC 9111 §4).
 //!
-//! ```ignore
+//! ```text
 //! match reuse(None, &stored, now) {
 //!     Reuse::Use { age_secs } => serve(age_secs),
 //!     Reuse::Fetch(reason) => fetch(reason.as_str()),   // the fwd value of Cache-Status
@@ -70,12 +70,6 @@ pub(crate) enum MissReason {
     Stale,
     /// What is stored is fresh, but the request's directives don't accept it.
     Request,
-    /// What is stored is not the whole of it.
-    Partial,
-    /// The method is not one that is answered from the cache.
-    Method,
-    /// The cache was not to handle this request.
-    Bypass,
 }
 
 impl MissReason {
@@ -86,9 +80,6 @@ impl MissReason {
             Self::VaryMiss => "vary-miss",
             Self::Stale => "stale",
             Self::Request => "request",
-            Self::Partial => "partial",
-            Self::Method => "method",
-            Self::Bypass => "bypass",
         }
     }
 }

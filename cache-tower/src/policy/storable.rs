@@ -1,6 +1,6 @@
 //! Whether a response may be stored (RFC 9111 §3, and more careful than it: guarantee 8).
 //!
-//! ```ignore
+//! ```text
 //! match storable(facts, status, &headers, &rules, exchange) {
 //!     Ok(storable) => store(stored_headers(&headers, &storable.strip, received)),
 //!     Err(reason) => note(reason.as_str()),
@@ -56,14 +56,8 @@ reasons! {
         BodyFailed => "body-failed",
         /// The body ended with trailers.
         Trailers => "trailers",
-        /// The request's own conditions shaped the response.
-        RequestCondition => "request-condition",
-        /// A scope's shape was declared while the fill ran: it doesn't carry that generation.
-        ShapeChanged => "shape-changed",
-        /// Too much is being stored already.
-        Saturated => "saturated",
-        /// An inner cache layer has it.
-        Outer => "outer",
+        /// What was stored has changed since the request began.
+        Overtaken => "overtaken",
     }
 }
 

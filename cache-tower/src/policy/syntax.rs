@@ -3,7 +3,7 @@
 //! Any bytes are accepted. What breaks the grammar yields a directive whose argument is unreadable,
 //! never one directive fewer: nothing a sender gets wrong hides a `no-store` beside it.
 //!
-//! ```ignore
+//! ```text
 //! let mut found = directives(headers.get_all(CACHE_CONTROL));   // a="x, y", max-age=5
 //! assert_eq!(found.next().unwrap().name, b"a");
 //! assert_eq!(found.next().unwrap().argument.seconds(), Some(5));

@@ -1,6 +1,6 @@
 //! Whether the client's own copy is still good: 304 from the cache (RFC 9111 §4.3.2).
 //!
-//! ```ignore
+//! ```text
 //! if is_conditional(request) && not_modified(request, status, &stored, received) {
 //!     return respond(StatusCode::NOT_MODIFIED, not_modified_headers(&stored));
 //! }

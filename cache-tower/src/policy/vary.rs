@@ -1,6 +1,6 @@
 //! Which request headers select between the variants of a URI (RFC 9111 §4.1).
 //!
-//! ```ignore
+//! ```text
 //! let Vary::Fields(fields) = Vary::parse(&headers) else { return };   // Accept, accept-language
 //! let mut key = Vec::new();
 //! fields.write_key(request.headers(), &mut |bytes| key.extend_from_slice(bytes));

@@ -1,0 +1,147 @@
+//! Response bodies.
+//!
+//! - [`CacheBody`]: what a response has: stored bytes, the origin's own body, or a place at a
+//!   shared one;
+//! - `shared`: an origin's body that is being stored while its client, and those who follow,
+//!   read it as it arrives.
+
+mod shared;
+mod wakers;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pub(crate) use shared::{GiveUp, Keeper, Reader, SharedBody};
+
+/// Anything that can be an error's source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pin_project! {
+    /// The body of a response that passed the cache.
+    #[derive(Debug)]
+    pub struct CacheBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    #[derive(Debug)]
+    enum Kind<B> {
+        Stored { bytes: Option<Bytes> },
+        Origin { #[pin] body: B },
+        Shared { reader: Reader },
+    }
+}
+
+impl<B> CacheBody<B> {
+    pub(crate) fn stored(bytes: Bytes) -> Self {
+        let bytes = (!bytes.is_empty()).then_some(bytes);
+        Self { kind: Kind::Stored { bytes } }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self { kind: Kind::Stored { bytes: None } }
+    }
+
+    pub(crate) fn origin(body: B) -> Self {
+        Self { kind: Kind::Origin { body } }
+    }
+
+    pub(crate) fn shared(reader: Reader) -> Self {
+        Self { kind: Kind::Shared { reader } }
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.project().kind.project() {
+            KindProjection::Stored { bytes } => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            KindProjection::Origin { body } => {
+                body.poll_frame(context).map_err(|error| BodyError::origin(error.into()))
+            }
+            KindProjection::Shared { reader } => reader.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Stored { bytes } => bytes.is_none(),
+            Kind::Origin { body } => body.is_end_stream(),
+            Kind::Shared { reader } => reader.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Stored { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Kind::Origin { body } => body.size_hint(),
+            Kind::Shared { reader } => reader.size_hint(),
+        }
+    }
+}
+
+/// Why a body ended early.
+#[derive(Clone, Debug)]
+pub struct BodyError(Cause);
+
+#[derive(Clone, Debug)]
+enum Cause {
+    Origin(Arc<dyn std::error::Error + Send + Sync>),
+    Cut(&'static str),
+}
+
+impl BodyError {
+    /// The origin's body failed.
+    pub(crate) fn origin(error: BoxError) -> Self {
+        Self(Cause::Origin(error.into()))
+    }
+
+    /// The cache ends it.
+    pub(crate) fn cut(why: &'static str) -> Self {
+        Self(Cause::Cut(why))
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Origin(error) => write!(f, "the response body failed: {error}"),
+            Cause::Cut(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Cause::Origin(error) => Some(&**error),
+            Cause::Cut(_) => None,
+        }
+    }
+}
+
+/// What ends a body after its data.
+pub(crate) type Trailers = HeaderMap;

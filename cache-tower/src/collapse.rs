@@ -1,0 +1,104 @@
+//! Collapsing: those who waited for a fetch read its response as it arrives.
+
+use std::sync::{Arc, Weak};
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use crate::body::{CacheBody, SharedBody};
+use crate::lookup::{Ask, needs_own_response};
+use crate::policy::{
+    RequestDirectives, Reuse, VaryFields, is_conditional, not_modified, not_modified_headers, reuse,
+};
+use crate::stored::Head;
+
+/// A response that is arriving.
+#[derive(Debug)]
+pub(crate) struct SharedResponse {
+    /// As it will be stored: without what is only for the one who fetched it.
+    head: Head,
+    has_age: bool,
+    /// Weak: when nobody reads it and nobody keeps it, it is gone.
+    body: Weak<SharedBody>,
+    variant: Option<Variant>,
+}
+
+/// By which fields a response was selected, and what the request had in them.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    fields: VaryFields,
+    values: Vec<u8>,
+}
+
+impl Variant {
+    pub(crate) fn of(fields: VaryFields, request: &HeaderMap) -> Self {
+        let values = write(&fields, request);
+        Self { fields, values }
+    }
+}
+
+fn write(fields: &VaryFields, request: &HeaderMap) -> Vec<u8> {
+    let mut values = Vec::new();
+    fields.write_key(request, &mut |bytes| values.extend_from_slice(bytes));
+    values
+}
+
+/// What a shared response is to one who waited for it.
+pub(crate) enum Follow<B> {
+    Response(Response<CacheBody<B>>),
+    /// It is another variant, or gone.
+    LookAgain,
+    /// It may not be reused for this request.
+    NotForThis,
+}
+
+impl SharedResponse {
+    pub(crate) fn new(
+        head: Head,
+        has_age: bool,
+        body: &Arc<SharedBody>,
+        variant: Option<Variant>,
+    ) -> Self {
+        Self { head, has_age, body: Arc::downgrade(body), variant }
+    }
+
+    /// The response to a request that waited for it.
+    pub(crate) fn follow<B>(
+        &self,
+        ask: &Ask,
+        headers: &HeaderMap,
+        directives: Option<&RequestDirectives>,
+    ) -> Follow<B> {
+        if let Some(variant) = &self.variant
+            && write(&variant.fields, headers) != variant.values
+        {
+            return Follow::LookAgain;
+        }
+        if needs_own_response(&ask.site, self.head.assigned, headers) {
+            return Follow::NotForThis;
+        }
+        let now = ask.shared.values.cache().clock().now();
+        let Reuse::Use { age_secs } = reuse(directives, &self.head.freshness, now) else {
+            return Follow::NotForThis;
+        };
+        let mut own = self.head.headers.clone();
+        if self.has_age {
+            own.insert(header::AGE, HeaderValue::from(age_secs));
+        }
+        let received = self.head.freshness.received;
+        if is_conditional(headers)
+            && not_modified(headers, self.head.status, &self.head.headers, received)
+        {
+            let mut response = Response::new(CacheBody::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = not_modified_headers(&own);
+            return Follow::Response(response);
+        }
+        let Some(reader) = self.body.upgrade().and_then(|body| body.attach()) else {
+            return Follow::LookAgain;
+        };
+        let mut response = Response::new(CacheBody::shared(reader));
+        *response.status_mut() = self.head.status;
+        *response.headers_mut() = own;
+        Follow::Response(response)
+    }
+}

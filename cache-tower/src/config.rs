@@ -1,0 +1,188 @@
+//! A response cache and its settings, shared by all layers made from it.
+//!
+//! ```
+//! use cache_core::Cache;
+//! use cache_tower::{HttpCache, Workspace};
+//!
+//! let cache = Cache::builder().prefix("shop").build()?;
+//! let http = HttpCache::builder(cache).workspace(Workspace::header("x-workspace-id")).build();
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{API_RESPONSES, Cache, Flights, Values};
+use http::HeaderValue;
+use tokio::sync::Semaphore;
+
+use crate::fill::Outcome;
+use crate::memo::Memo;
+use crate::partition::Workspace;
+use crate::status::{Counters, Decision, HttpStats, render_name};
+use crate::stored::Marker;
+
+/// A response cache; cheap to clone. Layers made from the same one share entries and settings.
+#[derive(Clone, Debug)]
+pub struct HttpCache {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all layers of one cache share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) values: Values,
+    pub(crate) workspace: Workspace,
+    /// As it stands in `Cache-Status`.
+    pub(crate) name: String,
+    /// The member that tells of a hit, ready to be put into a template.
+    pub(crate) hit: HeaderValue,
+    pub(crate) key_base: String,
+    pub(crate) max_body: usize,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) share_credentials: bool,
+    pub(crate) strip_set_cookie: bool,
+    pub(crate) flights: Flights<Outcome>,
+    /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
+    pub(crate) markers: Memo<Arc<Marker>>,
+    /// URIs whose responses could not be stored lately: requests for them don't wait in line.
+    pub(crate) uncacheable: Memo<()>,
+    /// Routes on which an inner cache answers.
+    pub(crate) inner_routes: Memo<()>,
+    /// Those who have waited long enough for another request's fetch.
+    pub(crate) impatient: Semaphore,
+    pub(crate) counters: Counters,
+}
+
+/// How many of those who gave up waiting may ask the origin at once.
+const IMPATIENT: usize = 64;
+const MARKERS: usize = 16 * 1024;
+const UNCACHEABLE: usize = 16 * 1024;
+const INNER_ROUTES: usize = 4 * 1024;
+
+impl HttpCache {
+    /// Starts to build a response cache that keeps its entries in this cache.
+    pub fn builder(cache: Cache) -> HttpCacheBuilder {
+        HttpCacheBuilder {
+            cache,
+            workspace: Workspace::default(),
+            namespace: API_RESPONSES.to_owned(),
+            name: "cache-tower".to_owned(),
+            key_base: String::new(),
+            max_body: None,
+            wait_timeout: Duration::from_secs(5),
+            share_credentials: false,
+            strip_set_cookie: false,
+        }
+    }
+
+    /// The cache that holds the entries.
+    pub fn cache(&self) -> &Cache {
+        self.shared.values.cache()
+    }
+
+    /// How many requests met which decision.
+    pub fn stats(&self) -> HttpStats {
+        self.shared.counters.snapshot()
+    }
+
+    /// How many fetches are in progress that other requests may wait for.
+    pub fn flights(&self) -> usize {
+        self.shared.flights.len()
+    }
+}
+
+/// Settings of a response cache to be built.
+#[derive(Debug)]
+#[must_use = "nothing is built until `build` is called"]
+pub struct HttpCacheBuilder {
+    cache: Cache,
+    workspace: Workspace,
+    namespace: String,
+    name: String,
+    key_base: String,
+    max_body: Option<usize>,
+    wait_timeout: Duration,
+    share_credentials: bool,
+    strip_set_cookie: bool,
+}
+
+impl HttpCacheBuilder {
+    /// How a request's workspace is found. Default: the header `x-workspace-id`, if there is one.
+    pub fn workspace(mut self, workspace: Workspace) -> Self {
+        self.workspace = workspace;
+        self
+    }
+
+    /// The namespace that holds the responses. Default: `api_responses`.
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.namespace = name.into();
+        self
+    }
+
+    /// How this cache is called in `Cache-Status`. Default: `cache-tower`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// A path that all routes begin with, left out of the readable part of keys: `/api/v1`.
+    pub fn key_base(mut self, path: impl Into<String>) -> Self {
+        self.key_base = path.into();
+        self
+    }
+
+    /// Bodies above this many bytes are not stored. Default: what the namespace takes.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = Some(bytes);
+        self
+    }
+
+    /// How long a request waits for another one's fetch before it goes itself. Default: 5 s.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        self.wait_timeout = timeout;
+        self
+    }
+
+    /// Requests with credentials (`Authorization`, `Cookie`) share responses with all others of
+    /// their workspace. Only where whoever may see a workspace may see all of it.
+    pub fn share_within_workspace(mut self) -> Self {
+        self.share_credentials = true;
+        self
+    }
+
+    /// Responses that set cookies are stored, without the cookies.
+    pub fn strip_set_cookie(mut self) -> Self {
+        self.strip_set_cookie = true;
+        self
+    }
+
+    /// Builds the response cache.
+    pub fn build(self) -> HttpCache {
+        let values = self.cache.namespace(&self.namespace);
+        // A stored response is its body and its head; the head needs some room.
+        let largest = values.max_value_size().saturating_sub(HEAD_ROOM);
+        let name = render_name(&self.name);
+        HttpCache {
+            shared: Arc::new(Shared {
+                hit: Decision::Hit.render(&name),
+                values,
+                workspace: self.workspace,
+                name,
+                key_base: self.key_base.trim_end_matches('/').to_owned(),
+                max_body: self.max_body.unwrap_or(largest).min(largest),
+                wait_timeout: self.wait_timeout,
+                share_credentials: self.share_credentials,
+                strip_set_cookie: self.strip_set_cookie,
+                flights: Flights::default(),
+                markers: Memo::new(MARKERS),
+                uncacheable: Memo::new(UNCACHEABLE),
+                inner_routes: Memo::new(INNER_ROUTES),
+                impatient: Semaphore::new(IMPATIENT),
+                counters: Counters::default(),
+            }),
+        }
+    }
+}
+
+const HEAD_ROOM: usize = 16 * 1024;

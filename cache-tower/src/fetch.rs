@@ -1,0 +1,338 @@
+//! Fetching: call the service inside, decide whether to store, hand the body on as it comes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::{Deadline, EntryTimes, Fill, Format, Leader, Millis, NewEntry, Ttl};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tower::Service;
+use tower::util::Oneshot;
+
+use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
+use crate::collapse::{SharedResponse, Variant};
+use crate::config::Shared;
+use crate::fill::Outcome;
+use crate::lookup::{Ask, KnownMarker, Vacancy};
+use crate::nested::Mark;
+use crate::policy::{
+    Exchange, FreshnessSource, NoStore, RequestFacts, Storable, StoredFreshness, VaryFields,
+    is_conditional, not_modified, not_modified_headers, storable, stored_headers,
+    strip_conditionals,
+};
+use crate::status::Decision;
+use crate::stored::{Head, Marker, load, store, store_marker};
+
+/// What one fetch has to go by.
+pub(crate) struct Fetch {
+    pub(crate) vacancy: Box<Vacancy>,
+    pub(crate) leader: Option<Leader<Outcome>>,
+    pub(crate) deadline: Deadline,
+}
+
+/// Calls the service inside, past the cache.
+pub(crate) async fn pass<S, ReqB, ResB>(
+    ask: &Ask,
+    inner: S,
+    mut request: Request<ReqB>,
+    decision: Decision,
+) -> Result<Response<CacheBody<ResB>>, S::Error>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+{
+    let mark = Mark::put(request.extensions_mut(), None);
+    let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
+    if !mark.is_claimed() {
+        ask.shared.tell(decision, &mut response);
+    }
+    Ok(response)
+}
+
+/// Calls the service inside, and stores what it answers if that is allowed.
+pub(crate) async fn fetch<S, ReqB, ResB>(
+    ask: &Ask,
+    inner: S,
+    mut request: Request<ReqB>,
+    fetch: Fetch,
+) -> Result<Response<CacheBody<ResB>>, S::Error>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    let Fetch { vacancy, leader, deadline } = fetch;
+    let Vacancy { mut fill, why, marker } = *vacancy;
+    if let Some(fill) = &mut fill {
+        fill.begin(&[], deadline).await;
+    }
+    let asked = request.headers().clone();
+    if fill.is_some() {
+        // The whole response is wanted here; the client's conditions are answered below.
+        strip_conditionals(request.headers_mut());
+    }
+    let clock = ask.shared.values.cache().clock();
+    let mark = Mark::put(request.extensions_mut(), leader);
+    ask.fetching.store(fill.is_some(), Ordering::Release);
+    let request_sent = clock.now();
+    let response = Oneshot::new(inner, request).await?;
+    let exchange = Exchange { request_sent, response_received: clock.now() };
+    if mark.is_claimed() {
+        let until = exchange.response_received + REMEMBER_ROUTE;
+        ask.shared.inner_routes.remember(ask.route, (), until);
+        return Ok(response.map(CacheBody::origin));
+    }
+    let leader = mark.take_leader().map(Arc::new);
+    let (parts, body) = response.into_parts();
+    let arrival = Arrival { ask, asked: &asked, exchange, leader: leader.clone() };
+    match arrival.place(&parts, &body, fill, marker) {
+        Ok(place) => Ok(arrival.hand_on(parts, body, place, Decision::Stored(why))),
+        Err(refusal) => {
+            if let Some(leader) = leader {
+                leader.land(Outcome::NotShared);
+            }
+            if !is_of_the_request(refusal) {
+                let until = exchange.response_received + REMEMBER_UNCACHEABLE;
+                ask.shared.uncacheable.remember(ask.hash, (), until);
+            }
+            let mut response = Response::from_parts(parts, CacheBody::origin(body));
+            ask.shared.tell(Decision::NotStored(why, refusal), &mut response);
+            Ok(response)
+        }
+    }
+}
+
+const REMEMBER_ROUTE: Millis = 60_000;
+/// For so long nobody waits in line for a response that will not be shared.
+const REMEMBER_UNCACHEABLE: Millis = 10_000;
+/// A marker outlives the responses it leads to.
+const MARKER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Refusals that say nothing about what other requests would get.
+fn is_of_the_request(refusal: NoStore) -> bool {
+    matches!(
+        refusal,
+        NoStore::Authorization | NoStore::Cookie | NoStore::RequestNoStore | NoStore::Overtaken
+    )
+}
+
+/// A response whose head has arrived.
+struct Arrival<'a> {
+    ask: &'a Ask,
+    /// The headers of the request as the client sent them.
+    asked: &'a HeaderMap,
+    exchange: Exchange,
+    leader: Option<Arc<Leader<Outcome>>>,
+}
+
+/// Where and as what a response is stored.
+struct Place {
+    fill: Fill,
+    head: Head,
+    times: EntryTimes,
+    variant: Option<Variant>,
+    length: Option<u64>,
+}
+
+impl Arrival<'_> {
+    fn place(
+        &self,
+        parts: &Parts,
+        body: &impl Body,
+        fill: Option<Fill>,
+        marker: Option<KnownMarker>,
+    ) -> Result<Place, NoStore> {
+        let facts = RequestFacts { method: &Method::GET, headers: self.asked };
+        let rules = &self.ask.site.store;
+        let storable = storable(facts, parts.status, &parts.headers, rules, self.exchange)?;
+        let length = content_length(&parts.headers).map_err(|()| NoStore::LengthMismatch)?;
+        let least = body.size_hint().lower().max(length.unwrap_or(0));
+        if least > self.ask.shared.max_body as u64 {
+            return Err(NoStore::TooLarge);
+        }
+        let fill = fill.ok_or(NoStore::Overtaken)?;
+        let Storable { freshness, directives, strip, vary } = storable;
+        let received = self.exchange.response_received;
+        let times = EntryTimes {
+            created: received,
+            fresh_until: received.saturating_add(freshness.remaining()),
+            stale_until: received.saturating_add(freshness.remaining()),
+        };
+        let head = Head {
+            status: parts.status,
+            headers: stored_headers(&parts.headers, &strip, received),
+            freshness: StoredFreshness::new(freshness, &directives, received),
+            assigned: freshness.source == FreshnessSource::Assigned,
+        };
+        let (fill, variant) = match vary {
+            None => (fill, None),
+            Some(fields) => {
+                let fill = self.variant_fill(&fields, fill, marker, times)?;
+                (fill, Some(Variant::of(fields, self.asked)))
+            }
+        };
+        Ok(Place { fill, head, times, variant, length })
+    }
+
+    /// The fill for the variant that this request has selected. A URI whose responses have not
+    /// varied yet, or by fewer fields, gets a new marker at once, so that requests for other
+    /// variants need not wait for this body.
+    fn variant_fill(
+        &self,
+        fields: &VaryFields,
+        fill: Fill,
+        known: Option<KnownMarker>,
+        times: EntryTimes,
+    ) -> Result<Fill, NoStore> {
+        let values = &self.ask.shared.values;
+        let (uri, fields) = match known {
+            // RFC 9111 §4.1: more fields than the response names select no less exactly.
+            Some(known) if known.marker.fields.covers(fields) => return Ok(fill),
+            Some(known) => {
+                let fields = known.marker.fields.union(fields).ok_or(NoStore::VaryAny)?;
+                (values.replace(&known.key, &known.slot).ok_or(NoStore::Overtaken)?, fields)
+            }
+            None => (fill, fields.clone()),
+        };
+        let marker = Marker { id: fastrand::u64(1..), fields };
+        let key = self.ask.variant_key(self.asked, &marker).ok_or(NoStore::Overtaken)?;
+        let variant = uri.branch(&key);
+        if !uri.is_current() {
+            return Err(NoStore::Overtaken);
+        }
+        let payload = store_marker(&marker);
+        let decoded = load(&payload, &self.ask.shared.hit);
+        let least = EntryTimes::new(times.created, Ttl::After(MARKER_TTL));
+        let until = least.fresh_until.max(times.stale_until);
+        let times = EntryTimes { created: times.created, fresh_until: until, stale_until: until };
+        let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
+        if let Ok(Some(write)) = uri.commit(entry) {
+            write.spawn();
+        }
+        self.ask.learn(&marker);
+        Ok(variant)
+    }
+
+    /// The response for the client, its body shared with those who wait and with the store.
+    fn hand_on<B>(
+        self,
+        parts: Parts,
+        body: B,
+        place: Place,
+        decision: Decision,
+    ) -> Response<CacheBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let shared = &self.ask.shared;
+        let Place { fill, head, times, variant, length } = place;
+        shared.uncacheable.forget(self.ask.hash);
+        let keeper = ResponseKeeper {
+            shared: Arc::clone(shared),
+            fill,
+            head: head.clone(),
+            times,
+            leader: self.leader.clone(),
+            uri: self.ask.hash,
+        };
+        let source = Box::pin(body.map_err(Into::into));
+        let background = shared.values.cache().background().clone();
+        let (body, reader) = SharedBody::new(source, length, Box::new(keeper), background);
+        if let Some(leader) = self.leader {
+            let has_age = parts.headers.contains_key(header::AGE);
+            let response = SharedResponse::new(head, has_age, &body, variant);
+            leader.land(Outcome::Shared(Arc::new(response)));
+        }
+        let received = self.exchange.response_received;
+        let mut response = if is_conditional(self.asked)
+            && not_modified(self.asked, parts.status, &parts.headers, received)
+        {
+            // The client has it already; the body is read on for the store.
+            let mut response = Response::new(CacheBody::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = not_modified_headers(&parts.headers);
+            response
+        } else {
+            Response::from_parts(parts, CacheBody::shared(reader))
+        };
+        shared.tell(decision, &mut response);
+        response
+    }
+}
+
+/// The announced length; an error if it can't be read, or two differ (RFC 9110 §8.6).
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|value| {
+        let text = value.to_str().map_err(drop)?;
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { text.parse::<u64>().map_err(drop) } else { Err(()) }
+    });
+    let Some(first) = lengths.next().transpose()? else { return Ok(None) };
+    for length in lengths {
+        if length? != first {
+            return Err(());
+        }
+    }
+    Ok(Some(first))
+}
+
+/// Puts a response into the cache when its body has ended well.
+struct ResponseKeeper {
+    shared: Arc<Shared>,
+    fill: Fill,
+    head: Head,
+    times: EntryTimes,
+    /// Late ones may join as long as the body arrives.
+    leader: Option<Arc<Leader<Outcome>>>,
+    /// The hash of the URI's identity.
+    uri: u128,
+}
+
+impl Keeper for ResponseKeeper {
+    fn limit(&self) -> usize {
+        self.shared.max_body
+    }
+
+    fn keep(self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
+        let chunks: Vec<&Bytes> = body.collect();
+        let payload = store(&self.head, chunks.into_iter());
+        let decoded = load(&payload, &self.shared.hit);
+        let times = self.times;
+        let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
+        match self.fill.commit(entry) {
+            Ok(Some(write)) => {
+                let leader = self.leader;
+                let background = self.shared.values.cache().background();
+                // Until the store has it, those who come are given the response from here.
+                background.try_spawn(async move {
+                    write.run().await;
+                    drop(leader);
+                });
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "response not stored"),
+        }
+    }
+
+    fn give_up(self: Box<Self>, why: GiveUp) {
+        let refusal = match why {
+            GiveUp::TooLarge => NoStore::TooLarge,
+            GiveUp::Failed | GiveUp::Abandoned => NoStore::BodyFailed,
+            GiveUp::LengthMismatch => NoStore::LengthMismatch,
+            GiveUp::Trailers => NoStore::Trailers,
+        };
+        tracing::debug!(reason = refusal.as_str(), "response not stored");
+        if matches!(why, GiveUp::TooLarge | GiveUp::Trailers) {
+            let now = self.shared.values.cache().clock().now();
+            self.shared.uncacheable.remember(self.uri, (), now + REMEMBER_UNCACHEABLE);
+        }
+        if let Some(leader) = self.leader {
+            // Those who come from now on, and those who have not been given the response yet.
+            leader.land(Outcome::NotShared);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Filling: one request fetches, others that want the same wait for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_core::{Deadline, Follower, Joined, Landing, Read};
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body;
+use tower::Service;
+
+use crate::body::{BoxError, CacheBody};
+use crate::collapse::{Follow, SharedResponse};
+use crate::fetch::{Fetch, fetch, pass};
+use crate::lookup::{Ask, Found, Vacancy, answer, directives, gateway_timeout, needs_own_response};
+use crate::policy::{BypassReason, MissReason, NoStore, RequestDirectives, Reuse, reuse};
+use crate::status::Decision;
+use crate::stored::Cached;
+
+/// What those who wait for a fetch are given.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// A response that they may share, if they ask for the same variant.
+    Shared(Arc<SharedResponse>),
+    /// It is not for sharing: they go themselves.
+    NotShared,
+}
+
+/// How often a request looks again because what it waited for came to nothing.
+const ATTEMPTS: usize = 4;
+
+/// Answers a request that is not answered from this process' memory.
+pub(crate) async fn serve<S, ReqB, ResB>(
+    ask: Ask,
+    inner: S,
+    request: Request<ReqB>,
+) -> Result<Response<CacheBody<ResB>>, S::Error>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    let shared = Arc::clone(&ask.shared);
+    let directives = directives(request.headers());
+    let only_if_cached = directives.as_ref().is_some_and(|directives| directives.only_if_cached);
+    // One budget for all that the store is asked, one limit for all waiting.
+    let deadline = shared.values.cache().deadline();
+    let patience = Deadline::after(shared.wait_timeout);
+    let mut attempt = 1;
+    loop {
+        let vacancy =
+            match look_up(&ask, request.method(), request.headers(), directives.as_ref(), deadline)
+                .await
+            {
+                Looked::Answered(response) => return Ok(response),
+                Looked::Past(decision) => return pass(&ask, inner, request, decision).await,
+                Looked::Vacant(vacancy) => vacancy,
+            };
+        if only_if_cached {
+            let mut response = gateway_timeout();
+            shared.tell(Decision::OnlyIfCached, &mut response);
+            return Ok(response);
+        }
+        if ask.head_only {
+            let decision = Decision::NotStored(vacancy.why, NoStore::Method);
+            return pass(&ask, inner, request, decision).await;
+        }
+        let now = shared.values.cache().clock().now();
+        let alone = vacancy.why == MissReason::Request
+            || attempt == ATTEMPTS
+            || shared.uncacheable.get(ask.hash, now).is_some();
+        let Some(fill) = vacancy.fill.as_ref().filter(|_| !alone) else {
+            return fetch(&ask, inner, request, Fetch { vacancy, leader: None, deadline }).await;
+        };
+        match shared.flights.join(fill.key().hash(), fill) {
+            Joined::Leader(leader) => {
+                // A flight may have landed between the lookup and the join.
+                let key = fill.key();
+                if shared.values.peek(key.hash(), key.identity()).is_none() {
+                    let fetching = Fetch { vacancy, leader: Some(leader), deadline };
+                    return fetch(&ask, inner, request, fetching).await;
+                }
+            }
+            Joined::Follower(follower) => {
+                match follow(&ask, request.headers(), directives.as_ref(), follower, patience).await
+                {
+                    Followed::Response(response) => {
+                        let mut response = *response;
+                        shared.tell(Decision::Collapsed(vacancy.why), &mut response);
+                        return Ok(response);
+                    }
+                    Followed::LookAgain => {}
+                    Followed::Alone => {
+                        let alone = Fetch { vacancy, leader: None, deadline };
+                        return fetch(&ask, inner, request, alone).await;
+                    }
+                    Followed::OutOfPatience => {
+                        // Held until the response begins. The semaphore is never closed.
+                        let _permit = shared.impatient.acquire().await;
+                        let alone = Fetch { vacancy, leader: None, deadline };
+                        return fetch(&ask, inner, request, alone).await;
+                    }
+                }
+            }
+        }
+        attempt += 1;
+    }
+}
+
+enum Looked<B> {
+    Answered(Response<CacheBody<B>>),
+    Past(Decision),
+    Vacant(Box<Vacancy>),
+}
+
+async fn look_up<B>(
+    ask: &Ask,
+    method: &Method,
+    headers: &HeaderMap,
+    directives: Option<&RequestDirectives>,
+    deadline: Deadline,
+) -> Looked<B> {
+    let shared = &ask.shared;
+    let (key, slot, marker) = match ask.find(headers, deadline).await {
+        Found::Response { key, slot, marker } => (key, slot, marker),
+        Found::Nothing(vacancy) => return Looked::Vacant(vacancy),
+    };
+    let why = match slot.decoded::<Cached>() {
+        Some(Cached::Response(stored))
+            if needs_own_response(&ask.site, stored.assigned, headers) =>
+        {
+            return Looked::Past(Decision::Bypass(BypassReason::Credentials));
+        }
+        Some(Cached::Response(stored)) => {
+            let now = shared.values.cache().clock().now();
+            match reuse(directives, &stored.freshness, now) {
+                Reuse::Use { age_secs } => {
+                    shared.counters.count(Decision::Hit);
+                    shared.values.count(Read::StoreHit);
+                    return Looked::Answered(answer(stored, method, headers, age_secs));
+                }
+                Reuse::Fetch(why) => why,
+            }
+        }
+        _ => MissReason::UriMiss,
+    };
+    let fill = shared.values.replace(&key, &slot);
+    Looked::Vacant(Box::new(Vacancy { fill, why, marker }))
+}
+
+enum Followed<B> {
+    Response(Box<Response<CacheBody<B>>>),
+    LookAgain,
+    Alone,
+    OutOfPatience,
+}
+
+async fn follow<B>(
+    ask: &Ask,
+    headers: &HeaderMap,
+    directives: Option<&RequestDirectives>,
+    follower: Follower<Outcome>,
+    patience: Deadline,
+) -> Followed<B> {
+    let landing = tokio::time::timeout_at(patience.instant(), follower.landing()).await;
+    match landing {
+        Ok(Landing::Landed(Outcome::Shared(response))) => {
+            match response.follow(ask, headers, directives) {
+                Follow::Response(response) => Followed::Response(Box::new(response)),
+                Follow::LookAgain => Followed::LookAgain,
+                Follow::NotForThis => Followed::Alone,
+            }
+        }
+        Ok(Landing::Landed(Outcome::NotShared)) => Followed::Alone,
+        Ok(Landing::Abandoned) => Followed::LookAgain,
+        Err(_) => Followed::OutOfPatience,
+    }
+}

@@ -1,0 +1,183 @@
+//! The future of a response: a hit is ready, a bypass is the inner service's own future, and only
+//! a miss is boxed.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use cache_core::{Background, Read};
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower::Service;
+use tower::util::Oneshot;
+
+use crate::body::CacheBody;
+use crate::config::Shared;
+use crate::nested::{Mark, Marked};
+use crate::status::Decision;
+use crate::stored::CACHE_STATUS;
+
+pin_project! {
+    /// The future of [`CacheService`](crate::CacheService).
+    pub struct ResponseFuture<S, ReqB, ResB>
+    where
+        S: Service<Request<ReqB>>,
+    {
+        #[pin]
+        state: State<S, ReqB, ResB>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, ReqB, ResB>
+    where
+        S: Service<Request<ReqB>>,
+    {
+        Ready { response: Option<Response<CacheBody<ResB>>> },
+        Past { #[pin] response: Oneshot<S, Request<ReqB>>, label: Label },
+        Task { task: Task<Result<Response<CacheBody<ResB>>, S::Error>> },
+    }
+}
+
+/// What is to be said of a response that goes past the cache.
+struct Label {
+    shared: Arc<Shared>,
+    mark: Marked,
+    decision: Decision,
+}
+
+impl<S, ReqB, ResB> ResponseFuture<S, ReqB, ResB>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    S::Error: Send + 'static,
+    ResB: Send + 'static,
+{
+    pub(crate) fn ready(response: Response<CacheBody<ResB>>) -> Self {
+        Self { state: State::Ready { response: Some(response) } }
+    }
+
+    /// Past the cache; dropped with the client.
+    pub(crate) fn past(
+        shared: &Arc<Shared>,
+        inner: S,
+        mut request: Request<ReqB>,
+        decision: Decision,
+    ) -> Self {
+        let mark = Mark::put(request.extensions_mut(), None);
+        let label = Label { shared: Arc::clone(shared), mark, decision };
+        Self { state: State::Past { response: Oneshot::new(inner, request), label } }
+    }
+
+    /// A lookup and what may follow; goes on without its client while `fetching` is set.
+    pub(crate) fn fetching(
+        shared: &Shared,
+        fetching: Arc<AtomicBool>,
+        task: impl Future<Output = Result<Response<CacheBody<ResB>>, S::Error>> + Send + 'static,
+    ) -> Self {
+        let background = shared.values.cache().background().clone();
+        let task = Task { future: Some(Box::pin(task)), goes_on: fetching, background, go_on };
+        Self { state: State::Task { task } }
+    }
+
+    /// Something that goes on to its end without its client.
+    pub(crate) fn to_the_end(
+        shared: &Shared,
+        task: impl Future<Output = Result<Response<CacheBody<ResB>>, S::Error>> + Send + 'static,
+    ) -> Self {
+        Self::fetching(shared, Arc::new(AtomicBool::new(true)), task)
+    }
+}
+
+impl<S, ReqB, ResB> Future for ResponseFuture<S, ReqB, ResB>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+{
+    type Output = Result<Response<CacheBody<ResB>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Ready { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                None => Poll::Pending,
+            },
+            StateProjection::Past { response, label } => {
+                response.poll(context).map_ok(|response| label.put_on(response))
+            }
+            StateProjection::Task { task } => Pin::new(task).poll(context),
+        }
+    }
+}
+
+impl Label {
+    fn put_on<B>(&self, response: Response<B>) -> Response<CacheBody<B>> {
+        let mut response = response.map(CacheBody::origin);
+        if !self.mark.is_claimed() {
+            self.shared.tell(self.decision, &mut response);
+        }
+        response
+    }
+}
+
+impl Shared {
+    /// Counts a decision, and writes it into the response.
+    pub(crate) fn tell<B>(&self, decision: Decision, response: &mut Response<B>) {
+        self.counters.count(decision);
+        if decision.is_miss() {
+            self.values.count(Read::Miss);
+        }
+        let _ = response.headers_mut().try_append(CACHE_STATUS, decision.render(&self.name));
+    }
+}
+
+/// A boxed future that may go on in the background when its client has left.
+struct Task<T> {
+    future: Option<BoxedTask<T>>,
+    goes_on: Arc<AtomicBool>,
+    background: Background,
+    /// A pointer, because what `T` has to be for this is known only where the task is made.
+    go_on: fn(BoxedTask<T>, &Background),
+}
+
+type BoxedTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+fn go_on<T: 'static>(task: BoxedTask<T>, background: &Background) {
+    if !background.try_spawn(async move { drop(task.await) }) {
+        tracing::warn!("no place in the background: a request ends with its client");
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        // Out of its place while it is polled: if it panics, it has ended.
+        let Some(mut future) = self.future.take() else { return Poll::Pending };
+        let output = future.as_mut().poll(context);
+        if output.is_pending() {
+            self.future = Some(future);
+        }
+        output
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        let Some(future) = self.future.take() else { return };
+        if self.goes_on.load(Ordering::Acquire) {
+            (self.go_on)(future, &self.background);
+        }
+    }
+}
+
+impl<S, ReqB, ResB> fmt::Debug for ResponseFuture<S, ReqB, ResB>
+where
+    S: Service<Request<ReqB>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,222 @@
+//! Unsafe requests: forward, then invalidate what they have changed.
+//!
+//! Once the service inside has answered 2xx or 3xx, the invalidation ends before the response is
+//! released, and even if the client has gone.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use cache_core::{Scope, Template};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri};
+use tower::util::Oneshot;
+use tower::{Layer, Service};
+
+use crate::body::CacheBody;
+use crate::config::{HttpCache, Shared};
+use crate::future::ResponseFuture;
+use crate::key::{Site, Target, original_uri};
+use crate::nested::Mark;
+use crate::partition::Resolved;
+use crate::policy::{Base, affected};
+use crate::status::Decision;
+
+/// What an unsafe request is about.
+pub(crate) struct UnsafeTarget {
+    partition: Resolved<'static>,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl UnsafeTarget {
+    pub(crate) fn new(partition: Resolved<'static>, uri: &Uri, headers: &HeaderMap) -> Self {
+        Self { partition, uri: uri.clone(), headers: headers.clone() }
+    }
+
+    /// Deletes what is stored for the URIs that the response says are affected (RFC 9111 §4.4).
+    async fn invalidate(&self, shared: &Shared, status: StatusCode, headers: &HeaderMap) {
+        let target = Target::of(self.partition.partition(), &self.uri, &self.headers);
+        let authority = String::from_utf8_lossy(target.authority);
+        let path_and_query = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let base = Base { scheme: target.scheme, authority: &authority, path_and_query };
+        let mut keys = Vec::new();
+        for path in affected(base, status, headers) {
+            let Ok(uri) = path.parse::<Uri>() else { continue };
+            let affected = Target { path: uri.path(), query: uri.query(), ..target };
+            // The marker of varying responses has the same key, so all variants go with it.
+            for site in [Site::Layer, Site::Endpoint] {
+                let identity = affected.identity(site);
+                let key = affected.store_key(&identity, &shared.key_base);
+                keys.extend(shared.values.prepare(&key, &identity));
+            }
+        }
+        let deadline = shared.values.cache().deadline();
+        if let Err(error) = shared.values.delete_prepared(&keys, deadline).await {
+            tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
+        }
+    }
+}
+
+/// Forwards an unsafe request, and invalidates its target.
+pub(crate) async fn forward<S, ReqB, ResB>(
+    shared: Arc<Shared>,
+    inner: S,
+    mut request: Request<ReqB>,
+    target: UnsafeTarget,
+) -> Result<Response<CacheBody<ResB>>, S::Error>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+{
+    let mark = Mark::put(request.extensions_mut(), None);
+    let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
+    target.invalidate(&shared, response.status(), response.headers()).await;
+    if !mark.is_claimed() {
+        shared.tell(Decision::Forwarded, &mut response);
+    }
+    Ok(response)
+}
+
+/// Invalidates patterns after the service inside has answered an unsafe request with 2xx or 3xx.
+///
+/// ```
+/// use cache_core::Cache;
+/// use cache_tower::{HttpCache, InvalidateLayer};
+///
+/// let http = HttpCache::builder(Cache::builder().build()?).build();
+/// let layer = InvalidateLayer::new(&http, "{workspace_id}:campaigns:*");
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct InvalidateLayer {
+    rule: Arc<Rule>,
+}
+
+struct Rule {
+    shared: Arc<Shared>,
+    template: Template,
+    values: Option<Arc<HoleValues>>,
+}
+
+type HoleValues = dyn Fn(&Uri, &Extensions, &str) -> Option<String> + Send + Sync;
+
+impl InvalidateLayer {
+    /// Invalidates what this pattern covers, in the namespace of the responses. The pattern is
+    /// declared: stored responses that match it carry a generation, so that it takes one step.
+    ///
+    /// `{workspace_id}` is the request's workspace; a request without one invalidates nothing.
+    /// A hole whose value is not known never widens to `*`.
+    ///
+    /// # Panics
+    /// If the pattern is invalid (see [`TemplateError`](cache_core::TemplateError)).
+    pub fn new(http: &HttpCache, pattern: &str) -> Self {
+        let template = match Template::parse(pattern) {
+            Ok(template) => template,
+            Err(error) => panic!("the pattern {pattern:?}: {error}"),
+        };
+        if !http.shared.values.declare(&template).unwrap_or(false) {
+            tracing::warn!(pattern, "too many patterns: this one is invalidated by sweeps");
+        }
+        let rule = Rule { shared: Arc::clone(&http.shared), template, values: None };
+        Self { rule: Arc::new(rule) }
+    }
+
+    /// Where the values of other holes come from: the URI as the router first saw it, the
+    /// request's extensions, and the name of the hole.
+    #[must_use]
+    pub fn values(
+        self,
+        values: impl Fn(&Uri, &Extensions, &str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let Rule { shared, template, .. } = &*self.rule;
+        let (shared, template) = (Arc::clone(shared), template.clone());
+        Self { rule: Arc::new(Rule { shared, template, values: Some(Arc::new(values)) }) }
+    }
+}
+
+impl<S> Layer<S> for InvalidateLayer {
+    type Service = InvalidateService<S>;
+
+    fn layer(&self, inner: S) -> InvalidateService<S> {
+        InvalidateService { inner, rule: Arc::clone(&self.rule) }
+    }
+}
+
+/// The service of [`InvalidateLayer`].
+#[derive(Clone)]
+pub struct InvalidateService<S> {
+    inner: S,
+    rule: Arc<Rule>,
+}
+
+impl<S, ReqB, ResB> Service<Request<ReqB>> for InvalidateService<S>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqB: Send + 'static,
+    ResB: Send + 'static,
+{
+    type Response = Response<CacheBody<ResB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqB, ResB>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+        let (rule, inner) = (Arc::clone(&self.rule), self.inner.clone());
+        // Bound before the request is gone.
+        let scope = rule.scope(&request);
+        ResponseFuture::to_the_end(&self.rule.shared, async move {
+            let response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
+            let status = response.status();
+            if status.is_success() || status.is_redirection() {
+                rule.invalidate(scope).await;
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl Rule {
+    fn scope<B>(&self, request: &Request<B>) -> Option<Scope> {
+        if request.method().is_safe() {
+            return None;
+        }
+        let (headers, extensions) = (request.headers(), request.extensions());
+        let uri = original_uri(request.uri(), extensions);
+        let resolved = self.shared.workspace.resolve(headers, extensions);
+        let partition = resolved.as_ref().map(Resolved::partition);
+        let value = |name: &str| Some(Cow::Owned(self.values.as_ref()?(uri, extensions, name)?));
+        let pattern = self.template.bind(partition, value);
+        if pattern.is_none() {
+            tracing::warn!(
+                template = ?self.template,
+                "a hole has no value (is the workspace missing?): nothing is invalidated"
+            );
+        }
+        Some(Scope::pattern(self.shared.values.name()?, pattern?))
+    }
+
+    async fn invalidate(&self, scope: Option<Scope>) {
+        let Some(scope) = scope else { return };
+        let cache = self.shared.values.cache();
+        if let Err(error) = cache.invalidate(scope).await {
+            tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for InvalidateService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InvalidateService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule").field("template", &self.template).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+//! Request → key. Pure.
+//!
+//! An **identity** is all that tells one request's response from another's, each part with its
+//! length before it. Its hash finds the entry in memory, its digest ends the key in the store.
+
+use std::borrow::Cow;
+
+use cache_core::{Key, Partition};
+use http::uri::Uri;
+use http::{Extensions, HeaderMap, HeaderName, header};
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+
+use crate::policy::VaryFields;
+
+/// On the stack for all but very long URIs.
+pub(crate) type Identity = SmallVec<[u8; 512]>;
+
+/// Which of nested caches an entry belongs to. An outer one must not serve what an inner one has
+/// stored: between them may stand whatever decides who sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    Layer,
+    Endpoint,
+}
+
+/// Tells identities of HTTP responses from those of plain keys.
+const HTTP: u8 = 2;
+
+/// Fields that handlers reflect in links and redirects, so they are part of the key.
+const REFLECTED: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-host"), HeaderName::from_static("x-forwarded-proto")];
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'r> {
+    pub(crate) partition: Partition<'r>,
+    pub(crate) scheme: &'r str,
+    pub(crate) authority: &'r [u8],
+    pub(crate) path: &'r str,
+    pub(crate) query: Option<&'r str>,
+    pub(crate) headers: &'r HeaderMap,
+}
+
+/// The URI as the router first saw it: under `nest` an inner layer's own has lost its prefix.
+pub(crate) fn original_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
+        return &original.0;
+    }
+    let _ = extensions;
+    uri
+}
+
+impl<'r> Target<'r> {
+    pub(crate) fn of(partition: Partition<'r>, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
+        let host = headers.get(header::HOST).map_or(&b""[..], |host| host.as_bytes());
+        Self {
+            partition,
+            scheme: uri.scheme_str().unwrap_or("http"),
+            authority: uri.authority().map_or(host, |authority| authority.as_str().as_bytes()),
+            path: uri.path(),
+            query: uri.query(),
+            headers,
+        }
+    }
+
+    /// The identity of this target, before any variant.
+    pub(crate) fn identity(&self, site: Site) -> Identity {
+        let mut identity = Identity::new();
+        identity.push(HTTP);
+        identity.push(match site {
+            Site::Layer => 0,
+            Site::Endpoint => 1,
+        });
+        match self.partition {
+            Partition::Shared => identity.push(0),
+            Partition::Workspace(workspace) => {
+                identity.push(1);
+                part(&mut identity, workspace.as_bytes());
+            }
+        }
+        part(&mut identity, self.scheme.as_bytes());
+        let authority = length(&mut identity, self.authority.len());
+        identity.extend_from_slice(self.authority);
+        // Host names are compared without regard to case (RFC 9110 §4.2.3).
+        if let Some(authority) = identity.get_mut(authority..) {
+            authority.make_ascii_lowercase();
+        }
+        part(&mut identity, self.path.as_bytes());
+        // `/a` and `/a?` are two URIs.
+        match self.query {
+            None => identity.push(0),
+            Some(query) => {
+                identity.push(1);
+                part(&mut identity, query.as_bytes());
+            }
+        }
+        for name in &REFLECTED {
+            let mut lines = self.headers.get_all(name).iter().peekable();
+            if lines.peek().is_none() {
+                identity.push(0);
+                continue;
+            }
+            for line in lines {
+                identity.push(1);
+                part(&mut identity, line.as_bytes());
+            }
+            identity.push(0);
+        }
+        identity
+    }
+
+    /// How the response with this identity is called in the store: readable segments, and a
+    /// digest of everything.
+    pub(crate) fn store_key(&self, identity: &[u8], base: &str) -> Key {
+        let mut key = self.partition.key();
+        let path = without_base(self.path, base);
+        for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
+            if !path.is_empty() {
+                key = key.segment(key_segment(segment));
+            }
+        }
+        key.tail(format!("~{}", digest(identity)))
+    }
+}
+
+/// The identity of one variant of a URI: valid only together with the marker of this id.
+pub(crate) fn variant(
+    primary: &Identity,
+    marker: u64,
+    fields: &VaryFields,
+    request: &HeaderMap,
+) -> Identity {
+    let mut identity = primary.clone();
+    identity.extend_from_slice(&marker.to_le_bytes());
+    fields.write_key(request, &mut |bytes| identity.extend_from_slice(bytes));
+    identity
+}
+
+/// A path segment as it stands in keys and patterns: percent-decoded, as a person reads it. (The
+/// exact bytes are in the key's digest.) For values that fill the holes of a pattern.
+///
+/// ```
+/// assert_eq!(cache_tower::key_segment("spring%20sale"), "spring sale");
+/// ```
+pub fn key_segment(segment: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
+}
+
+fn without_base<'p>(path: &'p str, base: &str) -> &'p str {
+    match path.strip_prefix(base) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    }
+}
+
+fn digest(identity: &[u8]) -> String {
+    use std::fmt::Write;
+    // 128 bits of SHA-256: nobody finds two requests that share them.
+    Sha256::digest(identity).iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn part(identity: &mut Identity, bytes: &[u8]) {
+    length(identity, bytes.len());
+    identity.extend_from_slice(bytes);
+}
+
+/// Writes a length; says where what follows it begins.
+fn length(identity: &mut Identity, length: usize) -> usize {
+    identity.extend_from_slice(&(length as u64).to_le_bytes());
+    identity.len()
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! The layer and its service.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::{Layer, Service};
+
+use crate::body::{BoxError, CacheBody};
+use crate::config::{HttpCache, Shared};
+use crate::future::ResponseFuture;
+use crate::key::Site;
+use crate::lookup::{Entrance, enter};
+use crate::policy::StoreRules;
+use crate::{fill, invalidate};
+
+/// Caches the responses of the service inside by what their headers allow (RFC 9111).
+///
+/// ```
+/// use bytes::Bytes;
+/// use cache_core::Cache;
+/// use cache_tower::{CacheLayer, HttpCache};
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let http = HttpCache::builder(Cache::builder().build()?).build();
+/// let service = ServiceBuilder::new().layer(CacheLayer::new(&http)).service(service_fn(
+///     async |_: Request<Full<Bytes>>| {
+///         let body = Full::from("hello");
+///         Response::builder().header("cache-control", "max-age=60").body(body)
+///     },
+/// ));
+///
+/// let request = || Request::get("/greeting").body(Full::<Bytes>::default()).unwrap();
+/// let miss = service.clone().oneshot(request()).await?;
+/// assert_eq!(miss.headers()["cache-status"], "cache-tower; fwd=uri-miss; stored");
+/// # http_body_util::BodyExt::collect(miss.into_body()).await?;
+/// let hit = service.clone().oneshot(request()).await?;
+/// assert_eq!(hit.headers()["cache-status"], "cache-tower; hit");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct CacheLayer {
+    http: HttpCache,
+    site: Arc<SiteRules>,
+}
+
+/// What one layer adds to the settings of its cache.
+#[derive(Debug)]
+pub(crate) struct SiteRules {
+    pub(crate) site: Site,
+    pub(crate) store: StoreRules,
+}
+
+impl CacheLayer {
+    /// Stores what the origin's headers allow, for as long as they say.
+    pub fn new(http: &HttpCache) -> Self {
+        Self::with(http, Site::Layer, None)
+    }
+
+    /// As [`new`](Self::new), for one route: responses without a lifetime of their own are fresh
+    /// for `ttl` in this cache. (Those with `Cache-Control: max-age` or the like keep theirs.)
+    /// What clients are told is left alone. Under another cache layer this one wins.
+    pub fn endpoint(http: &HttpCache, ttl: Duration) -> Self {
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        Self::with(http, Site::Endpoint, Some(ttl))
+    }
+
+    fn with(http: &HttpCache, site: Site, assigned_ttl: Option<u64>) -> Self {
+        let store = StoreRules {
+            assigned_ttl,
+            credentials_shared: http.shared.share_credentials,
+            strip_set_cookie: http.shared.strip_set_cookie,
+            max_ttl: None,
+        };
+        Self { http: http.clone(), site: Arc::new(SiteRules { site, store }) }
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> CacheService<S> {
+        let shared = Arc::clone(&self.http.shared);
+        CacheService { inner, shared, site: Arc::clone(&self.site) }
+    }
+}
+
+/// Answers from the cache, or calls the service inside.
+///
+/// Always ready: a service inside that is not must not hold up hits. On a miss a clone of it is
+/// driven to readiness, and that same clone is called.
+#[derive(Clone)]
+pub struct CacheService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+    site: Arc<SiteRules>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, ReqB, ResB> Service<Request<ReqB>> for CacheService<S>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqB: Body + Send + 'static,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<ResB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqB, ResB>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+        match enter(&self.shared, &self.site, &request) {
+            Entrance::Answered(response) => ResponseFuture::ready(response),
+            Entrance::Past(decision) => {
+                ResponseFuture::past(&self.shared, self.inner.clone(), request, decision)
+            }
+            Entrance::Unsafe(target) => ResponseFuture::to_the_end(
+                &self.shared,
+                invalidate::forward(Arc::clone(&self.shared), self.inner.clone(), request, target),
+            ),
+            Entrance::Lookup(ask) => {
+                let fetching = Arc::clone(&ask.fetching);
+                let inner = self.inner.clone();
+                ResponseFuture::fetching(&self.shared, fetching, fill::serve(ask, inner, request))
+            }
+        }
+    }
+}

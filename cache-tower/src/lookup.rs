@@ -1,0 +1,323 @@
+//! Finding: is the request one for the cache, and what is stored for it?
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use cache_core::{Deadline, EntryKey, Fill, Lookup, Read, Slot};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::Body;
+
+use crate::body::CacheBody;
+use crate::config::Shared;
+use crate::invalidate::UnsafeTarget;
+use crate::key::{Identity, Target, original_uri, variant};
+use crate::layer::SiteRules;
+use crate::nested::Mark;
+use crate::partition::Resolved;
+use crate::policy::{
+    Admission, BypassReason, MissReason, RequestDirectives, Reuse, admit, is_conditional,
+    not_modified, not_modified_headers, reuse,
+};
+use crate::status::Decision;
+use crate::stored::{Cached, Marker, StoredResponse, load};
+
+/// What becomes of a request, as far as can be said without waiting.
+#[allow(clippy::large_enum_variant, reason = "taken apart at once; a hit must not allocate")]
+pub(crate) enum Entrance<B> {
+    /// It is answered from this process' memory.
+    Answered(Response<CacheBody<B>>),
+    /// It goes past the cache.
+    Past(Decision),
+    /// It may change something: it is forwarded, and what it changes is invalidated.
+    Unsafe(UnsafeTarget),
+    /// It has to be looked up in the store, or fetched.
+    Lookup(Ask),
+}
+
+/// A request that is looked up: what the asynchronous part needs to know of it.
+pub(crate) struct Ask {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) site: Arc<SiteRules>,
+    pub(crate) partition: Resolved<'static>,
+    /// As the router first saw it.
+    pub(crate) uri: Uri,
+    pub(crate) primary: Identity,
+    pub(crate) hash: u128,
+    /// Of the route, where there are routes; else of the URI.
+    pub(crate) route: u128,
+    pub(crate) head_only: bool,
+    /// Set while a response is fetched that is worth having without its client.
+    pub(crate) fetching: Arc<AtomicBool>,
+}
+
+/// What is stored for a request.
+pub(crate) enum Found {
+    /// A response, under this key.
+    Response { key: Arc<EntryKey>, slot: Arc<Slot>, marker: Option<KnownMarker> },
+    /// Nothing: to be filled.
+    Nothing(Box<Vacancy>),
+}
+
+/// Where the response to a request will be put.
+pub(crate) struct Vacancy {
+    pub(crate) fill: Option<Fill>,
+    pub(crate) why: MissReason,
+    /// The marker under which the fill's key lies, with its own key and slot.
+    pub(crate) marker: Option<KnownMarker>,
+}
+
+/// The marker of a URI, as it was found.
+pub(crate) struct KnownMarker {
+    pub(crate) key: Arc<EntryKey>,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) marker: Marker,
+}
+
+/// The synchronous part: admission, key, and this process' memory. A hit ends here.
+pub(crate) fn enter<B: Body, R>(
+    shared: &Arc<Shared>,
+    site: &Arc<SiteRules>,
+    request: &Request<B>,
+) -> Entrance<R> {
+    Mark::claim(request.extensions());
+    let bypass = |reason| Entrance::Past(Decision::Bypass(reason));
+    let headers = request.headers();
+    let admission = admit(request.method(), headers, has_body(request.body()));
+    if let Admission::Bypass(reason) = admission {
+        return bypass(reason);
+    }
+    if !shared.values.cache().is_enabled() {
+        return bypass(BypassReason::Disabled);
+    }
+    let Some(partition) = shared.workspace.resolve(headers, request.extensions()) else {
+        return match admission {
+            Admission::Unsafe => Entrance::Past(Decision::Forwarded),
+            _ => bypass(BypassReason::Workspace),
+        };
+    };
+    if admission == Admission::Unsafe {
+        let uri = original_uri(request.uri(), request.extensions());
+        return Entrance::Unsafe(UnsafeTarget::new(partition.into_owned(), uri, headers));
+    }
+    let uri = original_uri(request.uri(), request.extensions());
+    let target = Target::of(partition.partition(), uri, headers);
+    let primary = target.identity(site.site);
+    let hash = shared.values.hash(&primary);
+    let now = shared.values.cache().clock().now();
+    if let Some((_, slot)) = in_memory(shared, hash, &primary, headers)
+        && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
+    {
+        if needs_own_response(site, stored.assigned, headers) {
+            return bypass(BypassReason::Credentials);
+        }
+        if let Reuse::Use { age_secs } = reuse(directives(headers).as_ref(), &stored.freshness, now)
+        {
+            shared.counters.count(Decision::Hit);
+            shared.values.count(Read::L1Hit);
+            return Entrance::Answered(answer(stored, request.method(), headers, age_secs));
+        }
+    }
+    let route = route_hash(shared, request).unwrap_or(hash);
+    if shared.inner_routes.get(route, now).is_some() {
+        return bypass(BypassReason::InnerCache);
+    }
+    Entrance::Lookup(Ask {
+        shared: Arc::clone(shared),
+        site: Arc::clone(site),
+        uri: uri.clone(),
+        partition: partition.into_owned(),
+        primary,
+        hash,
+        route,
+        head_only: admission == Admission::LookupHead,
+        fetching: Arc::default(),
+    })
+}
+
+/// The entry in this process' memory, with its hash: the response itself, or the variant of it
+/// that the marker leads to.
+fn in_memory(
+    shared: &Shared,
+    hash: u128,
+    primary: &Identity,
+    headers: &HeaderMap,
+) -> Option<(u128, Arc<Slot>)> {
+    let slot = shared.values.peek(hash, primary)?;
+    let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some((hash, slot)) };
+    let identity = variant(primary, marker.id, &marker.fields, headers);
+    let hash = shared.values.hash(&identity);
+    Some((hash, shared.values.peek(hash, &identity)?))
+}
+
+impl Ask {
+    /// The key of an identity of this request.
+    pub(crate) fn key(&self, headers: &HeaderMap, identity: &[u8]) -> Option<Arc<EntryKey>> {
+        let target = Target::of(self.partition.partition(), &self.uri, headers);
+        let key = target.store_key(identity, &self.shared.key_base);
+        self.shared.values.prepare(&key, identity).ok()
+    }
+
+    /// What is stored for the request, in memory or in the store: one round trip, or two when
+    /// the URI's responses vary and this was not known here.
+    pub(crate) async fn find(&self, headers: &HeaderMap, deadline: Deadline) -> Found {
+        let Some(primary) = self.key(headers, &self.primary) else { return nothing() };
+        let values = &self.shared.values;
+        let now = values.cache().clock().now();
+        let decode = |payload: &Bytes| load(payload, &self.shared.hit);
+        let marker_slot = values.peek(self.hash, &self.primary);
+        let marker = match marker_slot.as_ref().and_then(|slot| slot.decoded::<Cached>()) {
+            Some(Cached::Varies(marker)) => Some(Arc::new(marker.clone())),
+            Some(Cached::Response(_)) => None,
+            None => self.shared.markers.get(self.hash, now),
+        };
+        if let (Some(slot), None) = (&marker_slot, &marker) {
+            return response(primary, Arc::clone(slot), None);
+        }
+        let guess = match &marker {
+            Some(marker) => self.variant_key(headers, marker),
+            None => None,
+        };
+        if let (Some(slot), Some(marker), Some(key)) = (marker_slot, &marker, &guess) {
+            // The marker is in memory, so only the variant is missing.
+            let found = values.peek(key.hash(), key.identity());
+            let known = KnownMarker { key: primary, slot, marker: Marker::clone(marker) };
+            if let Some(found) = found {
+                return response(Arc::clone(key), found, Some(known));
+            }
+            let keys = std::slice::from_ref(key);
+            let answer = values.lookup_in_store(keys, &decode, deadline).await.pop();
+            return under_marker(answer, key, known);
+        }
+        let keys: Vec<_> =
+            [Some(Arc::clone(&primary)), guess.clone()].into_iter().flatten().collect();
+        let mut answers = values.lookup_in_store(&keys, &decode, deadline).await.into_iter();
+        let slot = match answers.next() {
+            Some(Lookup::Hit(slot)) => slot,
+            Some(Lookup::Miss(fill)) => return vacant(Some(fill), MissReason::UriMiss, None),
+            None => return nothing(),
+        };
+        let found = match slot.decoded::<Cached>() {
+            Some(Cached::Varies(found)) => found.clone(),
+            Some(Cached::Response(_)) => return response(primary, slot, None),
+            None => return nothing(),
+        };
+        self.learn(&found);
+        let known = KnownMarker { key: primary, slot, marker: found };
+        if let (Some(key), Some(guessed)) = (&guess, &marker)
+            && **guessed == known.marker
+        {
+            return under_marker(answers.next(), key, known);
+        }
+        let Some(key) = self.variant_key(headers, &known.marker) else { return nothing() };
+        if let Some(found) = values.peek(key.hash(), key.identity()) {
+            return response(key, found, Some(known));
+        }
+        let keys = std::slice::from_ref(&key);
+        let answer = values.lookup_in_store(keys, &decode, deadline).await.pop();
+        under_marker(answer, &key, known)
+    }
+
+    /// Remembers a marker, so that it and the variant can be asked for at once.
+    pub(crate) fn learn(&self, marker: &Marker) {
+        let until = self.shared.values.cache().clock().now() + REMEMBER_MARKER;
+        self.shared.markers.remember(self.hash, Arc::new(marker.clone()), until);
+    }
+
+    pub(crate) fn variant_key(
+        &self,
+        headers: &HeaderMap,
+        marker: &Marker,
+    ) -> Option<Arc<EntryKey>> {
+        let identity = variant(&self.primary, marker.id, &marker.fields, headers);
+        self.key(headers, &identity)
+    }
+}
+
+/// A marker that is wrong costs a round trip, so it may be remembered for long.
+const REMEMBER_MARKER: u64 = 60 * 60 * 1000;
+
+fn response(key: Arc<EntryKey>, slot: Arc<Slot>, marker: Option<KnownMarker>) -> Found {
+    Found::Response { key, slot, marker }
+}
+
+fn under_marker(answer: Option<Lookup>, key: &Arc<EntryKey>, marker: KnownMarker) -> Found {
+    match answer {
+        Some(Lookup::Hit(slot)) => response(Arc::clone(key), slot, Some(marker)),
+        Some(Lookup::Miss(fill)) => vacant(Some(fill), MissReason::VaryMiss, Some(marker)),
+        None => nothing(),
+    }
+}
+
+fn vacant(fill: Option<Fill>, why: MissReason, marker: Option<KnownMarker>) -> Found {
+    Found::Nothing(Box::new(Vacancy { fill, why, marker }))
+}
+
+/// Nothing is known, and nothing can be stored.
+fn nothing() -> Found {
+    vacant(None, MissReason::UriMiss, None)
+}
+
+/// The directives of a request; parsed only if there are any.
+pub(crate) fn directives(headers: &HeaderMap) -> Option<RequestDirectives> {
+    RequestDirectives::is_present(headers).then(|| RequestDirectives::parse(headers))
+}
+
+/// Whether a request has credentials that a response with a TTL of ours may not have been made
+/// for: the origin did not say that it is for all.
+pub(crate) fn needs_own_response(site: &SiteRules, assigned: bool, headers: &HeaderMap) -> bool {
+    assigned
+        && !site.store.credentials_shared
+        && (headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE))
+}
+
+/// The response to a request that a stored one answers: 304 if the client has it already.
+pub(crate) fn answer<B>(
+    stored: &StoredResponse,
+    method: &Method,
+    headers: &HeaderMap,
+    age_secs: u64,
+) -> Response<CacheBody<B>> {
+    let response = |status, headers, body| {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    };
+    let stored_headers = stored.headers(age_secs);
+    if is_conditional(headers)
+        && not_modified(headers, stored.status, &stored.template, stored.freshness.received)
+    {
+        let headers = not_modified_headers(&stored_headers);
+        return response(StatusCode::NOT_MODIFIED, headers, CacheBody::empty());
+    }
+    let body = match *method {
+        Method::HEAD => CacheBody::empty(),
+        _ => CacheBody::stored(stored.body.clone()),
+    };
+    response(stored.status, stored_headers, body)
+}
+
+/// What the client gets that wants a stored response or none (RFC 9111 §5.2.1.7).
+pub(crate) fn gateway_timeout<B>() -> Response<CacheBody<B>> {
+    let mut response = Response::new(CacheBody::empty());
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+fn has_body(body: &impl Body) -> bool {
+    !body.is_end_stream() && body.size_hint().exact() != Some(0)
+}
+
+#[cfg(feature = "axum")]
+fn route_hash<B>(shared: &Shared, request: &Request<B>) -> Option<u128> {
+    let path = request.extensions().get::<axum::extract::MatchedPath>()?;
+    Some(shared.values.hash(path.as_str().as_bytes()))
+}
+
+#[cfg(not(feature = "axum"))]
+fn route_hash<B>(_: &Shared, _: &Request<B>) -> Option<u128> {
+    None
+}

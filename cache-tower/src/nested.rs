@@ -1,0 +1,68 @@
+//! Caches within caches: the inner one wins.
+//!
+//! An outer cache marks the requests it lets through. An inner one claims the mark before it looks
+//! anything up: then the outer one stores nothing, lets those go who wait for its fetch, and
+//! remembers the route.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache_core::Leader;
+use http::Extensions;
+
+use crate::fill::Outcome;
+
+/// Travels in the extensions of a request that a cache has let through.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mark(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    claimed: AtomicBool,
+    leader: Mutex<Option<Leader<Outcome>>>,
+}
+
+impl Mark {
+    /// Marks a request, which others may wait for.
+    pub(crate) fn put(extensions: &mut Extensions, leader: Option<Leader<Outcome>>) -> Marked {
+        let mark = Self::default();
+        *mark.0.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+        extensions.insert(mark.clone());
+        Marked(mark)
+    }
+
+    /// Called by an inner cache: takes the request over from the outer one, if there is one.
+    pub(crate) fn claim(extensions: &Extensions) {
+        let Some(mark) = extensions.get::<Self>() else { return };
+        mark.0.claimed.store(true, Ordering::Release);
+        if let Some(leader) = mark.take_leader() {
+            leader.land(Outcome::NotShared);
+        }
+    }
+
+    fn take_leader(&self) -> Option<Leader<Outcome>> {
+        self.0.leader.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The outer cache's end of a mark. When it is dropped those who wait are let go, whoever else
+/// still holds the request.
+#[derive(Debug)]
+pub(crate) struct Marked(Mark);
+
+impl Marked {
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.0.0.claimed.load(Ordering::Acquire)
+    }
+
+    /// Takes the lead of the fetch back, unless the mark was claimed.
+    pub(crate) fn take_leader(&self) -> Option<Leader<Outcome>> {
+        self.0.take_leader()
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        self.0.take_leader();
+    }
+}

@@ -1,0 +1,161 @@
+//! Decisions, and how they are told: one enum behind `Cache-Status` (RFC 9211), counters and
+//! traces.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::HeaderValue;
+
+use crate::policy::{BypassReason, MissReason, NoStore};
+
+/// What the cache did with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Answered from what is stored.
+    Hit,
+    /// Fetched, and being stored.
+    Stored(MissReason),
+    /// Fetched, and not stored.
+    NotStored(MissReason, NoStore),
+    /// Answered with the response that another request was fetching.
+    Collapsed(MissReason),
+    /// Nothing stored, and the client wanted nothing else (RFC 9111 §5.2.1.7).
+    OnlyIfCached,
+    /// Forwarded because of its method.
+    Forwarded,
+    /// Forwarded past the cache.
+    Bypass(BypassReason),
+}
+
+impl Decision {
+    /// Whether something was looked up in vain.
+    pub(crate) fn is_miss(self) -> bool {
+        matches!(
+            self,
+            Self::Stored(_) | Self::NotStored(..) | Self::Collapsed(_) | Self::OnlyIfCached
+        )
+    }
+
+    /// The member that this cache adds to `Cache-Status`.
+    pub(crate) fn render(self, cache: &str) -> HeaderValue {
+        let text = match self {
+            Self::Hit => format!("{cache}; hit"),
+            Self::Stored(why) => format!("{cache}; fwd={}; stored", why.as_str()),
+            Self::NotStored(why, refusal) => {
+                format!("{cache}; fwd={}; detail={}", why.as_str(), refusal.as_str())
+            }
+            Self::Collapsed(why) => format!("{cache}; fwd={}; collapsed", why.as_str()),
+            Self::OnlyIfCached => format!("{cache}; detail=only-if-cached"),
+            Self::Forwarded | Self::Bypass(BypassReason::Method) => format!("{cache}; fwd=method"),
+            Self::Bypass(reason) => format!("{cache}; fwd=bypass; detail={}", reason.as_str()),
+        };
+        // The name was made a token or a quoted string when the cache was built.
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache-tower"))
+    }
+}
+
+/// A cache's name as RFC 8941 lets it stand in `Cache-Status`: a token, or a quoted string.
+pub(crate) fn render_name(name: &str) -> String {
+    let mut characters = name.chars();
+    let starts_token = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '*');
+    if starts_token && characters.all(|c| c.is_ascii_alphanumeric() || "-._:/*+".contains(c)) {
+        return name.to_owned();
+    }
+    let mut quoted = String::from('"');
+    for character in name.chars().filter(|c| (' '..='~').contains(c)) {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// How many requests met which decision: `hits + misses + bypasses` is the number of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpStats {
+    /// Answered from what was stored.
+    pub hits: u64,
+    /// Looked up in vain; fetched, or answered with what another request was fetching.
+    pub misses: u64,
+    /// Of the misses, those that shared another request's fetch.
+    pub collapsed: u64,
+    /// Forwarded without being looked up, unsafe methods among them.
+    pub bypasses: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    collapsed: AtomicU64,
+    bypasses: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(&self, decision: Decision) {
+        let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+        match decision {
+            Decision::Hit => add(&self.hits),
+            Decision::Collapsed(_) => {
+                add(&self.collapsed);
+                add(&self.misses)
+            }
+            Decision::Stored(_) | Decision::NotStored(..) | Decision::OnlyIfCached => {
+                add(&self.misses)
+            }
+            Decision::Forwarded | Decision::Bypass(_) => add(&self.bypasses),
+        };
+    }
+
+    pub(crate) fn snapshot(&self) -> HttpStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        HttpStats {
+            hits: get(&self.hits),
+            misses: get(&self.misses),
+            collapsed: get(&self.collapsed),
+            bypasses: get(&self.bypasses),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_read_as_rfc_9211_has_them() {
+        for (decision, text) in [
+            (Decision::Hit, "c; hit"),
+            (Decision::Stored(MissReason::UriMiss), "c; fwd=uri-miss; stored"),
+            (
+                Decision::NotStored(MissReason::VaryMiss, NoStore::SetCookie),
+                "c; fwd=vary-miss; detail=set-cookie",
+            ),
+            (Decision::Collapsed(MissReason::UriMiss), "c; fwd=uri-miss; collapsed"),
+            (Decision::Bypass(BypassReason::Range), "c; fwd=bypass; detail=range"),
+            (Decision::Bypass(BypassReason::Method), "c; fwd=method"),
+            (Decision::Forwarded, "c; fwd=method"),
+        ] {
+            assert_eq!(decision.render("c"), text);
+        }
+    }
+
+    #[test]
+    fn any_name_makes_a_valid_member() {
+        for (name, rendered) in [
+            ("cache-tower", "cache-tower"),
+            ("edge.example:8080", "edge.example:8080"),
+            ("two words", "\"two words\""),
+            ("7", "\"7\""),
+            ("a\"b\\c\r\n", "\"a\\\"b\\\\c\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(render_name(name), rendered);
+            assert_eq!(
+                Decision::Hit.render(&render_name(name)),
+                format!("{rendered}; hit").as_str()
+            );
+        }
+    }
+}

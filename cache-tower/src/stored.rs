@@ -1,0 +1,220 @@
+//! Stored responses: what an entry's payload holds, and what a hit is made of.
+//!
+//! On the wire: a kind byte, then either the head of a response and its body, or the marker of a
+//! URI whose responses vary. Numbers are little-endian, texts have their length before them.
+
+use std::mem::size_of;
+use std::sync::{Arc, LazyLock};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use cache_core::Shared;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::policy::{Millis, StoredFreshness, VaryFields};
+
+/// The field that tells what caches did (RFC 9211).
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What is stored under an identity.
+#[derive(Debug)]
+pub(crate) enum Cached {
+    Response(StoredResponse),
+    /// The responses of this URI are stored by variant.
+    Varies(Marker),
+}
+
+/// A response, ready to be served.
+#[derive(Debug)]
+pub(crate) struct StoredResponse {
+    pub(crate) status: StatusCode,
+    /// All headers of a hit, with `Age` and `Cache-Status` in place.
+    pub(crate) template: HeaderMap,
+    pub(crate) freshness: StoredFreshness,
+    /// Its TTL is ours, so requests with credentials don't get it unless told so.
+    pub(crate) assigned: bool,
+    pub(crate) body: Bytes,
+}
+
+/// By which request headers the responses of a URI vary. Its id is part of the variants'
+/// identities: without the marker they are not found, and a new marker leaves the old ones behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marker {
+    pub(crate) id: u64,
+    pub(crate) fields: VaryFields,
+}
+
+const RESPONSE: u8 = 1;
+const MARKER: u8 = 2;
+
+const MUST_REVALIDATE: u8 = 1;
+const IMMUTABLE: u8 = 2;
+const ASSIGNED: u8 = 4;
+
+/// The head of a response that is about to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) freshness: StoredFreshness,
+    pub(crate) assigned: bool,
+}
+
+/// The payload for a response, its body in one piece at the end. What is kept in memory is
+/// loaded from it again: the origin's own header values may each hold a whole read buffer.
+pub(crate) fn store<'b>(head: &Head, body: impl Iterator<Item = &'b Bytes> + Clone) -> Bytes {
+    let length: usize = body.clone().map(Bytes::len).sum();
+    let mut payload = BytesMut::with_capacity(head_size(head) + length);
+    put_head(&mut payload, head);
+    for chunk in body {
+        payload.put_slice(chunk);
+    }
+    payload.freeze()
+}
+
+/// The payload for a marker.
+pub(crate) fn store_marker(marker: &Marker) -> Bytes {
+    let mut payload = vec![MARKER];
+    payload.put_u64_le(marker.id);
+    marker.fields.encode(&mut payload);
+    payload.into()
+}
+
+/// Reads a payload; with what it weighs in memory beyond the payload itself.
+pub(crate) fn load(payload: &Bytes, status: &HeaderValue) -> Option<(Shared, usize)> {
+    let cached = match *payload.first()? {
+        MARKER => {
+            let (id, fields) = payload.get(1..)?.split_first_chunk::<8>()?;
+            let fields = VaryFields::decode(fields)?;
+            Cached::Varies(Marker { id: u64::from_le_bytes(*id), fields })
+        }
+        RESPONSE => {
+            let mut reader = Reader { bytes: payload, at: 1 };
+            let head = read_head(&mut reader)?;
+            Cached::Response(StoredResponse::new(head, payload.slice(reader.at..), status))
+        }
+        _ => return None,
+    };
+    let weight = cached.weight();
+    Some((Arc::new(cached), weight))
+}
+
+impl Cached {
+    /// What it takes in memory, beside the payload.
+    pub(crate) fn weight(&self) -> usize {
+        let headers = match self {
+            Self::Response(response) => &response.template,
+            Self::Varies(_) => return size_of::<Self>() + 128,
+        };
+        // Each line: its place in the map's two tables, and the bytes of its name and value.
+        let lines = headers.iter().map(|(n, v)| 112 + n.as_str().len() + v.len());
+        size_of::<Self>() + lines.sum::<usize>()
+    }
+}
+
+impl StoredResponse {
+    fn new(head: Head, body: Bytes, status: &HeaderValue) -> Self {
+        let Head { status: code, headers: mut template, freshness, assigned } = head;
+        template.insert(header::AGE, HeaderValue::from_static("0"));
+        // What earlier caches did stays before ours (RFC 9211 §2).
+        template.append(CACHE_STATUS, status.clone());
+        if has_content(code) {
+            template.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        Self { status: code, template, freshness, assigned, body }
+    }
+
+    /// The headers of a hit at this age: one clone, one value replaced in place.
+    pub(crate) fn headers(&self, age_secs: u64) -> HeaderMap {
+        let mut headers = self.template.clone();
+        if let Some(age) = headers.get_mut(header::AGE) {
+            *age = age_value(age_secs);
+        }
+        headers
+    }
+}
+
+/// 204 and 304 have no content, and so no length of it (RFC 9110 §8.6).
+fn has_content(status: StatusCode) -> bool {
+    status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}
+
+/// Most ages are small; a value made before costs no allocation.
+fn age_value(secs: u64) -> HeaderValue {
+    static SMALL: LazyLock<Vec<HeaderValue>> =
+        LazyLock::new(|| (0..1024_u64).map(HeaderValue::from).collect());
+    let small = usize::try_from(secs).ok().and_then(|secs| SMALL.get(secs));
+    small.cloned().unwrap_or_else(|| HeaderValue::from(secs))
+}
+
+fn head_size(head: &Head) -> usize {
+    let lines = head.headers.iter().map(|(name, value)| 6 + name.as_str().len() + value.len());
+    1 + 2 + 1 + 3 * size_of::<Millis>() + 4 + lines.sum::<usize>()
+}
+
+fn put_head(out: &mut BytesMut, head: &Head) {
+    let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+    out.put_u8(RESPONSE);
+    out.put_u16_le(head.status.as_u16());
+    out.put_u8(
+        flag(head.freshness.must_revalidate, MUST_REVALIDATE)
+            | flag(head.freshness.immutable, IMMUTABLE)
+            | flag(head.assigned, ASSIGNED),
+    );
+    out.put_u64_le(head.freshness.received);
+    out.put_u64_le(head.freshness.initial_age);
+    out.put_u64_le(head.freshness.lifetime);
+    // A header map holds at most 32,768 lines of names below 64 KiB.
+    out.put_u32_le(u32::try_from(head.headers.len()).unwrap_or(u32::MAX));
+    for (name, value) in &head.headers {
+        out.put_u16_le(u16::try_from(name.as_str().len()).unwrap_or(u16::MAX));
+        out.put_slice(name.as_str().as_bytes());
+        out.put_u32_le(u32::try_from(value.len()).unwrap_or(u32::MAX));
+        out.put_slice(value.as_bytes());
+    }
+}
+
+fn read_head(reader: &mut Reader<'_>) -> Option<Head> {
+    let status = StatusCode::from_u16(u16::from_le_bytes(reader.array()?)).ok()?;
+    let [flags] = reader.array()?;
+    let freshness = StoredFreshness {
+        received: u64::from_le_bytes(reader.array()?),
+        initial_age: u64::from_le_bytes(reader.array()?),
+        lifetime: u64::from_le_bytes(reader.array()?),
+        must_revalidate: flags & MUST_REVALIDATE != 0,
+        immutable: flags & IMMUTABLE != 0,
+    };
+    let mut headers = HeaderMap::new();
+    for _ in 0..u32::from_le_bytes(reader.array()?) {
+        let length = u16::from_le_bytes(reader.array()?);
+        let name = HeaderName::from_lowercase(&reader.slice(length.into())?).ok()?;
+        let length = usize::try_from(u32::from_le_bytes(reader.array()?)).ok()?;
+        let value = HeaderValue::from_maybe_shared(reader.slice(length)?).ok()?;
+        headers.try_append(name, value).ok()?;
+    }
+    Some(Head { status, headers, freshness, assigned: flags & ASSIGNED != 0 })
+}
+
+struct Reader<'p> {
+    bytes: &'p Bytes,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let end = self.at.checked_add(N)?;
+        let array = self.bytes.get(self.at..end)?.try_into().ok()?;
+        self.at = end;
+        Some(array)
+    }
+
+    fn slice(&mut self, length: usize) -> Option<Bytes> {
+        let end = self.at.checked_add(length)?;
+        let slice = (end <= self.bytes.len()).then(|| self.bytes.slice(self.at..end))?;
+        self.at = end;
+        Some(slice)
+    }
+}
+
+#[cfg(test)]
+#[path = "stored_tests.rs"]
+mod tests;

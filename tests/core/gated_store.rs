@@ -1,0 +1,136 @@
+//! A store whose requests and replies a test holds back, one by one: for races that a real
+//! server shows once in a million.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use cache_core::store::{BoxFuture, MemoryStore, ScanStep, Store, WriteBatch, Written};
+use cache_core::{Cache, Deadline, Error, Millis, seconds};
+use cache_tests::Gate;
+
+use crate::setup::Setup;
+
+/// Where a call is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// Before the store has read.
+    Fetch,
+    /// The store has read; the caller does not know yet.
+    FetchReply,
+    /// Before the store has written.
+    Write,
+    /// The store has written; the caller does not know yet.
+    WriteReply,
+    /// Before the store has removed.
+    Remove,
+    /// The store has told some keys.
+    ScanReply,
+}
+
+/// [`MemoryStore`], with gates.
+#[derive(Debug)]
+pub struct GatedStore {
+    store: MemoryStore,
+    held: Mutex<VecDeque<(At, Gate)>>,
+}
+
+impl GatedStore {
+    pub fn new(setup: &Setup) -> Arc<Self> {
+        let store = MemoryStore::new(setup.clock.clone());
+        Arc::new(Self { store, held: Mutex::default() })
+    }
+
+    /// A tiered cache over this store.
+    pub fn cache(self: &Arc<Self>, setup: &Setup) -> Cache {
+        let builder = Cache::builder().prefix(&setup.prefix).clock(setup.clock.clone());
+        builder.store(self.clone()).operation_budget(seconds(10)).build().unwrap()
+    }
+
+    /// Holds the next call that comes there; it goes on when the gate is opened.
+    pub fn hold(&self, at: At) -> Gate {
+        let gate = Gate::new();
+        self.held.lock().unwrap().push_back((at, gate.clone()));
+        gate
+    }
+
+    async fn pass(&self, at: At) {
+        let gate = {
+            let mut held = self.held.lock().unwrap();
+            let found = held.iter().position(|(held_at, _)| *held_at == at);
+            found.and_then(|index| held.remove(index))
+        };
+        if let Some((_, gate)) = gate {
+            gate.pass().await;
+        }
+    }
+}
+
+impl Store for GatedStore {
+    fn fetch<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        Box::pin(async move {
+            self.pass(At::Fetch).await;
+            let found = self.store.fetch(keys, deadline).await;
+            self.pass(At::FetchReply).await;
+            found
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        batch: WriteBatch<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Written, Error>> {
+        Box::pin(async move {
+            self.pass(At::Write).await;
+            let written = self.store.write(batch, deadline).await;
+            self.pass(At::WriteReply).await;
+            written
+        })
+    }
+
+    fn create<'a>(
+        &'a self,
+        entries: &'a [(&'a str, String)],
+        keep_for: Millis,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        self.store.create(entries, keep_for, deadline)
+    }
+
+    fn remove<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            self.pass(At::Remove).await;
+            self.store.remove(keys, deadline).await
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        glob: &'a str,
+        cursor: u64,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<ScanStep, Error>> {
+        Box::pin(async move {
+            let step = self.store.scan(glob, cursor, deadline).await;
+            self.pass(At::ScanReply).await;
+            step
+        })
+    }
+
+    fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {
+        self.store.ping(deadline)
+    }
+
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+}

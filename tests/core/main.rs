@@ -1,0 +1,25 @@
+//! cache-core against real servers: the store contract, every operation on every kind of setup,
+//! finality of invalidation, faults, limits.
+
+mod batches;
+mod breaker;
+mod contract;
+mod corrupt;
+mod environment;
+mod faults;
+mod finality_keys;
+mod finality_scopes;
+mod finality_sweeps;
+mod gated_store;
+mod limits;
+mod memory_bounds;
+mod namespaces;
+mod operations;
+mod recovery;
+mod scopes;
+mod secrets;
+mod setup;
+mod shutdown;
+mod stampede;
+mod statistics;
+mod values;

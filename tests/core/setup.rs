@@ -1,0 +1,176 @@
+//! The setups that operations are tested on, and small helpers.
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use cache_core::store::MemoryStore;
+use cache_core::{Builder, Cache, Clock, RedisOptions, seconds};
+use cache_tests::{RedisServer, eventually};
+
+/// The server of all tests that do not harm it; each has a prefix of its own there.
+pub fn shared_redis() -> &'static RedisServer {
+    static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+    &SERVER
+}
+
+/// A prefix that no other test has.
+pub fn unique_prefix() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub const START: u64 = 1_700_000_000_000;
+
+#[derive(Debug, Clone)]
+enum Place {
+    Memory,
+    Redis,
+    Tiered,
+    /// Tiered, over a store in memory: several caches share it as they share a Redis.
+    Shared(Arc<MemoryStore>),
+}
+
+/// Where entries are kept in one run of a test.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub prefix: String,
+    pub clock: Clock,
+    place: Place,
+}
+
+impl Setup {
+    fn new(place: Place, clock: Clock) -> Self {
+        Self { prefix: unique_prefix(), clock, place }
+    }
+
+    /// In this process' memory only.
+    pub fn memory() -> Self {
+        Self::new(Place::Memory, Clock::manual(START))
+    }
+
+    /// In Redis only.
+    pub fn redis() -> Self {
+        Self::new(Place::Redis, Clock::manual(START))
+    }
+
+    /// In memory over Redis.
+    pub fn tiered() -> Self {
+        Self::new(Place::Tiered, Clock::manual(START))
+    }
+
+    /// In memory over a store in memory.
+    pub fn shared() -> Self {
+        let clock = Clock::manual(START);
+        Self::new(Place::Shared(Arc::new(MemoryStore::new(clock.clone()))), clock)
+    }
+
+    /// To build a cache here; several on one setup share the store. The budget is generous: a
+    /// busy machine is no fault.
+    pub fn builder(&self) -> Builder {
+        let builder = Cache::builder()
+            .prefix(&self.prefix)
+            .clock(self.clock.clone())
+            .operation_budget(seconds(10));
+        match &self.place {
+            Place::Memory => builder.memory(),
+            Place::Redis => builder.l1(false).redis(options(&shared_redis().url())),
+            Place::Tiered => builder.redis(options(&shared_redis().url())),
+            Place::Shared(store) => builder.store(store.clone()),
+        }
+    }
+
+    pub fn cache(&self) -> Cache {
+        self.builder().build().unwrap()
+    }
+
+    pub fn is_memory(&self) -> bool {
+        matches!(self.place, Place::Memory)
+    }
+
+    pub fn has_l1(&self) -> bool {
+        !matches!(self.place, Place::Redis)
+    }
+}
+
+pub fn options(url: &str) -> RedisOptions {
+    RedisOptions::url(url).unwrap()
+}
+
+/// A cache on this server, with a generous budget.
+pub fn on(redis: &RedisServer) -> Builder {
+    at(&redis.url())
+}
+
+/// A cache at this URL, with a generous budget.
+pub fn at(url: &str) -> Builder {
+    Cache::builder().prefix("coldcopy").redis(options(url)).operation_budget(seconds(10))
+}
+
+/// Waits until no write is under way.
+pub async fn settled(cache: &Cache) {
+    eventually(PATIENCE, "background writes end", || cache.background().running() == 0).await;
+}
+
+/// For what takes milliseconds, on a machine that does other things too.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the cache holds under a key, as text.
+pub async fn text(cache: &Cache, namespace: &str, key: &str) -> Option<String> {
+    cache.get(namespace, key).await.unwrap()
+}
+
+/// `get_or_compute` of a text that is ready at once.
+pub async fn fill(cache: &Cache, namespace: &str, key: &str, value: &str) -> String {
+    let compute = async || Ok::<_, std::io::Error>(value.to_owned());
+    cache.get_or_compute(namespace, key, compute).await.unwrap()
+}
+
+/// Waits for a task, but not for ever.
+pub async fn join<T>(task: tokio::task::JoinHandle<T>) -> T {
+    tokio::time::timeout(PATIENCE, task).await.expect("the task ends").expect("no panic")
+}
+
+/// The kind of an error.
+pub fn kind<T: Debug>(result: Result<T, cache_core::Error>) -> cache_core::ErrorKind {
+    result.expect_err("an error").kind()
+}
+
+/// Runs each function as a test of its own on every kind of setup.
+macro_rules! on_every_setup {
+    ($($name:ident),* $(,)?) => {
+        mod in_memory { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::memory()).await; }
+        )* }
+        mod on_redis { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::redis()).await; }
+        )* }
+        mod tiered { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::tiered()).await; }
+        )* }
+    };
+}
+
+/// As `on_every_setup`, where several caches share a store.
+macro_rules! on_shared_setups {
+    ($($name:ident),* $(,)?) => {
+        mod shared_on_redis { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::redis()).await; }
+        )* }
+        mod shared_tiered { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::tiered()).await; }
+        )* }
+        mod shared_in_memory { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::shared()).await; }
+        )* }
+    };
+}
+
+pub(crate) use {on_every_setup, on_shared_setups};
