@@ -17,6 +17,7 @@ use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
 use crate::collapse::{SharedResponse, Variant};
 use crate::config::Shared;
 use crate::fill::Outcome;
+use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
 use crate::policy::{
@@ -81,8 +82,10 @@ where
     let response = Oneshot::new(inner, request).await?;
     let exchange = Exchange { request_sent, response_received: clock.now() };
     if mark.is_claimed() {
-        let until = exchange.response_received + REMEMBER_ROUTE;
-        ask.shared.inner_routes.remember(ask.route, (), until);
+        if ask.site.site == Site::Layer {
+            let until = exchange.response_received + REMEMBER_ROUTE;
+            ask.shared.inner_routes.remember(ask.route, (), until);
+        }
         return Ok(response.map(CacheBody::origin));
     }
     let leader = mark.take_leader().map(Arc::new);

@@ -11,7 +11,7 @@ use http_body::Body;
 use crate::body::CacheBody;
 use crate::config::Shared;
 use crate::invalidate::UnsafeTarget;
-use crate::key::{Identity, Target, original_uri, variant};
+use crate::key::{Identity, Site, Target, original_uri, variant};
 use crate::layer::SiteRules;
 use crate::nested::Mark;
 use crate::partition::Resolved;
@@ -119,7 +119,8 @@ pub(crate) fn enter<B: Body, R>(
         }
     }
     let route = route_hash(shared, request).unwrap_or(hash);
-    if shared.inner_routes.get(route, now).is_some() {
+    // The layer of a whole router asks; an endpoint is what the others have remembered.
+    if site.site == Site::Layer && shared.inner_routes.get(route, now).is_some() {
         return bypass(BypassReason::InnerCache);
     }
     Entrance::Lookup(Ask {

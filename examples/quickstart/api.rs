@@ -7,6 +7,9 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use cache_axum::{cache_endpoint, invalidate_cache};
+use cache_core::minutes;
+use cache_tower::{CacheLayer, HttpCache};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, VARY};
 use serde::{Deserialize, Serialize};
@@ -25,18 +28,19 @@ struct App {
 }
 
 /// The whole service, as reached at `address`.
-pub(crate) fn router(db: Db, address: SocketAddr) -> Router {
-    // CACHE (2 of 3): the layers go on the routes they are for:
-    //   stats    .layer(cache_endpoint(&http, minutes(5)))
-    //   update   .layer(invalidate_cache(&http, "{workspace_id}:campaigns:*"))
-    //   the rest .layer(CacheLayer::new(&http)) on the router, before `with_state`
+pub(crate) fn router(db: Db, http: &HttpCache, address: SocketAddr) -> Router {
     Router::new()
         .route("/", get(help))
         .route("/campaigns", get(list))
         .route("/campaigns/{id}", get(find))
-        .route("/campaigns/{id}/stats", get(stats))
-        .route("/campaigns/{id}", post(update))
+        .route("/campaigns/{id}/stats", get(stats).layer(cache_endpoint(http, minutes(5))))
+        .route(
+            "/campaigns/{id}",
+            post(update).layer(invalidate_cache(http, "{workspace_id}:campaigns:*")),
+        )
         .fallback(async || Problem::not_found("there is no such path"))
+        // Everything else: what the handlers' `Cache-Control` allows.
+        .layer(CacheLayer::new(http))
         .with_state(App { db, address })
 }
 
@@ -48,7 +52,10 @@ A campaign service: workspaces ws1 to ws5, campaigns 1 to 600 in each.
 
   curl -i -H 'X-Workspace-ID: ws1' 'http://{address}/campaigns?page=2&limit=5'
   curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42
-  curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42/stats     # slow
+  curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42/stats     # slow, once
+
+Ask twice: `Cache-Status` says what the cache did. An update invalidates what it changes:
+
   curl -i -H 'X-Workspace-ID: ws1' -H 'Content-Type: application/json' \\
        -d '{{\"name\": \"Autumn launch\", \"budget\": 1200}}' http://{address}/campaigns/42
 "

@@ -24,7 +24,9 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cache_core::Cache;
 use cache_examples::process::{complain, listen, say, stop_signal};
+use cache_tower::{HttpCache, Workspace};
 use tokio::sync::oneshot;
 
 /// How long requests in progress may take once the process was told to stop.
@@ -67,10 +69,13 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|e| format!("can't prepare the database: {e}"))?;
 
-    // CACHE (1 of 3): build the cache here and hand it to `api::router`.
-    let app = api::router(db, address);
+    let cache = Cache::builder().prefix("quickstart").from_env()?.build()?;
+    let http =
+        HttpCache::builder(cache.clone()).workspace(Workspace::header(workspace::HEADER)).build();
+    let app = api::router(db, &http, address);
 
     say(api::guide(address));
+    say(format_args!("cached in: {}", cache.health().await.store));
     say(format_args!("listening on {address}"));
 
     let (stopping, stopped) = oneshot::channel();
@@ -89,6 +94,6 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
         result = server => result.map_err(|e| format!("the server failed: {e}"))?,
         () = out_of_patience => complain("stopped with requests still in progress"),
     }
-    // CACHE (3 of 3): shut the cache down here; background fills end in time.
+    cache.shutdown().await;
     Ok(())
 }

@@ -10,7 +10,7 @@
 //! - `serve.rs`: connections, and their end (`client_io.rs`)
 //! - `entrance.rs`: one form for all requests, whatever way they were written,
 //!   so that what follows and the upstream see the same request
-//! - **any Tower layers**: see `run` below
+//! - the cache layer, as `cache.rs` sets it up
 //! - `forward.rs`: to the upstream and back (`upstream.rs`, `body.rs`)
 //!
 //! `headers.rs` has what RFC 9110 wants of an intermediary, `failure.rs` the
@@ -19,6 +19,7 @@
 
 mod args;
 mod body;
+mod cache;
 mod client_io;
 mod entrance;
 mod failure;
@@ -31,6 +32,8 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use cache_examples::process::{complain, listen, say, stop_signal};
+use cache_tower::CacheLayer;
+use tower::ServiceBuilder;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -59,14 +62,14 @@ async fn run(settings: args::Settings) -> Result<(), Box<dyn Error>> {
     let stop = stop_signal().map_err(|e| format!("can't listen for signals: {e}"))?;
     let (listener, address) = listen(settings.listen).await?;
 
-    // CACHE (1 of 2): build it from `settings.cache`, and wrap the service:
-    //   let stack = ServiceBuilder::new().layer(CacheLayer::new(&http)).service(stack);
-    let stack = forward::Forward::new(settings.upstream);
+    let http = cache::build(settings.cache)?;
+    let forward = forward::Forward::new(settings.upstream);
+    let stack = ServiceBuilder::new().layer(CacheLayer::new(&http)).service(forward);
 
     say(format_args!("listening on {address}"));
     if !serve::serve(listener, stack, stop).await {
         complain("stopped with responses still in progress");
     }
-    // CACHE (2 of 2): shut the cache down here; background fills end in time.
+    http.cache().shutdown().await;
     Ok(())
 }
