@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 use crate::fill::Fill;
 use crate::key::Key;
@@ -32,11 +32,15 @@ impl Values {
 
     /// The entry with this identity in this process' memory. Allocates nothing.
     pub fn peek(&self, hash: u128, identity: &[u8]) -> Option<Arc<Slot>> {
+        self.peek_at(hash, identity, self.cache.inner.clock.now())
+    }
+
+    /// As [`peek`](Self::peek), for those who have read the clock already.
+    pub fn peek_at(&self, hash: u128, identity: &[u8], now: Millis) -> Option<Arc<Slot>> {
         let state = self.state.as_ref().ok()?;
         if !state.l1 {
             return None;
         }
-        let now = self.cache.inner.clock.now();
         state.region.get(hash, state.number, identity, now)
     }
 

@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 4;
 
 /// Answers a request that is not answered from this process' memory.
 pub(crate) async fn serve<S, ReqB, ResB>(
-    ask: Ask,
+    ask: Box<Ask>,
     inner: S,
     request: Request<ReqB>,
 ) -> Result<Response<CacheBody<ResB>>, S::Error>
@@ -136,7 +136,7 @@ async fn look_up<B>(
                 Reuse::Use { age_secs } => {
                     shared.counters.count(Decision::Hit);
                     shared.values.count(Read::StoreHit);
-                    return Looked::Answered(answer(stored, method, headers, age_secs));
+                    return Looked::Answered(answer(stored, method, Some(headers), age_secs));
                 }
                 Reuse::Fetch(why) => why,
             }

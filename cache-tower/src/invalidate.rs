@@ -63,7 +63,7 @@ pub(crate) async fn forward<S, ReqB, ResB>(
     shared: Arc<Shared>,
     inner: S,
     mut request: Request<ReqB>,
-    target: UnsafeTarget,
+    target: Box<UnsafeTarget>,
 ) -> Result<Response<CacheBody<ResB>>, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,

@@ -68,6 +68,12 @@ impl<'r> Target<'r> {
     /// The identity of this target, before any variant.
     pub(crate) fn identity(&self, site: Site) -> Identity {
         let mut identity = Identity::new();
+        self.write_identity(site, true, &mut identity);
+        identity
+    }
+
+    /// Writes the identity; `reflected` tells whether the headers may hold any of [`REFLECTED`].
+    pub(crate) fn write_identity(&self, site: Site, reflected: bool, identity: &mut Identity) {
         identity.push(HTTP);
         identity.push(match site {
             Site::Layer => 0,
@@ -77,24 +83,29 @@ impl<'r> Target<'r> {
             Partition::Shared => identity.push(0),
             Partition::Workspace(workspace) => {
                 identity.push(1);
-                part(&mut identity, workspace.as_bytes());
+                part(identity, workspace.as_bytes());
             }
         }
-        part(&mut identity, self.scheme.as_bytes());
-        let authority = length(&mut identity, self.authority.len());
+        part(identity, self.scheme.as_bytes());
+        let authority = length(identity, self.authority.len());
         identity.extend_from_slice(self.authority);
         // Host names are compared without regard to case (RFC 9110 §4.2.3).
         if let Some(authority) = identity.get_mut(authority..) {
             authority.make_ascii_lowercase();
         }
-        part(&mut identity, self.path.as_bytes());
+        part(identity, self.path.as_bytes());
         // `/a` and `/a?` are two URIs.
         match self.query {
             None => identity.push(0),
             Some(query) => {
                 identity.push(1);
-                part(&mut identity, query.as_bytes());
+                part(identity, query.as_bytes());
             }
+        }
+        if !reflected {
+            // What the loop below writes where there is none of the two.
+            identity.extend_from_slice(&[0, 0]);
+            return;
         }
         for name in &REFLECTED {
             let mut lines = self.headers.get_all(name).iter().peekable();
@@ -104,11 +115,10 @@ impl<'r> Target<'r> {
             }
             for line in lines {
                 identity.push(1);
-                part(&mut identity, line.as_bytes());
+                part(identity, line.as_bytes());
             }
             identity.push(0);
         }
-        identity
     }
 
     /// How the response with this identity is called in the store: readable segments, and a

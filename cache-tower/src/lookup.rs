@@ -16,7 +16,7 @@ use crate::layer::SiteRules;
 use crate::nested::Mark;
 use crate::partition::Resolved;
 use crate::policy::{
-    Admission, BypassReason, MissReason, RequestDirectives, Reuse, admit, is_conditional,
+    Admission, Admitted, BypassReason, Millis, MissReason, RequestDirectives, Reuse, admit,
     not_modified, not_modified_headers, reuse,
 };
 use crate::status::Decision;
@@ -30,9 +30,9 @@ pub(crate) enum Entrance<B> {
     /// It goes past the cache.
     Past(Decision),
     /// It may change something: it is forwarded, and what it changes is invalidated.
-    Unsafe(UnsafeTarget),
+    Unsafe(Box<UnsafeTarget>),
     /// It has to be looked up in the store, or fetched.
-    Lookup(Ask),
+    Lookup(Box<Ask>),
 }
 
 /// A request that is looked up: what the asynchronous part needs to know of it.
@@ -83,7 +83,7 @@ pub(crate) fn enter<B: Body, R>(
     Mark::claim(request.extensions());
     let bypass = |reason| Entrance::Past(Decision::Bypass(reason));
     let headers = request.headers();
-    let admission = admit(request.method(), headers, has_body(request.body()));
+    let Admitted { admission, seen } = admit(request.method(), headers, has_body(request.body()));
     if let Admission::Bypass(reason) = admission {
         return bypass(reason);
     }
@@ -98,24 +98,27 @@ pub(crate) fn enter<B: Body, R>(
     };
     if admission == Admission::Unsafe {
         let uri = original_uri(request.uri(), request.extensions());
-        return Entrance::Unsafe(UnsafeTarget::new(partition.into_owned(), uri, headers));
+        let target = UnsafeTarget::new(partition.into_owned(), uri, headers);
+        return Entrance::Unsafe(Box::new(target));
     }
     let uri = original_uri(request.uri(), request.extensions());
     let target = Target::of(partition.partition(), uri, headers);
-    let primary = target.identity(site.site);
+    let mut primary = Identity::new();
+    target.write_identity(site.site, seen.reflected, &mut primary);
     let hash = shared.values.hash(&primary);
     let now = shared.values.cache().clock().now();
-    if let Some((_, slot)) = in_memory(shared, hash, &primary, headers)
+    if let Some(slot) = in_memory(shared, hash, &primary, headers, now)
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
-        if needs_own_response(site, stored.assigned, headers) {
+        if seen.credentials && needs_own_response(site, stored.assigned, headers) {
             return bypass(BypassReason::Credentials);
         }
-        if let Reuse::Use { age_secs } = reuse(directives(headers).as_ref(), &stored.freshness, now)
-        {
+        let directives = seen.directives.then(|| RequestDirectives::parse(headers));
+        if let Reuse::Use { age_secs } = reuse(directives.as_ref(), &stored.freshness, now) {
             shared.counters.count(Decision::Hit);
             shared.values.count(Read::L1Hit);
-            return Entrance::Answered(answer(stored, request.method(), headers, age_secs));
+            let conditions = seen.conditions.then_some(headers);
+            return Entrance::Answered(answer(stored, request.method(), conditions, age_secs));
         }
     }
     let route = route_hash(shared, request).unwrap_or(hash);
@@ -123,7 +126,7 @@ pub(crate) fn enter<B: Body, R>(
     if site.site == Site::Layer && shared.inner_routes.get(route, now).is_some() {
         return bypass(BypassReason::InnerCache);
     }
-    Entrance::Lookup(Ask {
+    Entrance::Lookup(Box::new(Ask {
         shared: Arc::clone(shared),
         site: Arc::clone(site),
         uri: uri.clone(),
@@ -133,22 +136,22 @@ pub(crate) fn enter<B: Body, R>(
         route,
         head_only: admission == Admission::LookupHead,
         fetching: Arc::default(),
-    })
+    }))
 }
 
-/// The entry in this process' memory, with its hash: the response itself, or the variant of it
-/// that the marker leads to.
+/// The entry in this process' memory: the response itself, or the variant of it that the marker
+/// leads to.
 fn in_memory(
     shared: &Shared,
     hash: u128,
     primary: &Identity,
     headers: &HeaderMap,
-) -> Option<(u128, Arc<Slot>)> {
-    let slot = shared.values.peek(hash, primary)?;
-    let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some((hash, slot)) };
+    now: Millis,
+) -> Option<Arc<Slot>> {
+    let slot = shared.values.peek_at(hash, primary, now)?;
+    let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some(slot) };
     let identity = variant(primary, marker.id, &marker.fields, headers);
-    let hash = shared.values.hash(&identity);
-    Some((hash, shared.values.peek(hash, &identity)?))
+    shared.values.peek_at(shared.values.hash(&identity), &identity, now)
 }
 
 impl Ask {
@@ -272,11 +275,12 @@ pub(crate) fn needs_own_response(site: &SiteRules, assigned: bool, headers: &Hea
         && (headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE))
 }
 
-/// The response to a request that a stored one answers: 304 if the client has it already.
+/// The response to a request that a stored one answers: 304 if the client has it already, by
+/// the `conditions` among its headers.
 pub(crate) fn answer<B>(
     stored: &StoredResponse,
     method: &Method,
-    headers: &HeaderMap,
+    conditions: Option<&HeaderMap>,
     age_secs: u64,
 ) -> Response<CacheBody<B>> {
     let response = |status, headers, body| {
@@ -286,8 +290,8 @@ pub(crate) fn answer<B>(
         response
     };
     let stored_headers = stored.headers(age_secs);
-    if is_conditional(headers)
-        && not_modified(headers, stored.status, &stored.template, stored.freshness.received)
+    if let Some(conditions) = conditions
+        && not_modified(conditions, stored.status, &stored.template, stored.freshness.received)
     {
         let headers = not_modified_headers(&stored_headers);
         return response(StatusCode::NOT_MODIFIED, headers, CacheBody::empty());

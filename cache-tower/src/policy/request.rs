@@ -55,9 +55,43 @@ pub(crate) enum Admission {
     Bypass(BypassReason),
 }
 
+/// What was decided, and what was seen on the way: one pass over the headers serves for all that
+/// follows, since most requests have none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// What the cache does with the request.
+    pub(crate) admission: Admission,
+    /// Which kinds of headers it has.
+    pub(crate) seen: Seen,
+}
+
+/// Which kinds of headers a request has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact about the headers")]
+pub(crate) struct Seen {
+    /// `Cache-Control` or `Pragma`.
+    pub(crate) directives: bool,
+    /// `If-None-Match` or `If-Modified-Since`.
+    pub(crate) conditions: bool,
+    /// `Authorization` or `Cookie`.
+    pub(crate) credentials: bool,
+    /// Fields that handlers reflect, so that they are part of the key.
+    pub(crate) reflected: bool,
+}
+
 /// Decides what to do with a request. `has_body` is what the body itself says (its size hint isn't
 /// exactly 0), beside what the headers do.
-pub(crate) fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admission {
+pub(crate) fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admitted {
+    let mut seen = Seen::default();
+    let reasons = headers.iter().filter_map(|(name, value)| {
+        seen.note(name);
+        objection(name, value)
+    });
+    let reason = reasons.chain(has_body.then_some(BypassReason::RequestBody)).min();
+    Admitted { admission: by_method(method, reason), seen }
+}
+
+fn by_method(method: &Method, reason: Option<BypassReason>) -> Admission {
     let lookup = match method.as_str() {
         "GET" => Admission::Lookup,
         "HEAD" => Admission::LookupHead,
@@ -68,9 +102,19 @@ pub(crate) fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Adm
         // RFC 9111 §4.4: unknown methods count as unsafe.
         _ => return Admission::Unsafe,
     };
-    let body = has_body.then_some(BypassReason::RequestBody);
-    let reasons = headers.iter().filter_map(|(name, value)| objection(name, value));
-    reasons.chain(body).min().map_or(lookup, Admission::Bypass)
+    reason.map_or(lookup, Admission::Bypass)
+}
+
+impl Seen {
+    fn note(&mut self, name: &HeaderName) {
+        match name.as_str() {
+            "cache-control" | "pragma" => self.directives = true,
+            "if-none-match" | "if-modified-since" => self.conditions = true,
+            "authorization" | "cookie" => self.credentials = true,
+            "x-forwarded-host" | "x-forwarded-proto" => self.reflected = true,
+            _ => {}
+        }
+    }
 }
 
 /// What one header line has against the cache.
@@ -110,6 +154,29 @@ mod tests {
 
     use super::BypassReason as Reason;
     use super::*;
+
+    fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admission {
+        super::admit(method, headers, has_body).admission
+    }
+
+    #[test]
+    fn what_is_seen_is_told() {
+        let none = headers(&[("accept", "*/*"), ("host", "a")]);
+        assert_eq!(super::admit(&Method::GET, &none, false).seen, Seen::default());
+        for (name, expected) in [
+            ("cache-control", Seen { directives: true, ..Seen::default() }),
+            ("pragma", Seen { directives: true, ..Seen::default() }),
+            ("if-none-match", Seen { conditions: true, ..Seen::default() }),
+            ("if-modified-since", Seen { conditions: true, ..Seen::default() }),
+            ("authorization", Seen { credentials: true, ..Seen::default() }),
+            ("cookie", Seen { credentials: true, ..Seen::default() }),
+            ("x-forwarded-host", Seen { reflected: true, ..Seen::default() }),
+            ("x-forwarded-proto", Seen { reflected: true, ..Seen::default() }),
+        ] {
+            let headers = headers(&[("accept", "*/*"), (name, "x")]);
+            assert_eq!(super::admit(&Method::GET, &headers, false).seen, expected, "{name}");
+        }
+    }
 
     /// Header lines: name and value.
     type Lines<'a> = &'a [(&'a str, &'a str)];
