@@ -209,6 +209,7 @@ impl Builder {
             fences: Arc::new(Fences::default()),
             flights: Flights::default(),
             background: Background::new(self.background_tasks.unwrap_or(1024)),
+            commits: tokio::sync::RwLock::new(()),
             defaults,
             namespaces: RwLock::default(),
             region,

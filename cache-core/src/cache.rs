@@ -151,10 +151,13 @@ impl Cache {
     /// Invalidates everything under the prefix, and removes the entries of all namespaces that
     /// this process knows; how many.
     pub async fn clear_all(&self) -> Result<u64, Error> {
+        if !self.inner.enabled {
+            return Ok(0);
+        }
         self.invalidate(Scope::everything()).await?;
         let mut removed = 0;
         for namespace in self.inner.namespaces() {
-            removed += self.inner.sweep_all(&format!("{}*", namespace.base)).await?;
+            removed += self.inner.sweep(&namespace, &Pattern::new("*")).await?;
         }
         Ok(removed)
     }

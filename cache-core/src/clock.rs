@@ -99,6 +99,11 @@ impl Deadline {
         Self(tokio::time::Instant::now() + budget)
     }
 
+    /// Whether it has passed.
+    pub fn has_passed(self) -> bool {
+        self.0 <= tokio::time::Instant::now()
+    }
+
     /// The deadline as an instant of tokio's clock.
     pub fn instant(self) -> tokio::time::Instant {
         self.0

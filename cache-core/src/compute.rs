@@ -12,9 +12,10 @@ use crate::entry::EntryTimes;
 use crate::fill::{Fill, NewEntry};
 use crate::flight::{Joined, Landing, Leader};
 use crate::l1::Shared;
-use crate::lookup::Lookup;
+use crate::middleware::Read;
 use crate::state::{EntryKey, Inner};
-use crate::values::{Values, typed};
+use crate::typed::Found;
+use crate::values::Values;
 use crate::{Format, Key};
 
 /// Why `get_or_compute` has no value. A failure of the cache is never one of the reasons.
@@ -41,6 +42,8 @@ enum Outcome {
     Value(Bytes),
     /// An `Arc<E>`.
     Failed(Shared),
+    /// It can't be serialized, so it can't be shared.
+    NotShared,
 }
 
 impl Values {
@@ -68,17 +71,33 @@ impl Values {
         let Some((inner, key)) = self.key_if_enabled(key.into()) else {
             return compute().await.map_err(failed);
         };
+        let counters = &key.namespace.counters;
+        let (mut counted, mut looked_again) = (false, false);
         loop {
             let deadline = inner.deadline();
-            let fill = match inner.lookup(&key, None, deadline).await {
-                Lookup::Hit(slot) => match typed(&key, &slot) {
-                    Some(value) => return Ok(value),
-                    // Written as another type: overwritten by ours.
-                    None => return compute().await.map_err(failed),
-                },
-                Lookup::Miss(fill) => fill,
+            let fill = match inner.find(&key, deadline).await {
+                Found::Value(value, hit) => {
+                    if !counted {
+                        counters.count(hit);
+                    }
+                    return Ok(value);
+                }
+                Found::Nothing(fill) => fill,
             };
-            match inner.flights.join(key.hash, &fill) {
+            let joined = inner.flights.join(key.hash, &fill);
+            if matches!(joined, Joined::Leader(_))
+                && !looked_again
+                && (fill.was_filled() || inner.peek(&key).is_some())
+            {
+                // A flight landed between the lookup and the join.
+                looked_again = true;
+                continue;
+            }
+            if !counted {
+                counters.count(Read::Miss);
+                counted = true;
+            }
+            match joined {
                 Joined::Leader(leader) => {
                     return lead(inner, &key, fill, leader, compute, deadline).await;
                 }
@@ -118,7 +137,7 @@ fn outcome<V: DeserializeOwned, E: Send + Sync + 'static>(
             Ok(error) => Followed::Done(Err(ComputeError::Compute(error))),
             Err(_) => Followed::Alone,
         },
-        None => Followed::Alone,
+        Some(Outcome::NotShared) | None => Followed::Alone,
     }
 }
 
@@ -136,10 +155,6 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = Result<V, E>>,
 {
-    // A flight may have landed between the lookup and the join.
-    if let Some(value) = inner.peek(key).and_then(|slot| typed(key, &slot)) {
-        return Ok(value);
-    }
     fill.begin(&[], deadline).await;
     let value = match compute().await {
         Ok(value) => value,
@@ -159,14 +174,20 @@ where
                 times,
                 decoded: None,
             };
-            match fill.commit(entry) {
-                Ok(Some(write)) => write.spawn(),
+            let write = fill.commit(entry);
+            leader.land(Arc::new(Outcome::Value(payload)));
+            match write {
+                Ok(Some(write)) if key.namespace.l1 => write.spawn(),
+                // Until the value is in the store, it is found nowhere but in the flight.
+                Ok(Some(write)) => write.spawn_with(leader),
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "not cached"),
             }
-            leader.land(Arc::new(Outcome::Value(payload)));
         }
-        Err(error) => tracing::warn!(%error, namespace = %key.namespace.name, "not cached"),
+        Err(error) => {
+            leader.land(Arc::new(Outcome::NotShared));
+            tracing::warn!(%error, namespace = %key.namespace.name, "not cached");
+        }
     }
     Ok(value)
 }

@@ -18,6 +18,7 @@ use crate::error::Error;
 
 /// What the environment says; settings in code beat it.
 #[derive(Clone, Default)]
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "read, and checked, all the same"))]
 pub(crate) struct Environment {
     pub(crate) redis_url: Option<String>,
     pub(crate) username: Option<String>,

@@ -3,6 +3,7 @@
 //! A [`Fill`] remembers the state it began in: the generations of its scopes, the key's state in
 //! the store, and a fence around the key in L1. It commits only if none of them has changed.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{GenerationRef, GenerationRefs, parse_id, render_id};
+use crate::invalidate::generation::{
+    GenerationRef, GenerationRefs, distinct_names, ids_by_name, render_id,
+};
 use crate::l1::{Shared, Slot};
 use crate::state::{EntryKey, Inner};
 use crate::store::{Put, WriteBatch};
-use crate::write::extensions;
+use crate::write::{extensions, forget_extensions};
 
 /// A fill in progress.
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub struct Fill {
     fence: Fence,
     /// The key's state in the store when the fill began; `None`: unknown, so nothing is written.
     expect: Option<WriteId>,
+    /// Whether nothing can have happened to the key between what the fill is based on and the
+    /// raising of its fence. If it can, only the store knows, and L1 has to wait for its word.
+    fenced: bool,
     began: Stopwatch,
 }
 
@@ -45,12 +51,13 @@ impl FillWatch {
     pub(crate) fn is_current(&self) -> bool {
         !self.broken
             && self.fence.stands()
-            && self.generations.iter().all(GenerationRef::is_current)
+            // The fill itself gives an id to scopes that have none.
+            && self.generations.iter().all(GenerationRef::is_uninterrupted)
     }
 }
 
 /// A value to put into the cache.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewEntry {
     /// The serialized value.
     pub payload: Bytes,
@@ -62,6 +69,17 @@ pub struct NewEntry {
     pub times: EntryTimes,
     /// The value decoded, with what it weighs in memory.
     pub decoded: Option<(Shared, usize)>,
+}
+
+impl fmt::Debug for NewEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value is the application's business.
+        f.debug_struct("NewEntry")
+            .field("bytes", &self.payload.len())
+            .field("format", &self.format)
+            .field("times", &self.times)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Tombstones keep fills that began before a delete from committing; so no fill may take longer.
@@ -85,6 +103,7 @@ impl Fill {
             tags: Vec::new(),
             fence,
             expect,
+            fenced: true,
             began: Stopwatch::start(),
         }
     }
@@ -113,11 +132,13 @@ impl Fill {
     /// process' memory since, and there is nothing else to compare with.
     pub(crate) fn replacing(inner: &Arc<Inner>, key: &Arc<EntryKey>, slot: &Slot) -> Option<Self> {
         let fence = inner.fences.raise(key.hash, &key.rendered);
-        if inner.store.is_none() && inner.peek(key).is_none_or(|found| found.id != slot.id) {
+        let fenced = inner.peek(key).is_some_and(|found| found.id == slot.id);
+        if inner.store.is_none() && !fenced {
             return None;
         }
         let expect = inner.store.as_ref().map(|_| WriteId::from_slice(&slot.id.to_le_bytes()));
-        Some(Self::new(inner, key, slot.generations.clone(), fence, expect))
+        let fill = Self::new(inner, key, slot.generations.clone(), fence, expect);
+        Some(Self { fenced, ..fill })
     }
 
     /// A fill of another key, from the same state of the scopes. Only for a key of the same
@@ -131,6 +152,7 @@ impl Fill {
             tags: self.tags.clone(),
             fence: self.inner.fences.raise(key.hash, &key.rendered),
             expect: self.expect.as_ref().map(|_| WriteId::new()),
+            fenced: true,
             began: self.began,
         }
     }
@@ -138,6 +160,12 @@ impl Fill {
     /// Whether a value that this fill produces can still be stored.
     pub fn is_current(&self) -> bool {
         self.fence.stands() && self.generations.iter().all(GenerationRef::is_current)
+    }
+
+    /// Whether another fill of the key has ended since this one's lookup began: then the value
+    /// may be there by now.
+    pub(crate) fn was_filled(&self) -> bool {
+        self.fence.was_filled()
     }
 
     /// The key being filled.
@@ -161,26 +189,30 @@ impl Fill {
         if value.payload.len() > namespace.max_value_size {
             return Err(too_large(value.payload.len(), namespace.max_value_size));
         }
-        if !self.is_current() || self.began.elapsed() > LONGEST_FILL {
+        let banned = self.fence.pass(|| ()).is_none();
+        if banned || !self.is_current() || self.began.elapsed() > LONGEST_FILL {
             return Ok(None);
         }
         let id = fastrand::u64(1..);
-        let write = self.expect.map(|expect| PendingWrite {
-            inner: Arc::clone(&self.inner),
-            key: Arc::clone(&self.key),
-            generations: self.generations.clone(),
-            tags: self.tags,
-            // The store needs the bytes only.
-            value: NewEntry { decoded: None, ..value.clone() },
-            expect,
-            id,
-        });
-        if namespace.l1 {
-            let slot = new_slot(&self.inner, &self.key, id, value, self.generations);
-            self.fence.pass(|| namespace.region.insert(self.key.hash, slot));
+        let Self { fence, generations, .. } = self;
+        let slot = (namespace.l1 && self.fenced)
+            .then(|| new_slot(&self.inner, &self.key, id, value.clone(), generations.clone()));
+        if let Some(slot) = slot {
+            fence.pass(|| namespace.region.insert(self.key.hash, slot));
+            fence.note_fill();
         }
         namespace.counters.sets.one();
-        Ok(write)
+        Ok(self.expect.map(|expect| PendingWrite {
+            inner: Arc::clone(&self.inner),
+            key: Arc::clone(&self.key),
+            generations,
+            tags: self.tags,
+            // The store needs the bytes only.
+            value: NewEntry { decoded: None, ..value },
+            expect,
+            id,
+            fence,
+        }))
     }
 }
 
@@ -194,22 +226,30 @@ pub struct PendingWrite {
     value: NewEntry,
     expect: WriteId,
     id: u64,
+    /// That of the fill.
+    fence: Fence,
 }
 
 impl PendingWrite {
     /// Writes to the store, if the key is still in the state in which the fill found it.
     pub async fn run(self) {
         let Some(store) = self.inner.available_store() else { return };
+        // A sweep that begins now waits for this write; one that has begun keeps it from passing.
+        let _commit = self.inner.commits.read().await;
+        if self.fence.pass(|| ()).is_none() {
+            return;
+        }
         let now = self.inner.clock.now();
         let Some(put) = self.put(now) else { return };
         let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, read: &[] };
         match store.write(batch, self.inner.deadline()).await {
-            Ok(written) if written.stored.first() == Some(&true) => {}
+            Ok(written) if written.stored.first() == Some(&true) => self.fence.note_fill(),
             // Somebody wrote the key while the value was computed: what we hold may be older.
             Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
             Err(error) => {
+                forget_extensions(&self.generations);
                 self.key.namespace.counters.errors.one();
                 tracing::debug!(%error, key = %self.key.rendered, "write failed");
             }
@@ -230,32 +270,39 @@ impl PendingWrite {
 
     /// Runs in the background. Dropped if too many such writes are under way.
     pub fn spawn(self) {
+        self.spawn_with(());
+    }
+
+    /// As [`spawn`](Self::spawn), and lets go of something when the write is done.
+    pub(crate) fn spawn_with<T: Send + 'static>(self, held: T) {
         let inner = Arc::clone(&self.inner);
-        inner.background.try_spawn(self.run());
+        inner.background.try_spawn(async move {
+            self.run().await;
+            drop(held);
+        });
     }
 }
 
-/// Gives each scope that has none a generation. True if all are known then.
-pub(crate) async fn create_generations(
+/// Gives each scope that has none a generation, in one round trip. True if all are known then.
+pub(crate) async fn create_generations<'g>(
     store: &dyn crate::store::Store,
-    generations: &mut GenerationRefs,
+    generations: impl IntoIterator<Item = &'g mut GenerationRef>,
     deadline: Deadline,
 ) -> Result<bool, Error> {
-    let unknown: Vec<(Arc<str>, String)> = generations
-        .iter()
-        .filter(|generation| generation.id.is_none())
-        .map(|generation| (Arc::clone(&generation.cell.name), render_id(fastrand::u64(1..))))
-        .collect();
+    let mut unknown: Vec<&mut GenerationRef> =
+        generations.into_iter().filter(|generation| generation.id.is_none()).collect();
     if unknown.is_empty() {
         return Ok(true);
     }
+    let names = distinct_names(unknown.iter().map(|generation| &**generation));
     let entries: Vec<(&str, String)> =
-        unknown.iter().map(|(name, id)| (&**name, id.clone())).collect();
+        names.iter().map(|name| (&**name, render_id(fastrand::u64(1..)))).collect();
     let lifetime = crate::clock::as_millis(GENERATION_LIFETIME);
-    let mut found = store.create(&entries, lifetime, deadline).await?.into_iter();
+    let found = store.create(&entries, lifetime, deadline).await?;
+    let ids = ids_by_name(&names, &found);
     let mut all = true;
-    for generation in generations.iter_mut().filter(|generation| generation.id.is_none()) {
-        let id = found.next().flatten().as_deref().and_then(parse_id);
+    for generation in &mut unknown {
+        let id = ids.get(&generation.cell.name).copied();
         all &= id.is_some() && generation.observe(id);
     }
     Ok(all)

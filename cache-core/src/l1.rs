@@ -5,7 +5,7 @@
 //! it holds no bytes for others, and with no Redis it is all there is.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem::size_of;
 use std::sync::Arc;
@@ -69,11 +69,26 @@ impl Slot {
 
     /// What the slot costs: key, value, decoded value and bookkeeping.
     pub(crate) fn weigh(&mut self, decoded: usize) {
+        let spilled = if self.generations.spilled() {
+            self.generations.capacity() * size_of::<GenerationRef>()
+        } else {
+            0
+        };
+        // The first two scopes, everything and the namespace, are there anyway.
+        let scopes: usize = self
+            .generations
+            .iter()
+            .skip(2)
+            .map(|scope| SCOPE_OVERHEAD + scope.cell.name.len())
+            .sum();
         let bytes = size_of::<Self>()
             + TABLE_OVERHEAD
-            + self.identity.len()
+            // Once in the key, and once in the stored bytes that the payload is a slice of.
+            + 2 * self.identity.len()
             + self.rendered.len()
             + self.payload.len()
+            + spilled
+            + scopes
             + decoded;
         self.weight = bytes as u64;
     }
@@ -91,6 +106,8 @@ impl std::fmt::Debug for Slot {
 
 /// What an entry costs in the table itself: hash, links, counters, allocator slack.
 const TABLE_OVERHEAD: usize = 128;
+/// What a scope costs that is known because entries stand under it.
+const SCOPE_OVERHEAD: usize = 192;
 
 /// A share of the memory, with a bound of its own.
 #[derive(Debug)]
@@ -113,7 +130,16 @@ impl quick_cache::Weighter<u128, Arc<Slot>> for Weigher {
 impl Region {
     /// At most `bytes`, and at most `max_entries` if given; entries of up to `largest` bytes fit.
     pub(crate) fn new(bytes: u64, max_entries: Option<usize>, largest: u64) -> Self {
-        let least = max_entries.map_or(1, |max| bytes.div_ceil(max.max(1) as u64).max(1));
+        let (least, bytes) = match max_entries {
+            // Each entry weighs so much that `max` of them fit, with room to spare for their
+            // turnover, and one more does not.
+            Some(max) => {
+                let max = max.max(1) as u64;
+                let least = (bytes / (max + 1)).max(1);
+                (least, (least * max + (least - 1)).min(bytes))
+            }
+            None => (1, bytes),
+        };
         // An entry has to fit the hot part of one shard, beside others.
         let shards = match max_entries {
             Some(_) => 1,
@@ -175,15 +201,10 @@ impl Region {
         self.slots.remove_if(&hash, |found| found.id == id);
     }
 
-    /// Removes the slots that are chosen; says how many.
-    pub(crate) fn remove_where(&self, chosen: impl Fn(&Slot) -> bool) -> u64 {
-        let removed = Cell::new(0);
-        self.slots.retain(|_, slot| {
-            let remove = chosen(slot);
-            removed.set(removed.get() + u64::from(remove));
-            !remove
-        });
-        removed.get()
+    /// Removes the slots that are chosen.
+    pub(crate) fn remove_where(&self, chosen: impl FnMut(&Slot) -> bool) {
+        let chosen = RefCell::new(chosen);
+        self.slots.retain(|_, slot| !chosen.borrow_mut()(slot));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -62,6 +62,7 @@ mod state;
 mod stats;
 pub mod store;
 mod ttl;
+mod typed;
 mod values;
 mod write;
 

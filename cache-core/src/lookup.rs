@@ -11,7 +11,9 @@ use crate::entry::Entry;
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry, new_slot};
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs, parse_id};
+use crate::invalidate::generation::{
+    GenerationCell, GenerationRef, GenerationRefs, distinct_names, ids_by_name,
+};
 use crate::l1::{Shared, Slot};
 use crate::state::{EntryKey, Inner};
 use crate::store::Store;
@@ -48,84 +50,50 @@ struct Asked<'k> {
 impl Inner {
     /// The entry of a key in this process' memory, if it is of use.
     pub(crate) fn peek(&self, key: &EntryKey) -> Option<Arc<Slot>> {
-        let namespace = &key.namespace;
-        if !namespace.l1 {
-            return None;
-        }
-        let now = self.clock.now();
-        namespace.region.get(key.hash, namespace.number, &key.identity, now)
+        key.namespace.peek(key.hash, &key.identity, self.clock.now())
     }
 
-    /// Looks a key up in L1, then in the store.
-    pub(crate) async fn lookup(
+    /// What the store holds under a key: an entry that is valid and not past its stale period, or
+    /// nothing. And a fill, for when that is of no use. Counts no hits and misses, as below.
+    pub(crate) async fn find_in_store(
         self: &Arc<Self>,
         key: &Arc<EntryKey>,
-        decode: Option<Decode<'_>>,
         deadline: Deadline,
-    ) -> Lookup {
-        let counters = &key.namespace.counters;
-        if let Some(slot) = self.peek(key) {
-            counters.l1_hits.one();
-            return Lookup::Hit(slot);
-        }
-        let found = self.lookup_in_store(std::slice::from_ref(key), decode, deadline).await.pop();
-        if let Some(Lookup::Hit(slot)) = found {
-            counters.store_hits.one();
-            return Lookup::Hit(slot);
-        }
-        counters.misses.one();
-        found.unwrap_or_else(|| Lookup::Miss(self.new_fill(key)))
+    ) -> (Option<Arc<Slot>>, Fill) {
+        let answers = self.ask_store(std::slice::from_ref(key), deadline).await.pop();
+        let (asked, answer) = answers.unwrap_or_else(|| (self.ask(key), Answer::NoStore));
+        self.conclude(asked, answer, None)
     }
 
-    /// Looks several keys up, those that L1 does not hold in one round trip.
-    pub(crate) async fn lookup_many(
+    /// Several keys at once, past L1: the entries of those that have a valid one.
+    pub(crate) async fn find_all_in_store(
         self: &Arc<Self>,
         keys: &[Arc<EntryKey>],
         deadline: Deadline,
     ) -> Vec<Option<Arc<Slot>>> {
-        let mut found: Vec<Option<Arc<Slot>>> = keys.iter().map(|key| self.peek(key)).collect();
-        let missing: Vec<Arc<EntryKey>> = keys
-            .iter()
-            .zip(&found)
-            .filter(|(key, slot)| {
-                if slot.is_some() {
-                    key.namespace.counters.l1_hits.one();
-                }
-                slot.is_none()
-            })
-            .map(|(key, _)| Arc::clone(key))
-            .collect();
-        if missing.is_empty() {
-            return found;
-        }
-        let mut from_store = self.lookup_in_store(&missing, None, deadline).await.into_iter();
-        for (slot, key) in found.iter_mut().zip(keys).filter(|(slot, _)| slot.is_none()) {
-            if let Some(Lookup::Hit(hit)) = from_store.next() {
-                key.namespace.counters.store_hits.one();
-                *slot = Some(hit);
-            } else {
-                key.namespace.counters.misses.one();
-            }
-        }
-        found
+        let answers = self.ask_store(keys, deadline).await;
+        answers.into_iter().map(|(asked, answer)| self.conclude(asked, answer, None).0).collect()
     }
 
-    /// Looks keys up in the store, one answer for each, past L1. Counts no hits and misses.
+    /// Looks keys up in the store, one answer for each, past L1.
     pub(crate) async fn lookup_in_store(
         self: &Arc<Self>,
         keys: &[Arc<EntryKey>],
-        decode: Option<Decode<'_>>,
+        decode: Decode<'_>,
         deadline: Deadline,
     ) -> Vec<Lookup> {
         let answers = self.ask_store(keys, deadline).await;
-        let lookup = |(asked, stored): (Asked<'_>, Answer)| {
-            let (hit, fill) = self.conclude(asked, stored, decode);
+        let lookup = |(asked, answer): (Asked<'_>, Answer)| {
+            let (hit, fill) = self.conclude(asked, answer, Some(decode));
             hit.map_or_else(|| Lookup::Miss(fill), Lookup::Hit)
         };
         answers.into_iter().map(lookup).collect()
     }
 
-    /// The stored entry of one key, past L1 and without counting: for those who change it.
+    /// The stored entry of one key, past L1: for those who change it.
+    ///
+    /// # Errors
+    /// When there is a store, and it is away.
     pub(crate) async fn stored_entry(
         self: &Arc<Self>,
         key: &Arc<EntryKey>,
@@ -134,6 +102,11 @@ impl Inner {
         match self.ask_store(std::slice::from_ref(key), deadline).await.pop() {
             Some((_, Answer::Found { entry, .. })) => Ok(entry),
             Some((_, Answer::Failed(error))) => Err(error),
+            Some((_, Answer::NoStore)) => match &self.store {
+                // Why it is not worth asking, it says at once.
+                Some(store) => store.ping(deadline).await.map(|()| None),
+                None => Ok(None),
+            },
             _ => Ok(None),
         }
     }
@@ -149,13 +122,13 @@ impl Inner {
             let Some(store) = self.available_store() else {
                 return asked.into_iter().map(|asked| (asked, Answer::NoStore)).collect();
             };
-            let answers = fetch_entries(&**store, &mut asked, deadline).await;
+            let mut answers = fetch_entries(&**store, &mut asked, deadline).await;
             let crossed = answers.iter().any(|answer| matches!(answer, Answer::Crossed));
             if !crossed || attempt == ATTEMPTS {
-                let mut answers = answers;
-                for (asked, answer) in asked.iter_mut().zip(&mut answers) {
-                    self.check_answer(&**store, asked, answer, deadline).await;
+                for (asked, answer) in asked.iter().zip(&mut answers) {
+                    self.check_answer(asked, answer);
                 }
+                self.check_tags(&**store, &mut answers, deadline).await;
                 return asked.into_iter().zip(answers).collect();
             }
             attempt += 1;
@@ -171,13 +144,7 @@ impl Inner {
     }
 
     /// Drops what is expired, bound to another key, or of an older generation.
-    async fn check_answer(
-        &self,
-        store: &dyn Store,
-        asked: &Asked<'_>,
-        answer: &mut Answer,
-        deadline: Deadline,
-    ) {
+    fn check_answer(&self, asked: &Asked<'_>, answer: &mut Answer) {
         match answer {
             Answer::Failed(error) => {
                 asked.key.namespace.counters.errors.one();
@@ -188,15 +155,9 @@ impl Inner {
                     asked.key.namespace.counters.errors.one();
                     tracing::debug!(key = %asked.key.rendered, "damaged entry");
                 }
-                let Some(mut stored) = entry.take() else { return };
-                if !self.is_valid(asked, &stored.entry) {
-                    return;
-                }
-                stored.generations.clone_from(&asked.generations);
-                if stored.entry.tags.is_empty()
-                    || self.check_tags(store, &mut stored, deadline).await
-                {
-                    *entry = Some(stored);
+                entry.take_if(|stored| !self.is_valid(asked, &stored.entry));
+                if let Some(stored) = entry {
+                    stored.generations.clone_from(&asked.generations);
                 }
             }
             Answer::NoStore | Answer::Crossed => {}
@@ -212,26 +173,42 @@ impl Inner {
             })
     }
 
-    /// Tags are known only once the entry is there, so their generations cost a second look.
-    async fn check_tags(
-        &self,
-        store: &dyn Store,
-        stored: &mut StoredEntry,
-        deadline: Deadline,
-    ) -> bool {
-        let mut tags: GenerationRefs = SmallVec::new();
-        for tag in &stored.entry.tags {
-            tags.push(self.generations.cell(&self.names.tag(tag)).snapshot());
+    /// Tags are known only once the entries are there, so their generations cost a second look:
+    /// one for all of them. Drops the entries with a tag that has been invalidated.
+    async fn check_tags(&self, store: &dyn Store, answers: &mut [Answer], deadline: Deadline) {
+        let mut tagged: Vec<(&mut Option<StoredEntry>, GenerationRefs)> = Vec::new();
+        for answer in answers {
+            let Answer::Found { entry, .. } = answer else { continue };
+            let Some(tags) = entry.as_ref().map(|stored| &stored.entry.tags) else { continue };
+            if tags.is_empty() {
+                continue;
+            }
+            let cell = |tag: &str| self.generations.cell(&self.names.tag(tag)).snapshot();
+            let tags = tags.iter().map(|tag| cell(tag)).collect();
+            tagged.push((entry, tags));
         }
-        let names: Vec<Arc<str>> = tags.iter().map(|tag| Arc::clone(&tag.cell.name)).collect();
-        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-        let Ok(ids) = store.fetch(&names, deadline).await else { return false };
-        let current = tags.iter_mut().zip(ids).all(|(tag, id)| {
-            let id = id.as_deref().and_then(parse_id);
-            tag.observe(id) && id.is_some() && stored.entry.generation(tag.cell.fingerprint) == id
-        });
-        stored.generations.extend(tags);
-        current
+        if tagged.is_empty() {
+            return;
+        }
+        let names = distinct_names(tagged.iter().flat_map(|(_, tags)| tags));
+        let keys: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let found = store.fetch(&keys, deadline).await.unwrap_or_default();
+        let ids = ids_by_name(&names, &found);
+        for (entry, mut tags) in tagged {
+            entry.take_if(|stored| {
+                let mut current = true;
+                for tag in &mut tags {
+                    let id = ids.get(&tag.cell.name).copied();
+                    current &= tag.observe(id)
+                        && id.is_some()
+                        && stored.entry.generation(tag.cell.fingerprint) == id;
+                }
+                !current
+            });
+            if let Some(stored) = entry {
+                stored.generations.extend(tags);
+            }
+        }
     }
 
     /// Makes the hit, and puts it into L1 unless the key was written meanwhile; or the fill.
@@ -285,12 +262,6 @@ impl Inner {
         };
         Some(new_slot(self, key, entry.id, value, generations))
     }
-
-    /// A fill for a key whose state in the store is not known: it stays in this process.
-    fn new_fill(self: &Arc<Self>, key: &Arc<EntryKey>) -> Fill {
-        let Asked { key, fence, generations } = self.ask(key);
-        Fill::new(self, key, generations, fence, None)
-    }
 }
 
 /// What the store said about one key.
@@ -315,15 +286,9 @@ async fn fetch_entries(
     asked: &mut [Asked<'_>],
     deadline: Deadline,
 ) -> Vec<Answer> {
-    let mut names: Vec<Arc<str>> = asked.iter().map(|a| Arc::clone(&a.key.rendered)).collect();
-    for generation in asked.iter().flat_map(|a| &a.generations) {
-        // Several keys share most of their scopes; there are few of them.
-        let name = &generation.cell.name;
-        if !names.iter().skip(asked.len()).any(|known| Arc::ptr_eq(known, name)) {
-            names.push(Arc::clone(name));
-        }
-    }
-    let keys: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let scopes = distinct_names(asked.iter().flat_map(|asked| &asked.generations));
+    let keys = asked.iter().map(|asked| &*asked.key.rendered);
+    let keys: Vec<&str> = keys.chain(scopes.iter().map(|name| &**name)).collect();
     let found = match store.fetch(&keys, deadline).await {
         Ok(found) => found,
         Err(error) => {
@@ -333,13 +298,9 @@ async fn fetch_entries(
         }
     };
     let (values, ids) = found.split_at_checked(asked.len()).unwrap_or((&[], &[]));
+    let ids = ids_by_name(&scopes, ids);
     let observe = |generation: &mut GenerationRef| {
-        let position = names
-            .iter()
-            .skip(values.len())
-            .position(|name| Arc::ptr_eq(name, &generation.cell.name));
-        let id = position.and_then(|at| ids.get(at)?.as_deref()).and_then(parse_id);
-        generation.observe(id)
+        generation.observe(ids.get(&generation.cell.name).copied())
     };
     let answer = |(asked, value): (&mut Asked<'_>, &Option<Bytes>)| {
         // All of them, so that each cell learns its id.

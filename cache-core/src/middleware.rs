@@ -38,19 +38,13 @@ impl Values {
     /// As [`peek`](Self::peek), for those who have read the clock already.
     pub fn peek_at(&self, hash: u128, identity: &[u8], now: Millis) -> Option<Arc<Slot>> {
         let state = self.state.as_ref().ok()?;
-        if !state.l1 {
-            return None;
-        }
-        state.region.get(hash, state.number, identity, now)
+        state.peek(hash, identity, now)
     }
 
     /// Counts a read; those of this level count none of their own.
     pub fn count(&self, read: Read) {
-        let Ok(state) = &self.state else { return };
-        match read {
-            Read::L1Hit => state.counters.l1_hits.one(),
-            Read::StoreHit => state.counters.store_hits.one(),
-            Read::Miss => state.counters.misses.one(),
+        if let Ok(state) = &self.state {
+            state.counters.count(read);
         }
     }
 
@@ -68,7 +62,7 @@ impl Values {
         decode: Decode<'_>,
         deadline: Deadline,
     ) -> Vec<Lookup> {
-        self.cache.inner.lookup_in_store(keys, Some(decode), deadline).await
+        self.cache.inner.lookup_in_store(keys, decode, deadline).await
     }
 
     /// A fill that replaces an entry that was found; `None` if the entry has gone since.

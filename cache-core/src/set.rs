@@ -1,5 +1,6 @@
 //! Writing one value, with what is said about it.
 
+use std::fmt;
 use std::future::IntoFuture;
 
 use bytes::Bytes;
@@ -12,7 +13,6 @@ use crate::ttl::Ttl;
 use crate::values::Values;
 
 /// A write that is carried out when awaited.
-#[derive(Debug)]
 #[must_use = "nothing is written until this is awaited"]
 pub struct Set {
     values: Values,
@@ -37,6 +37,17 @@ impl Set {
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(Tag::new(tag));
         self
+    }
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value is the application's business.
+        f.debug_struct("Set")
+            .field("key", &self.key)
+            .field("ttl", &self.ttl)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::{GenerationCell, GenerationTable};
 use crate::invalidate::scope::ScopeNames;
 use crate::key::{Key, escape, fold};
-use crate::l1::Region;
+use crate::l1::{Region, Slot};
 use crate::namespace::Namespace;
 use crate::stats::Counters;
 use crate::store::Store;
@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
     pub(crate) background: Background,
+    /// Held for reading by the writes of fills; a sweep takes it for writing before it begins.
+    pub(crate) commits: tokio::sync::RwLock<()>,
     pub(crate) defaults: Defaults,
     pub(crate) namespaces: RwLock<HashMap<String, Arc<NamespaceState>>>,
     /// Shared by all namespaces that have no region of their own.
@@ -190,6 +192,11 @@ impl Inner {
 }
 
 impl NamespaceState {
+    /// The entry with this identity in this process' memory, if it is of use.
+    pub(crate) fn peek(&self, hash: u128, identity: &[u8], now: Millis) -> Option<Arc<Slot>> {
+        if self.l1 { self.region.get(hash, self.number, identity, now) } else { None }
+    }
+
     /// L1's hash of an identity; seeded, so that nobody outside can choose collisions.
     pub(crate) fn hash(&self, identity: &[u8]) -> u128 {
         xxh3_128_with_seed(identity, self.seed)
@@ -253,8 +260,8 @@ impl EntryKey {
 }
 
 /// The identity of a plain key: keys that carry a workspace are apart from those that do not.
-pub(crate) fn plain_identity(key: &Key) -> Vec<u8> {
-    let mut identity = Vec::with_capacity(1 + key.as_str().len());
+pub(crate) fn plain_identity(key: &Key) -> SmallVec<[u8; 128]> {
+    let mut identity = SmallVec::with_capacity(1 + key.as_str().len());
     identity.push(u8::from(key.workspace_part().is_some()));
     identity.extend_from_slice(key.as_str().as_bytes());
     identity

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::middleware::Read;
+
 /// What happened in one namespace, in this process, since it started.
 ///
 /// `hits + misses` is the number of reads; `l1_hits` of the hits came from this process' memory.
@@ -56,6 +58,15 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts a read.
+    pub(crate) fn count(&self, read: Read) {
+        match read {
+            Read::L1Hit => self.l1_hits.one(),
+            Read::StoreHit => self.store_hits.one(),
+            Read::Miss => self.misses.one(),
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> NamespaceStats {
         let l1_hits = self.l1_hits.get();
         NamespaceStats {

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::cache::Cache;
-use crate::codec::{Format, from_bytes, to_bytes};
+use crate::codec::{Format, to_bytes};
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
 use crate::invalidate::{Pattern, Scope, Template};
 use crate::key::Key;
 use crate::l1::Slot;
-use crate::lookup::Lookup;
+use crate::middleware::Read;
 use crate::set::Set;
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
 use crate::ttl::Ttl;
@@ -46,15 +46,19 @@ impl Values {
 
     /// See [`Cache::get`].
     pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
-        let key = self.entry_key(key.into())?;
-        let inner = &self.cache.inner;
+        let (state, inner) = (self.state()?, &self.cache.inner);
+        let key = state.key(key.into());
         if !inner.enabled {
             return Ok(None);
         }
-        Ok(match inner.lookup(&key, None, inner.deadline()).await {
-            Lookup::Hit(slot) => typed(&key, &slot),
-            Lookup::Miss(_) => None,
-        })
+        let identity = plain_identity(&key);
+        let now = inner.clock.now();
+        if let Some(slot) = state.peek(state.hash(&identity), &identity, now) {
+            return Ok(state.read(Some(&slot), Read::L1Hit, now));
+        }
+        let key = Arc::new(inner.entry_key(state, &key, &identity));
+        let (slot, _) = inner.find_in_store(&key, inner.deadline()).await;
+        Ok(state.read(slot.as_deref(), Read::StoreHit, inner.clock.now()))
     }
 
     /// See [`Cache::set`].
@@ -117,9 +121,21 @@ impl Values {
         if !inner.enabled {
             return Ok(keys.iter().map(|_| None).collect());
         }
-        let found = inner.lookup_many(&keys, inner.deadline()).await;
-        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| typed(key, &*slot?);
-        Ok(keys.iter().zip(found).map(read).collect())
+        let in_memory: Vec<Option<Arc<Slot>>> = keys.iter().map(|key| inner.peek(key)).collect();
+        let elsewhere = keys.iter().zip(&in_memory).filter(|(_, slot)| slot.is_none());
+        let elsewhere: Vec<Arc<EntryKey>> = elsewhere.map(|(key, _)| Arc::clone(key)).collect();
+        let mut stored = if elsewhere.is_empty() {
+            Vec::new()
+        } else {
+            inner.find_all_in_store(&elsewhere, inner.deadline()).await
+        }
+        .into_iter();
+        let now = inner.clock.now();
+        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| match slot {
+            Some(slot) => key.namespace.read(Some(&slot), Read::L1Hit, now),
+            None => key.namespace.read(stored.next().flatten().as_deref(), Read::StoreHit, now),
+        };
+        Ok(keys.iter().zip(in_memory).map(read).collect())
     }
 
     /// See [`Cache::set_many`].
@@ -176,14 +192,4 @@ impl Values {
         let times = EntryTimes::new(self.cache.inner.clock.now(), ttl);
         NewEntry { payload, format: Format::MessagePack, schema: 0, times, decoded: None }
     }
-}
-
-/// Reads an entry as a type; what is not fresh or of another type is a miss.
-pub(crate) fn typed<V: DeserializeOwned>(key: &EntryKey, slot: &Slot) -> Option<V> {
-    let value = from_bytes(slot.format, &slot.payload);
-    if value.is_none() {
-        key.namespace.counters.errors.one();
-        tracing::debug!(key = %key.rendered, "stored as another type");
-    }
-    value
 }

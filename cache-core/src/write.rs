@@ -1,8 +1,7 @@
 //! Writing single keys: set, delete, touch. Each breaks the fences of what began before it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-
-use smallvec::SmallVec;
 
 use crate::clock::{Deadline, Millis, as_millis};
 use crate::codec::{encode, tombstone};
@@ -13,7 +12,7 @@ use crate::fill::{
 };
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{GenerationRefs, parse_id};
+use crate::invalidate::generation::{GenerationRef, GenerationRefs, distinct_names, ids_by_name};
 use crate::l1::Slot;
 use crate::state::{EntryKey, Inner};
 use crate::store::{Put, Store, WriteBatch};
@@ -38,6 +37,7 @@ impl Inner {
                 return Err(too_large(value.payload.len(), limit));
             }
         }
+        let items = last_of_each_key(items);
         let mut fences: Vec<Fence> = Vec::with_capacity(items.len());
         for (key, _) in &items {
             let mut fence = self.fences.raise(key.hash, &key.rendered);
@@ -46,6 +46,7 @@ impl Inner {
         }
         let mut writes: Vec<Write> =
             items.into_iter().map(|(k, v)| self.prepare(k, v, tags)).collect();
+        let mut valid = true;
         if let Some(store) = &self.store {
             let stored = self.put_in_store(&**store, &mut writes, deadline).await;
             if stored.is_err() {
@@ -55,19 +56,20 @@ impl Inner {
                 // It may have arrived all the same.
                 self.forget(writes.iter().map(|write| &write.key));
             }
-            stored?;
+            valid = stored?;
         }
-        for (write, fence) in writes.into_iter().zip(fences) {
+        for (write, mut fence) in writes.into_iter().zip(fences) {
             let Write { key, value, generations, id, .. } = write;
             key.namespace.counters.sets.one();
             let region = &key.namespace.region;
-            let inserted = key.namespace.l1 && {
+            let inserted = key.namespace.l1 && valid && {
                 let slot = new_slot(self, &key, id, value, generations);
-                fence.pass(|| region.insert(key.hash, slot)).is_some()
+                fence.pass_and_break_others(|| region.insert(key.hash, slot)).is_some()
             };
             if !inserted {
-                // Another write to the key ran beside this one. Which of them the store has taken
-                // last is not known here, so neither stays in L1.
+                // Another write to the key ran beside this one: which of them the store has taken
+                // last is not known here, so neither stays in L1. Or a scope was invalidated, or
+                // swept: then the value came before that.
                 self.fences.break_with(key.hash, || region.remove(key.hash));
             }
         }
@@ -90,66 +92,60 @@ impl Inner {
     }
 
     /// One round trip when the generations are known here; their truth is checked in the same.
+    /// False if a scope was invalidated while this ran: what was written is void.
     async fn put_in_store(
         &self,
         store: &dyn Store,
         writes: &mut [Write],
         deadline: Deadline,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        let mut crossed = false;
         for _ in 0..ATTEMPTS {
-            for write in writes.iter_mut() {
-                create_generations(store, &mut write.generations, deadline).await?;
+            let generations = writes.iter_mut().flat_map(|write| &mut write.generations);
+            if create_generations(store, generations, deadline).await?
+                && self.try_put(store, writes, deadline).await?
+            {
+                return Ok(true);
             }
-            let now = self.clock.now();
-            let put = |write: &Write| {
-                let entry = new_entry(
-                    write.id,
-                    &write.key,
-                    &write.value,
-                    &write.generations,
-                    write.tags.clone(),
-                )?;
-                Some(Put {
-                    key: write.key.rendered.to_string(),
-                    value: encode(&entry)?,
-                    keep_for: write.value.times.keep_for(now),
-                    expect: None,
-                })
-            };
-            let puts: Option<Vec<Put>> = writes.iter().map(put).collect();
-            let Some(puts) = puts else { continue };
-            let mut generations: GenerationRefs = SmallVec::new();
-            for generation in writes.iter().flat_map(|write| &write.generations) {
-                if !generations.iter().any(|known| Arc::ptr_eq(&known.cell, &generation.cell)) {
-                    generations.push(generation.clone());
-                }
-            }
-            let longest = puts.iter().map(|put| put.keep_for.unwrap_or(FOREVER)).max();
-            let extend = extensions(&generations, longest, now);
-            let extend: Vec<(&str, Millis)> =
-                extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-            let names: Vec<&str> = generations.iter().map(|g| &*g.cell.name).collect();
-            let batch = WriteBatch { puts: &puts, extend: &extend, read: &names };
-            let written = store.write(batch, deadline).await?;
-            let mut valid = true;
-            for (generation, id) in generations.iter_mut().zip(written.read) {
-                let used = generation.id;
-                let id = id.as_deref().and_then(parse_id);
-                valid &= generation.observe(id) && id == used;
-            }
-            if valid {
-                return Ok(());
-            }
-            // A scope was invalidated elsewhere since its generation was seen here: what was
-            // written is void already. Again, under the new generations.
+            // Perhaps a scope was invalidated elsewhere since its generation was seen here. Again,
+            // under the new generations.
+            crossed = false;
             for generation in writes.iter_mut().flat_map(|write| &mut write.generations) {
+                crossed |= !generation.is_current();
                 *generation = generation.cell.snapshot();
             }
         }
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "the scopes of this key are invalidated all the time",
-        ))
+        if crossed {
+            return Ok(false);
+        }
+        Err(Error::new(ErrorKind::Protocol, "what is stored as a generation is not one"))
+    }
+
+    /// Writes under the generations that are known here. False if one of them is no more.
+    async fn try_put(
+        &self,
+        store: &dyn Store,
+        writes: &[Write],
+        deadline: Deadline,
+    ) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let puts = writes.iter().map(|write| write.put(now)).collect::<Result<Vec<Put>, _>>()?;
+        let names = distinct_names(writes.iter().flat_map(|write| &write.generations));
+        let longest = puts.iter().map(|put| put.keep_for.unwrap_or(FOREVER)).max();
+        let generations = || writes.iter().flat_map(|write| &write.generations);
+        let extend = extensions(generations(), longest, now);
+        let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
+        let read: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let batch = WriteBatch { puts: &puts, extend: &extend, read: &read };
+        let written = store.write(batch, deadline).await;
+        let written = written.inspect_err(|_| forget_extensions(generations()))?;
+        let ids = ids_by_name(&names, &written.read);
+        let mut valid = true;
+        for generation in generations() {
+            let id = ids.get(&generation.cell.name).copied();
+            valid &= generation.clone().observe(id) && id == generation.id;
+        }
+        Ok(valid)
     }
 
     /// Deletes keys of one namespace, in one round trip. Tombstones keep fills from committing
@@ -176,12 +172,13 @@ impl Inner {
                 // No room for a tombstone: the whole namespace has to fence the fills in flight.
                 result = self.delete_without_tombstones(&**store, first, keys, deadline).await;
             }
+            // What was read from the store before the tombstone came may be in L1 by now; and it
+            // may have come although nobody said so.
+            self.forget(keys.iter());
             if let Err(error) = result {
                 first.namespace.counters.errors.one();
                 return Err(error);
             }
-            // What was read from the store before the tombstone came may be in L1 by now.
-            self.forget(keys.iter());
         }
         first.namespace.counters.deletes.add(keys.len() as u64);
         Ok(())
@@ -213,7 +210,6 @@ impl Inner {
         let Some(store) = &self.store else {
             return Ok(self.touch_in_memory(key, times));
         };
-        let fence = self.fences.raise(key.hash, &key.rendered);
         let Some(stored) = self.stored_entry(key, deadline).await? else { return Ok(false) };
         let expect = stored.entry.id.to_le_bytes().to_vec().into();
         let mut entry = stored.entry;
@@ -226,8 +222,13 @@ impl Inner {
         let extend = extensions(&stored.generations, keep_for, now);
         let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, read: &[] };
-        let written = store.write(batch, deadline).await?;
-        fence.pass(|| key.namespace.region.remove(key.hash));
+        let written = store.write(batch, deadline).await;
+        // The next read brings the new times; those that have read the old ones lose.
+        self.forget(std::iter::once(key));
+        let written = written.inspect_err(|_| {
+            forget_extensions(&stored.generations);
+            key.namespace.counters.errors.one();
+        })?;
         Ok(written.stored.first() == Some(&true))
     }
 
@@ -251,18 +252,51 @@ struct Write {
     tags: Vec<Box<str>>,
 }
 
+impl Write {
+    fn put(&self, now: Millis) -> Result<Put, Error> {
+        let tags = self.tags.clone();
+        let value = new_entry(self.id, &self.key, &self.value, &self.generations, tags)
+            .and_then(|entry| encode(&entry))
+            .ok_or_else(|| Error::new(ErrorKind::Encode, "a key or tag is too long"))?;
+        Ok(Put {
+            key: self.key.rendered.to_string(),
+            value,
+            keep_for: self.value.times.keep_for(now),
+            expect: None,
+        })
+    }
+}
+
 /// The generations that have to outlive an entry that is kept for so long, with how long they are
 /// to live: longer than asked for, so that not every write has to say it again.
-pub(crate) fn extensions(
-    generations: &GenerationRefs,
+pub(crate) fn extensions<'g>(
+    generations: impl IntoIterator<Item = &'g GenerationRef>,
     keep_for: Option<Millis>,
     now: Millis,
 ) -> Vec<(Arc<str>, Millis)> {
     let needed = keep_for.unwrap_or(FOREVER);
     let lifetime = needed.saturating_mul(2).clamp(as_millis(GENERATION_LIFETIME), FOREVER * 2);
     generations
-        .iter()
+        .into_iter()
         .filter(|generation| generation.cell.extend(now, needed, lifetime))
         .map(|generation| (Arc::clone(&generation.cell.name), lifetime))
         .collect()
+}
+
+/// The store could not be told what [`extensions`] said.
+pub(crate) fn forget_extensions<'g>(generations: impl IntoIterator<Item = &'g GenerationRef>) {
+    for generation in generations {
+        generation.cell.forget_extension();
+    }
+}
+
+/// Of several values for one key, the last.
+fn last_of_each_key(mut items: Vec<(Arc<EntryKey>, NewEntry)>) -> Vec<(Arc<EntryKey>, NewEntry)> {
+    if items.len() > 1 {
+        let mut seen = HashSet::new();
+        items.reverse();
+        items.retain(|(key, _)| seen.insert(Arc::clone(&key.rendered)));
+        items.reverse();
+    }
+    items
 }

@@ -44,7 +44,8 @@ fn hit(criterion: &mut Criterion) {
         });
     });
 
-    let map = Mutex::new(HashMap::from([("/items/42".to_owned(), (headers_off_the_wire(), body()))]));
+    let map =
+        Mutex::new(HashMap::from([("/items/42".to_owned(), (headers_off_the_wire(), body()))]));
     group.bench_function("hand-written map and header clone", |bencher| {
         bencher.iter(|| {
             let request = black_box(request());

@@ -151,7 +151,10 @@ impl Arrival<'_> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
         let rules = &self.ask.site.store;
         let storable = storable(facts, parts.status, &parts.headers, rules, self.exchange)?;
-        let length = content_length(&parts.headers).map_err(|()| NoStore::LengthMismatch)?;
+        // A body that knows its length announces it as well as a header does.
+        let length = content_length(&parts.headers)
+            .map_err(|()| NoStore::LengthMismatch)?
+            .or(body.size_hint().exact());
         let least = body.size_hint().lower().max(length.unwrap_or(0));
         if least > self.ask.shared.max_body as u64 {
             return Err(NoStore::TooLarge);

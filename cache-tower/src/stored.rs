@@ -143,7 +143,11 @@ fn age_value(secs: u64) -> HeaderValue {
     static SMALL: LazyLock<Vec<HeaderValue>> =
         LazyLock::new(|| (0..1024_u64).map(HeaderValue::from).collect());
     let small = usize::try_from(secs).ok().and_then(|secs| SMALL.get(secs));
-    small.cloned().unwrap_or_else(|| HeaderValue::from(secs))
+    // From a `u64` the http crate makes a value in three allocations; its digits need one.
+    small.cloned().unwrap_or_else(|| {
+        let digits = Bytes::from(secs.to_string().into_bytes());
+        HeaderValue::from_maybe_shared(digits).unwrap_or_else(|_| HeaderValue::from(secs))
+    })
 }
 
 fn head_size(head: &Head) -> usize {

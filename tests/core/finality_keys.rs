@@ -8,7 +8,7 @@ use crate::gated_store::{At, GatedStore};
 use crate::setup::{Setup, fill, join, on_every_setup, on_shared_setups, settled, text};
 
 /// A fill that computes "old", and does so no further than to the gate.
-pub fn slow_fill(cache: &Cache, namespace: &str, key: &str) -> (Gate, JoinHandle<String>) {
+pub(crate) fn slow_fill(cache: &Cache, namespace: &str, key: &str) -> (Gate, JoinHandle<String>) {
     let (gate, cache) = (Gate::new(), cache.clone());
     let (namespace, key) = (namespace.to_owned(), key.to_owned());
     let task = tokio::spawn({
@@ -25,7 +25,7 @@ pub fn slow_fill(cache: &Cache, namespace: &str, key: &str) -> (Gate, JoinHandle
 }
 
 /// Starts a fill on `filler`, lets `act` happen, lets the fill end.
-pub async fn overtaken(filler: &Cache, key: &str, act: impl Future<Output = ()>) {
+pub(crate) async fn overtaken(filler: &Cache, key: &str, act: impl Future<Output = ()>) {
     let (gate, task) = slow_fill(filler, "users", key);
     gate.waiting(1).await;
     act.await;

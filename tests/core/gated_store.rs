@@ -13,7 +13,7 @@ use crate::setup::Setup;
 
 /// Where a call is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub(crate) enum At {
     /// Before the store has read.
     Fetch,
     /// The store has read; the caller does not know yet.
@@ -30,25 +30,25 @@ pub enum At {
 
 /// [`MemoryStore`], with gates.
 #[derive(Debug)]
-pub struct GatedStore {
+pub(crate) struct GatedStore {
     store: MemoryStore,
     held: Mutex<VecDeque<(At, Gate)>>,
 }
 
 impl GatedStore {
-    pub fn new(setup: &Setup) -> Arc<Self> {
+    pub(crate) fn new(setup: &Setup) -> Arc<Self> {
         let store = MemoryStore::new(setup.clock.clone());
         Arc::new(Self { store, held: Mutex::default() })
     }
 
     /// A tiered cache over this store.
-    pub fn cache(self: &Arc<Self>, setup: &Setup) -> Cache {
+    pub(crate) fn cache(self: &Arc<Self>, setup: &Setup) -> Cache {
         let builder = Cache::builder().prefix(&setup.prefix).clock(setup.clock.clone());
         builder.store(self.clone()).operation_budget(seconds(10)).build().unwrap()
     }
 
     /// Holds the next call that comes there; it goes on when the gate is opened.
-    pub fn hold(&self, at: At) -> Gate {
+    pub(crate) fn hold(&self, at: At) -> Gate {
         let gate = Gate::new();
         self.held.lock().unwrap().push_back((at, gate.clone()));
         gate
@@ -110,6 +110,17 @@ impl Store for GatedStore {
         Box::pin(async move {
             self.pass(At::Remove).await;
             self.store.remove(keys, deadline).await
+        })
+    }
+
+    fn remove_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            self.pass(At::Remove).await;
+            self.store.remove_values(keys, deadline).await
         })
     }
 

@@ -15,7 +15,7 @@ fn chain(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
+        text = format!("{text} {error} {error:?}");
         source = error.source();
     }
     text

@@ -10,18 +10,18 @@ use cache_core::{Builder, Cache, Clock, RedisOptions, seconds};
 use cache_tests::{RedisServer, eventually};
 
 /// The server of all tests that do not harm it; each has a prefix of its own there.
-pub fn shared_redis() -> &'static RedisServer {
+pub(crate) fn shared_redis() -> &'static RedisServer {
     static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
     &SERVER
 }
 
 /// A prefix that no other test has.
-pub fn unique_prefix() -> String {
+pub(crate) fn unique_prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub const START: u64 = 1_700_000_000_000;
+pub(crate) const START: u64 = 1_700_000_000_000;
 
 #[derive(Debug, Clone)]
 enum Place {
@@ -34,9 +34,9 @@ enum Place {
 
 /// Where entries are kept in one run of a test.
 #[derive(Debug, Clone)]
-pub struct Setup {
-    pub prefix: String,
-    pub clock: Clock,
+pub(crate) struct Setup {
+    pub(crate) prefix: String,
+    pub(crate) clock: Clock,
     place: Place,
 }
 
@@ -46,29 +46,29 @@ impl Setup {
     }
 
     /// In this process' memory only.
-    pub fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         Self::new(Place::Memory, Clock::manual(START))
     }
 
     /// In Redis only.
-    pub fn redis() -> Self {
+    pub(crate) fn redis() -> Self {
         Self::new(Place::Redis, Clock::manual(START))
     }
 
     /// In memory over Redis.
-    pub fn tiered() -> Self {
+    pub(crate) fn tiered() -> Self {
         Self::new(Place::Tiered, Clock::manual(START))
     }
 
     /// In memory over a store in memory.
-    pub fn shared() -> Self {
+    pub(crate) fn shared() -> Self {
         let clock = Clock::manual(START);
         Self::new(Place::Shared(Arc::new(MemoryStore::new(clock.clone()))), clock)
     }
 
     /// To build a cache here; several on one setup share the store. The budget is generous: a
     /// busy machine is no fault.
-    pub fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Builder {
         let builder = Cache::builder()
             .prefix(&self.prefix)
             .clock(self.clock.clone())
@@ -81,59 +81,59 @@ impl Setup {
         }
     }
 
-    pub fn cache(&self) -> Cache {
+    pub(crate) fn cache(&self) -> Cache {
         self.builder().build().unwrap()
     }
 
-    pub fn is_memory(&self) -> bool {
+    pub(crate) fn is_memory(&self) -> bool {
         matches!(self.place, Place::Memory)
     }
 
-    pub fn has_l1(&self) -> bool {
+    pub(crate) fn has_l1(&self) -> bool {
         !matches!(self.place, Place::Redis)
     }
 }
 
-pub fn options(url: &str) -> RedisOptions {
+pub(crate) fn options(url: &str) -> RedisOptions {
     RedisOptions::url(url).unwrap()
 }
 
 /// A cache on this server, with a generous budget.
-pub fn on(redis: &RedisServer) -> Builder {
+pub(crate) fn on(redis: &RedisServer) -> Builder {
     at(&redis.url())
 }
 
 /// A cache at this URL, with a generous budget.
-pub fn at(url: &str) -> Builder {
+pub(crate) fn at(url: &str) -> Builder {
     Cache::builder().prefix("coldcopy").redis(options(url)).operation_budget(seconds(10))
 }
 
 /// Waits until no write is under way.
-pub async fn settled(cache: &Cache) {
+pub(crate) async fn settled(cache: &Cache) {
     eventually(PATIENCE, "background writes end", || cache.background().running() == 0).await;
 }
 
 /// For what takes milliseconds, on a machine that does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the cache holds under a key, as text.
-pub async fn text(cache: &Cache, namespace: &str, key: &str) -> Option<String> {
+pub(crate) async fn text(cache: &Cache, namespace: &str, key: &str) -> Option<String> {
     cache.get(namespace, key).await.unwrap()
 }
 
 /// `get_or_compute` of a text that is ready at once.
-pub async fn fill(cache: &Cache, namespace: &str, key: &str, value: &str) -> String {
+pub(crate) async fn fill(cache: &Cache, namespace: &str, key: &str, value: &str) -> String {
     let compute = async || Ok::<_, std::io::Error>(value.to_owned());
     cache.get_or_compute(namespace, key, compute).await.unwrap()
 }
 
 /// Waits for a task, but not for ever.
-pub async fn join<T>(task: tokio::task::JoinHandle<T>) -> T {
+pub(crate) async fn join<T>(task: tokio::task::JoinHandle<T>) -> T {
     tokio::time::timeout(PATIENCE, task).await.expect("the task ends").expect("no panic")
 }
 
 /// The kind of an error.
-pub fn kind<T: Debug>(result: Result<T, cache_core::Error>) -> cache_core::ErrorKind {
+pub(crate) fn kind<T: Debug>(result: Result<T, cache_core::Error>) -> cache_core::ErrorKind {
     result.expect_err("an error").kind()
 }
 

@@ -58,15 +58,7 @@ impl Builder {
     /// Starts it and waits for its line `listening on ADDR`; panics with its output otherwise.
     #[track_caller]
     pub fn start(self) -> Example {
-        let binary = binary(&self.name).unwrap_or_else(|error| panic!("{error}"));
-        let mut command = Command::new(binary);
-        command.args(self.command_args);
-        for (name, value) in self.envs {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(&mut command);
         let output = Output::default();
@@ -85,6 +77,35 @@ impl Builder {
                 output.lines().join("\n")
             ),
         }
+    }
+
+    /// Runs it to its end, for a start that fails: its exit status, and all it wrote, stdout first.
+    ///
+    /// Panics when it serves instead.
+    #[track_caller]
+    pub fn run(self) -> (ExitStatus, String) {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::spawn(&mut command);
+        let status = process.wait(READY).unwrap_or_else(|| panic!("{} still runs", self.name));
+        let (mut text, child) = (String::new(), process.child());
+        child.stdout.take().expect("piped").read_to_string(&mut text).expect("readable text");
+        child.stderr.take().expect("piped").read_to_string(&mut text).expect("readable text");
+        (status, text)
+    }
+
+    #[track_caller]
+    fn command(&self) -> Command {
+        let binary = binary(&self.name).unwrap_or_else(|error| panic!("{error}"));
+        let mut command = Command::new(binary);
+        command.args(&self.command_args);
+        for (name, value) in &self.envs {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
     }
 }
 
@@ -115,6 +136,12 @@ impl Example {
     /// Sends SIGINT and waits for the end; `None` when it still runs after `limit`.
     pub fn interrupt(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.process.signal(Signal::INT);
+        self.process.wait(limit)
+    }
+
+    /// [`interrupt`](Self::interrupt) with SIGTERM.
+    pub fn terminate(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.process.signal(Signal::TERM);
         self.process.wait(limit)
     }
 

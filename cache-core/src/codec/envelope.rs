@@ -52,6 +52,12 @@ pub(crate) enum Decoded {
     Corrupt,
 }
 
+/// Whether stored bytes, of which the first six do, are what a deletion left.
+pub fn is_tombstone(stored: &[u8]) -> bool {
+    let [a, b, c, d] = MAGIC;
+    stored.starts_with(&[a, b, c, d, VERSION, KIND_TOMBSTONE])
+}
+
 /// The compare-and-set state of stored bytes: what `GETRANGE key 8 15` would answer.
 pub(crate) fn write_id(stored: Option<&Bytes>) -> WriteId {
     let Some(stored) = stored else { return WriteId::new() };

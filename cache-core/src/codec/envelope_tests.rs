@@ -52,6 +52,14 @@ fn golden_files_are_still_read_and_still_written() {
 }
 
 #[test]
+fn a_tombstone_is_known_by_how_it_begins() {
+    let stone = tombstone(1, &sample().identity, sample().times);
+    assert!(is_tombstone(&stone) && is_tombstone(&stone[..6]));
+    assert!(!is_tombstone(&encode(&sample()).unwrap()));
+    assert!(!is_tombstone(&stone[..5]) && !is_tombstone(b""));
+}
+
+#[test]
 fn decoding_copies_neither_identity_nor_payload() {
     let bytes = encode(&sample()).unwrap();
     let Decoded::Value(entry) = decode(&bytes) else { panic!("not a value") };

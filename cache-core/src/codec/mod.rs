@@ -6,6 +6,7 @@
 mod envelope;
 mod format;
 
+pub use envelope::is_tombstone;
 pub(crate) use envelope::{Decoded, WriteId, decode, encode, tombstone, write_id};
 pub use format::Format;
 pub(crate) use format::{from_bytes, to_bytes};

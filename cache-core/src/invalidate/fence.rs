@@ -3,14 +3,22 @@
 //! Whoever is about to put something into L1 registers the key first. A write to the key breaks
 //! the fences that stand then, under the same lock under which an insertion happens, so that an
 //! insertion comes either before the write (which removes it) or not at all.
+//!
+//! While a sweep runs, a **ban** keeps every key that it is about from being put anywhere.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::invalidate::Pattern;
 
 /// The keys that reads and fills in flight are about to put into L1.
 #[derive(Debug)]
 pub(crate) struct Fences {
     shards: Box<[Mutex<Shard>]>,
+    bans: Mutex<Vec<Pattern>>,
+    /// How many bans there are, so that the usual case costs one load.
+    banned: AtomicUsize,
 }
 
 type Shard = HashMap<u128, InFlight>;
@@ -19,6 +27,8 @@ type Shard = HashMap<u128, InFlight>;
 struct InFlight {
     /// Counts the writes since the first of those now in flight began.
     writes: u64,
+    /// Counts the fills that ended since then.
+    fills: u64,
     holders: usize,
     rendered: Arc<str>,
 }
@@ -29,13 +39,25 @@ pub(crate) struct Fence {
     fences: Arc<Fences>,
     hash: u128,
     writes: u64,
+    fills: u64,
+}
+
+/// Held while a sweep runs.
+#[derive(Debug)]
+pub(crate) struct Ban {
+    fences: Arc<Fences>,
+    pattern: Pattern,
 }
 
 const SHARDS: u32 = 64;
 
 impl Default for Fences {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            bans: Mutex::default(),
+            banned: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -47,17 +69,18 @@ impl Fences {
 
     /// Registers a key that is about to be read or filled.
     pub(crate) fn raise(self: &Arc<Self>, hash: u128, rendered: &Arc<str>) -> Fence {
-        let mut writes = 0;
+        let (mut writes, mut fills) = (0, 0);
         if let Some(mut shard) = self.shard(hash) {
             let key = shard.entry(hash).or_insert_with(|| InFlight {
                 writes: 0,
+                fills: 0,
                 holders: 0,
                 rendered: Arc::clone(rendered),
             });
             key.holders += 1;
-            writes = key.writes;
+            (writes, fills) = (key.writes, key.fills);
         }
-        Fence { fences: Arc::clone(self), hash, writes }
+        Fence { fences: Arc::clone(self), hash, writes, fills }
     }
 
     /// Breaks every fence on a key, then runs `write` before another may insert.
@@ -78,6 +101,23 @@ impl Fences {
         }
     }
 
+    /// From now on, and until the ban is dropped, no key that matches passes its fence.
+    pub(crate) fn ban(self: &Arc<Self>, pattern: &Pattern) -> Ban {
+        let mut bans = self.bans();
+        bans.push(pattern.clone());
+        self.banned.store(bans.len(), Ordering::SeqCst);
+        Ban { fences: Arc::clone(self), pattern: pattern.clone() }
+    }
+
+    fn is_banned(&self, rendered: &str) -> bool {
+        self.banned.load(Ordering::SeqCst) > 0
+            && self.bans().iter().any(|pattern| pattern.matches(rendered))
+    }
+
+    fn bans(&self) -> MutexGuard<'_, Vec<Pattern>> {
+        self.bans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many keys are being read or filled.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
@@ -85,15 +125,47 @@ impl Fences {
 }
 
 impl Fence {
-    /// Runs `insert` if no write to the key has come since the fence was raised.
+    /// Runs `insert` if no write to the key has come since the fence was raised, and no sweep is
+    /// about it.
     pub(crate) fn pass<T>(&self, insert: impl FnOnce() -> T) -> Option<T> {
         let shard = self.fences.shard(self.hash)?;
-        (shard.get(&self.hash)?.writes == self.writes).then(insert)
+        let key = shard.get(&self.hash)?;
+        (key.writes == self.writes && !self.fences.is_banned(&key.rendered)).then(insert)
+    }
+
+    /// As [`pass`](Self::pass), for a write that is done: breaks all other fences on the key, so
+    /// that a read that began while the write was under way does not undo it.
+    pub(crate) fn pass_and_break_others<T>(&mut self, insert: impl FnOnce() -> T) -> Option<T> {
+        let mut shard = self.fences.shard(self.hash)?;
+        let key = shard.get_mut(&self.hash)?;
+        if key.writes != self.writes || self.fences.is_banned(&key.rendered) {
+            return None;
+        }
+        key.writes += 1;
+        self.writes = key.writes;
+        Some(insert())
     }
 
     /// Whether no write to the key has come since the fence was raised.
     pub(crate) fn stands(&self) -> bool {
-        self.pass(|| ()).is_some()
+        self.fences
+            .shard(self.hash)
+            .is_some_and(|shard| shard.get(&self.hash).is_some_and(|k| k.writes == self.writes))
+    }
+
+    /// Takes note that a fill of the key has ended, and others can find its value.
+    pub(crate) fn note_fill(&self) {
+        let Some(mut shard) = self.fences.shard(self.hash) else { return };
+        if let Some(key) = shard.get_mut(&self.hash) {
+            key.fills += 1;
+        }
+    }
+
+    /// Whether a fill of the key has ended since the fence was raised.
+    pub(crate) fn was_filled(&self) -> bool {
+        self.fences
+            .shard(self.hash)
+            .is_some_and(|shard| shard.get(&self.hash).is_some_and(|k| k.fills != self.fills))
     }
 
     /// Breaks all fences on the key but this one, running `write` before another may insert.
@@ -116,6 +188,16 @@ impl Drop for Fence {
                 shard.remove(&self.hash);
             }
         }
+    }
+}
+
+impl Drop for Ban {
+    fn drop(&mut self) {
+        let mut bans = self.fences.bans();
+        if let Some(index) = bans.iter().position(|pattern| *pattern == self.pattern) {
+            bans.swap_remove(index);
+        }
+        self.fences.banned.store(bans.len(), Ordering::SeqCst);
     }
 }
 
@@ -156,6 +238,41 @@ mod tests {
         let (a, b) = (fences.raise(1, &"a:1".into()), fences.raise(2, &"b:1".into()));
         fences.break_matching(|key| key.starts_with("a:"));
         assert!(!a.stands() && b.stands());
+    }
+
+    #[test]
+    fn a_write_that_is_done_stops_what_began_while_it_was_under_way() {
+        let fences = Arc::new(Fences::default());
+        let mut writer = fences.raise(1, &"k".into());
+        writer.break_others(|| ());
+        let reader = fences.raise(1, &"k".into());
+        assert_eq!(writer.pass_and_break_others(|| "inserted"), Some("inserted"));
+        assert!(writer.stands() && !reader.stands());
+        fences.break_with(1, || ());
+        assert_eq!(writer.pass_and_break_others(|| ()), None);
+    }
+
+    #[test]
+    fn while_a_ban_holds_nothing_passes_and_all_may_wait_for_it() {
+        let fences = Arc::new(Fences::default());
+        let (ban, other) = (fences.ban(&Pattern::new("a:*")), fences.ban(&Pattern::new("a:*")));
+        let (a, b) = (fences.raise(1, &"a:1".into()), fences.raise(2, &"b:1".into()));
+        assert!(a.pass(|| ()).is_none() && a.stands());
+        assert!(b.pass(|| ()).is_some());
+        drop(ban);
+        assert!(a.pass(|| ()).is_none());
+        drop(other);
+        assert!(a.pass(|| ()).is_some());
+    }
+
+    #[test]
+    fn a_fill_that_ended_is_seen_by_those_who_began_before_it() {
+        let fences = Arc::new(Fences::default());
+        let (filler, before) = (fences.raise(1, &"k".into()), fences.raise(1, &"k".into()));
+        filler.note_fill();
+        let after = fences.raise(1, &"k".into());
+        assert!(before.was_filled() && !after.was_filled());
+        assert!(before.stands());
     }
 
     #[test]

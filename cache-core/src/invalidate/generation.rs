@@ -5,10 +5,11 @@
 //! epochs before it begins; what it produced is valid as long as all of them still stand. Epochs
 //! only grow, so an id that comes back (a late reply, a restored snapshot) revives nothing here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -41,6 +42,15 @@ impl GenerationRef {
     /// Whether the scope has not been invalidated since.
     pub(crate) fn is_current(&self) -> bool {
         self.cell.epoch.load(Ordering::Acquire) == self.epoch
+    }
+
+    /// Whether the scope has not been invalidated since, as far as is known here: learning the id
+    /// of a scope that had none in this state is a change, too, but no invalidation.
+    pub(crate) fn is_uninterrupted(&self) -> bool {
+        let id = lock(&self.cell.id);
+        let changes = self.cell.epoch.load(Ordering::Acquire).wrapping_sub(self.epoch);
+        // An invalidation leaves no id; so one change that ended in an id is the learning of it.
+        changes == 0 || (changes == 1 && self.id.is_none() && id.is_some())
     }
 
     /// Takes in what the store said about the scope, in answer to a question that was asked in
@@ -93,6 +103,11 @@ impl GenerationCell {
         !enough
     }
 
+    /// Takes back what [`extend`](Self::extend) noted: the store could not be told.
+    pub(crate) fn forget_extension(&self) {
+        self.extended.store(0, Ordering::Relaxed);
+    }
+
     /// Makes everything that was filled under this scope invalid, here and now.
     pub(crate) fn invalidate(&self) {
         let mut id = lock(&self.id);
@@ -142,6 +157,29 @@ impl GenerationTable {
     pub(crate) fn len(&self) -> usize {
         lock(&self.cells).by_name.len()
     }
+}
+
+/// The names of these scopes, each once.
+pub(crate) fn distinct_names<'g>(
+    generations: impl IntoIterator<Item = &'g GenerationRef>,
+) -> Vec<Arc<str>> {
+    let mut seen = HashSet::new();
+    generations
+        .into_iter()
+        .filter(|generation| seen.insert(Arc::as_ptr(&generation.cell)))
+        .map(|generation| Arc::clone(&generation.cell.name))
+        .collect()
+}
+
+/// What the store holds under the names of scopes, as far as it is an id.
+pub(crate) fn ids_by_name<'n>(
+    names: &'n [Arc<str>],
+    found: &[Option<Bytes>],
+) -> HashMap<&'n Arc<str>, u64> {
+    let id = |(name, found): (&'n Arc<str>, &Option<Bytes>)| {
+        Some((name, found.as_deref().and_then(parse_id)?))
+    };
+    names.iter().zip(found).filter_map(id).collect()
 }
 
 /// Ids are written as hex, so that a person can read them.
@@ -209,6 +247,27 @@ mod tests {
         let (mut a, mut b) = (cell.snapshot(), cell.snapshot());
         assert!(a.observe(Some(3)) && b.observe(Some(3)));
         assert!(a.is_current() && b.is_current());
+    }
+
+    #[test]
+    fn learning_an_id_interrupts_no_flight_and_an_invalidation_does() {
+        let cell = GenerationTable::default().cell("a");
+        let flight = cell.snapshot();
+        assert!(cell.snapshot().observe(Some(1)));
+        assert!(flight.is_uninterrupted() && !flight.is_current());
+        assert!(cell.snapshot().observe(Some(2)), "another id: invalidated elsewhere");
+        assert!(!flight.is_uninterrupted());
+
+        let flight = cell.snapshot();
+        cell.invalidate();
+        assert!(!flight.is_uninterrupted());
+        assert!(cell.snapshot().observe(Some(3)));
+        assert!(!flight.is_uninterrupted());
+
+        let unknown = GenerationTable::default().cell("b");
+        let flight = unknown.snapshot();
+        unknown.invalidate();
+        assert!(!flight.is_uninterrupted());
     }
 
     #[test]

@@ -19,36 +19,42 @@ impl Inner {
         pattern: &Pattern,
     ) -> Result<u64, Error> {
         let glob = Pattern::rendered(&format!("{}{}", namespace.base, pattern.as_str()));
-        let in_memory = self.sweep_memory(&glob);
-        let removed = match &self.store {
-            Some(store) => {
-                let removed = sweep_store(self, &**store, glob.as_str()).await;
-                // What was read from the store while the sweep ran may be in L1 by now.
-                self.sweep_memory(&glob);
-                removed.inspect_err(|_| namespace.counters.errors.one())?
-            }
-            None => in_memory,
-        };
+        let removed = self.sweep_glob(&glob).await;
+        let removed = removed.inspect_err(|_| namespace.counters.errors.one())?;
         namespace.counters.deletes.add(removed);
         Ok(removed)
     }
 
-    /// Removes everything under a glob over whole keys: those of one namespace, or all.
-    pub(crate) async fn sweep_all(self: &Arc<Self>, glob: &str) -> Result<u64, Error> {
-        let in_memory = self.sweep_memory(&Pattern::rendered(glob));
-        match &self.store {
-            Some(store) => sweep_store(self, &**store, glob).await,
-            None => Ok(in_memory),
-        }
+    /// Neither reads nor fills that run meanwhile bring back what is swept: until the end none of
+    /// them puts anything anywhere, and those that began before the end never do.
+    async fn sweep_glob(self: &Arc<Self>, glob: &Pattern) -> Result<u64, Error> {
+        let _ban = self.fences.ban(glob);
+        let in_memory = self.sweep_memory(glob);
+        let Some(store) = &self.store else { return Ok(in_memory) };
+        // Fills that had passed their fence before: their writes arrive before the first step.
+        drop(self.commits.write().await);
+        let removed = sweep_store(self, &**store, glob.as_str()).await;
+        self.sweep_memory(glob);
+        removed
     }
 
+    /// Removes from L1; how many that had not expired.
     fn sweep_memory(&self, glob: &Pattern) -> u64 {
         self.fences.break_matching(|key| glob.matches(key));
-        self.regions().map(|region| region.remove_where(|slot| glob.matches(&slot.rendered))).sum()
+        let now = self.clock.now();
+        let mut removed = 0;
+        for region in self.regions() {
+            region.remove_where(|slot| {
+                let matches = glob.matches(&slot.rendered);
+                removed += u64::from(matches && slot.times.is_alive(now));
+                matches
+            });
+        }
+        removed
     }
 }
 
-/// `SCAN` and `UNLINK`, a batch at a time: memory for one batch, and no long command.
+/// Step by step: memory for one batch of keys, and no long command.
 async fn sweep_store(inner: &Inner, store: &dyn Store, glob: &str) -> Result<u64, Error> {
     let (mut cursor, mut removed, mut failures) = (0, 0, 0);
     loop {
@@ -62,7 +68,7 @@ async fn sweep_store(inner: &Inner, store: &dyn Store, glob: &str) -> Result<u64
         };
         if !step.keys.is_empty() {
             let keys: Vec<&str> = step.keys.iter().map(String::as_str).collect();
-            removed += store.remove(&keys, inner.deadline()).await?;
+            removed += store.remove_values(&keys, inner.deadline()).await?;
         }
         cursor = step.cursor;
         if cursor == 0 {

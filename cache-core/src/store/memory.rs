@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{BoxFuture, Put, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis};
-use crate::codec::write_id;
+use crate::codec::{is_tombstone, write_id};
 use crate::error::Error;
 use crate::invalidate::pattern::Pattern;
 
@@ -130,6 +130,23 @@ impl Store for MemoryStore {
         for key in keys {
             removed += u64::from(read(&values, key, now).is_some());
             values.remove(*key);
+        }
+        ready(removed)
+    }
+
+    fn remove_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        let (mut values, now) = (self.values(), self.clock.now());
+        let mut removed = 0;
+        for key in keys {
+            let found = read(&values, key, now);
+            if !found.as_deref().is_some_and(is_tombstone) {
+                removed += u64::from(found.is_some());
+                values.remove(*key);
+            }
         }
         ready(removed)
     }

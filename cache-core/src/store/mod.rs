@@ -31,6 +31,7 @@ use bytes::Bytes;
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 
+pub use crate::codec::is_tombstone;
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisOptions, RedisStore};
@@ -69,6 +70,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<u64, Error>>;
 
+    /// As [`remove`](Self::remove), but leaves tombstones where they are: what a deletion left to
+    /// keep fills from committing (values that begin as [`is_tombstone`] says) goes on doing so.
+    fn remove_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        self.remove(keys, deadline)
+    }
+
     /// One step of walking over the keys that match a glob: some keys, and where to go on. Keys
     /// that exist from the first step to the last are met at least once.
     fn scan<'a>(
@@ -105,7 +116,7 @@ pub struct WriteBatch<'a> {
 }
 
 /// One value to put.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Put {
     /// Under which key.
     pub key: String,
@@ -115,6 +126,18 @@ pub struct Put {
     pub keep_for: Option<Millis>,
     /// Write only if bytes 8 to 15 of what is there are these; empty stands for "nothing there".
     pub expect: Option<Bytes>,
+}
+
+impl fmt::Debug for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value is the application's business.
+        f.debug_struct("Put")
+            .field("key", &self.key)
+            .field("bytes", &self.value.len())
+            .field("keep_for", &self.keep_for)
+            .field("expect", &self.expect)
+            .finish()
+    }
 }
 
 /// What became of a [`WriteBatch`].

@@ -1,13 +1,15 @@
 //! The breaker: after a few failures in a row nobody waits for Redis any more, until a probe in
 //! the background has had an answer. No request is ever the probe.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bb8_redis::redis::cmd;
 
 use super::Inner;
+use crate::clock::as_millis;
+use crate::error::{Error, ErrorKind};
 
 /// Failures in a row after which the breaker opens.
 const THRESHOLD: u32 = 3;
@@ -23,6 +25,10 @@ pub(super) struct Breaker {
     open: AtomicBool,
     probing: AtomicBool,
     ended: AtomicBool,
+    /// How long to wait before the next probe, in milliseconds; zero: the shortest time.
+    probe_after: AtomicU64,
+    /// Why it is open.
+    reason: Mutex<String>,
 }
 
 impl Breaker {
@@ -33,7 +39,36 @@ impl Breaker {
     pub(super) fn succeeded(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
+            self.probe_after.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// A probe has had an answer. Whether operations have one in their time is another question:
+    /// the first that does not opens the breaker again, for longer.
+    fn close_on_probation(&self) {
+        self.failures.store(THRESHOLD - 1, Ordering::Relaxed);
+        self.open.store(false, Ordering::Relaxed);
+    }
+
+    /// The time to the next probe: twice as long each time, until an operation succeeds.
+    fn next_wait(&self) -> Duration {
+        let first = as_millis(FIRST_PROBE_AFTER);
+        let wait = self.probe_after.load(Ordering::Relaxed).max(first);
+        self.probe_after.store((wait * 2).min(as_millis(LAST_PROBE_AFTER)), Ordering::Relaxed);
+        Duration::from_millis(wait)
+    }
+
+    /// What is said to those who come while it is open.
+    pub(super) fn refusal(&self) -> Error {
+        if self.ended.load(Ordering::Relaxed) {
+            return Error::new(ErrorKind::Closed, "the cache has been shut down");
+        }
+        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        Error::new(ErrorKind::Unavailable, format!("Redis is away (breaker open): {reason}"))
+    }
+
+    fn set_reason(&self, error: &Error) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }
 
     /// Stays open, and probes no more.
@@ -44,10 +79,12 @@ impl Breaker {
 }
 
 /// Takes note that Redis was away for one operation; opens the breaker after a few.
-pub(super) fn count_failure(inner: &Arc<Inner>) {
-    let failures = inner.breaker.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    if failures >= THRESHOLD && !inner.breaker.open.swap(true, Ordering::Relaxed) {
-        tracing::warn!(failures, "Redis is away; going on without it");
+pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error) {
+    let breaker = &inner.breaker;
+    let failures = breaker.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if failures >= THRESHOLD && !breaker.open.swap(true, Ordering::Relaxed) {
+        breaker.set_reason(error);
+        tracing::warn!(failures, %error, "Redis is away; going on without it");
         inner.connections.discard_all();
         ensure_probe(inner);
     }
@@ -74,21 +111,24 @@ struct Probe(Weak<Inner>);
 
 impl Probe {
     async fn run(self) {
-        let mut wait = FIRST_PROBE_AFTER;
         loop {
+            let Some(wait) = self.0.upgrade().map(|inner| inner.breaker.next_wait()) else {
+                return;
+            };
             // Spread out, so that many instances do not knock at the same moment.
             tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             let Some(inner) = self.0.upgrade() else { return };
             if inner.breaker.ended.load(Ordering::Relaxed) {
                 return;
             }
-            if is_alive(&inner).await {
-                inner.breaker.failures.store(0, Ordering::Relaxed);
-                inner.breaker.open.store(false, Ordering::Relaxed);
-                tracing::info!("Redis is back");
-                return;
+            match probe(&inner).await {
+                Ok(()) => {
+                    inner.breaker.close_on_probation();
+                    tracing::info!("Redis is back");
+                    return;
+                }
+                Err(error) => inner.breaker.set_reason(&error),
             }
-            wait = (wait * 2).min(LAST_PROBE_AFTER);
         }
     }
 }
@@ -102,10 +142,47 @@ impl Drop for Probe {
 }
 
 /// Over a connection of its own: those of before may lead nowhere.
-async fn is_alive(inner: &Inner) -> bool {
+async fn probe(inner: &Inner) -> Result<(), Error> {
     let asked = async {
-        let mut connection = inner.connections.connect_anew().await.ok()?;
-        cmd("PING").query_async::<()>(&mut connection).await.ok()
+        let mut connection = inner.connections.connect_anew().await?;
+        cmd("PING").query_async::<()>(connection.commands()).await?;
+        inner.connections.adopt(connection);
+        Ok(())
     };
-    matches!(tokio::time::timeout(PROBE_BUDGET, asked).await, Ok(Some(())))
+    let late = || Error::new(ErrorKind::Timeout, "Redis did not answer a probe");
+    tokio::time::timeout(PROBE_BUDGET, asked).await.unwrap_or_else(|_| Err(late()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_probe_one_failure_is_enough_and_one_success_makes_all_well() {
+        let breaker = Breaker::default();
+        breaker.close_on_probation();
+        assert_eq!(breaker.failures.load(Ordering::Relaxed) + 1, THRESHOLD);
+        assert!(breaker.is_closed());
+        breaker.succeeded();
+        assert_eq!(breaker.failures.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn probes_become_rare_until_an_operation_succeeds() {
+        let breaker = Breaker::default();
+        let waits: Vec<_> = (0..6).map(|_| breaker.next_wait().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
+        breaker.close_on_probation();
+        breaker.succeeded();
+        assert_eq!(breaker.next_wait(), FIRST_PROBE_AFTER);
+    }
+
+    #[test]
+    fn what_is_said_while_it_is_open() {
+        let breaker = Breaker::default();
+        breaker.set_reason(&Error::new(ErrorKind::Timeout, "why"));
+        assert!(breaker.refusal().is_outage() && breaker.refusal().to_string().contains("why"));
+        breaker.close_for_good();
+        assert_eq!(breaker.refusal().kind(), ErrorKind::Closed);
+    }
 }

@@ -4,15 +4,15 @@
 //! clone of one and gives its place in the pool back at once. What bb8's own manager can't do is
 //! done here: sockets without Nagle's delay and with keepalive, and knowing a broken connection.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bb8_redis::bb8::{ManageConnection, Pool};
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use bb8_redis::redis::{AsyncConnectionConfig, Client, cmd};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::fault::breaks_connection;
 use super::options::RedisOptions;
@@ -22,38 +22,68 @@ use crate::error::{Error, ErrorKind};
 /// Unacknowledged data ends a connection after this long, so that a host that vanished is noticed.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// A connection on which so many operations in a row had no answer leads nowhere.
+const SILENCE: u32 = 3;
 
 /// Connections to one server.
 #[derive(Debug)]
 pub(super) struct Connections {
-    manager: Arc<Manager>,
+    settings: Arc<Settings>,
     /// Made at first use: bb8 starts tasks, and building a cache must not need a runtime.
-    pool: OnceLock<Pool<Shared>>,
+    place: RwLock<Place>,
     max: u32,
     min: u32,
 }
 
-/// The manager, shared between the pool and us.
-#[derive(Debug, Clone)]
-struct Shared(Arc<Manager>);
+#[derive(Debug)]
+enum Place {
+    Empty,
+    Filled(Filled),
+    Closed,
+}
 
-struct Manager {
+/// A pool, and what ends its attempts to connect when it is discarded.
+#[derive(Debug)]
+struct Filled {
+    pool: Pool<Manager>,
+    failures: Arc<Failures>,
+    _attempts: watch::Sender<()>,
+}
+
+/// How to make a connection.
+struct Settings {
     client: Client,
     clock: Clock,
     connection_timeout: Duration,
-    /// Connections of an older round are not used any more.
-    round: AtomicU64,
+}
+
+/// Makes the connections of one pool.
+#[derive(Debug, Clone)]
+struct Manager {
+    settings: Arc<Settings>,
+    attempts: watch::Receiver<()>,
+    failures: Arc<Failures>,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
     /// Tells those who wait for a connection that an attempt has failed.
-    failed: Notify,
-    last_error: Mutex<Option<ErrorKind>>,
+    seen: Notify,
+    last: Mutex<Option<(ErrorKind, String)>>,
 }
 
 /// A connection and what is known of it.
-#[derive(Clone)]
 pub(super) struct Connection {
     multiplexed: MultiplexedConnection,
-    round: u64,
-    broken: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+/// What is known of a connection.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    broken: AtomicBool,
+    /// Operations in a row that had no answer.
+    silent: AtomicU32,
 }
 
 impl Connections {
@@ -65,140 +95,205 @@ impl Connections {
         let tcp = tcp.set_user_timeout(USER_TIMEOUT);
         let info = options.connection.clone().set_tcp_settings(tcp);
         let client = Client::open(info).map_err(|_| Error::config("not a usable Redis address"))?;
-        let manager = Arc::new(Manager {
-            client,
-            clock,
-            connection_timeout: options.connection_timeout,
-            round: AtomicU64::new(0),
-            failed: Notify::new(),
-            last_error: Mutex::new(None),
-        });
-        let max = options.max_connections;
-        Ok(Self { manager, pool: OnceLock::new(), max, min: options.min_connections.min(max) })
+        let connection_timeout = options.connection_timeout;
+        let settings = Arc::new(Settings { client, clock, connection_timeout });
+        let (max, min) = (options.max_connections, options.min_connections);
+        Ok(Self { settings, place: RwLock::new(Place::Empty), max, min: min.min(max) })
     }
 
-    fn pool(&self) -> &Pool<Shared> {
-        self.pool.get_or_init(|| {
-            Pool::builder()
-                .max_size(self.max)
-                .min_idle(Some(self.min))
-                .test_on_check_out(false)
-                .retry_connection(false)
-                .max_lifetime(None)
-                .idle_timeout(None)
-                .connection_timeout(self.manager.connection_timeout)
-                .build_unchecked(Shared(Arc::clone(&self.manager)))
-        })
-    }
-
-    /// A clone of a connection that is not known to be broken. Fails as soon as an attempt to
-    /// connect has failed; the caller bounds the wait.
-    pub(super) async fn get(&self) -> Result<Connection, Error> {
+    /// A clone of a connection that is not known to be broken, with its state. Fails as soon as
+    /// an attempt to connect has failed; the caller bounds the wait.
+    pub(super) async fn get(&self) -> Result<(MultiplexedConnection, Arc<State>), Error> {
+        let (pool, failures) = self.pool()?;
         loop {
-            let failed = self.manager.failed.notified();
+            let failed = failures.seen.notified();
             let checked_out = tokio::select! {
                 biased;
-                checked_out = self.pool().get() => checked_out,
-                () = failed => return Err(self.manager.last_error()),
+                checked_out = pool.get() => checked_out,
+                () = failed => return Err(failures.last()),
             };
-            let connection = checked_out.map_err(|_| self.manager.last_error())?;
+            let connection = checked_out.map_err(|_| failures.last())?;
             // A broken one is dropped by the pool when it is given back.
-            if !self.manager.is_broken(&connection) {
-                return Ok(connection.clone());
+            if !connection.state.is_broken() {
+                return Ok((connection.multiplexed.clone(), Arc::clone(&connection.state)));
             }
         }
     }
 
-    /// A connection outside the pool, for a probe.
-    pub(super) async fn connect_anew(&self) -> Result<MultiplexedConnection, Error> {
-        self.manager.connect().await.map(|connection| connection.multiplexed)
+    fn pool(&self) -> Result<(Pool<Manager>, Arc<Failures>), Error> {
+        let known = |place: &Place| match place {
+            Place::Filled(filled) => Some(Ok((filled.pool.clone(), Arc::clone(&filled.failures)))),
+            Place::Closed => Some(Err(Error::new(ErrorKind::Closed, "the store is closed"))),
+            Place::Empty => None,
+        };
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = known(&place) {
+            return pool;
+        }
+        drop(place);
+        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = known(&place) {
+            return pool;
+        }
+        let (sender, attempts) = watch::channel(());
+        let failures = Arc::<Failures>::default();
+        let settings = Arc::clone(&self.settings);
+        let pool = Pool::builder()
+            .max_size(self.max)
+            .min_idle(Some(self.min))
+            .test_on_check_out(false)
+            .retry_connection(false)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connection_timeout(self.settings.connection_timeout)
+            .build_unchecked(Manager { settings, attempts, failures: Arc::clone(&failures) });
+        *place = Place::Filled(Filled {
+            pool: pool.clone(),
+            failures: Arc::clone(&failures),
+            _attempts: sender,
+        });
+        Ok((pool, failures))
     }
 
-    /// Uses none of the present connections any more: they may lead nowhere.
+    /// A connection outside the pool, for a probe.
+    pub(super) async fn connect_anew(&self) -> Result<Connection, Error> {
+        self.settings.connect().await
+    }
+
+    /// Puts a connection into the pool, if there is room.
+    pub(super) fn adopt(&self, connection: Connection) {
+        if let Ok((pool, _)) = self.pool() {
+            // Without room it is dropped.
+            drop(pool.add(connection));
+        }
+    }
+
+    /// Uses none of the present connections any more, and waits for none of the attempts to make
+    /// one: they may lead nowhere, or belong to a runtime that is no more.
     pub(super) fn discard_all(&self) {
-        self.manager.round.fetch_add(1, Ordering::Relaxed);
+        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*place, Place::Filled(_)) {
+            *place = Place::Empty;
+        }
+    }
+
+    /// Lets go of all connections, for good.
+    pub(super) fn close(&self) {
+        *self.place.write().unwrap_or_else(PoisonError::into_inner) = Place::Closed;
     }
 }
 
 impl Connection {
-    pub(super) fn multiplexed(&self) -> MultiplexedConnection {
-        self.multiplexed.clone()
-    }
-
-    /// Takes note of an error that the connection gave.
-    pub(super) fn report(&self, error: &Error) {
-        if breaks_connection(error) {
-            self.broken.store(true, Ordering::Relaxed);
-        }
+    /// To send commands on.
+    pub(super) fn commands(&mut self) -> &mut MultiplexedConnection {
+        &mut self.multiplexed
     }
 }
 
-impl Manager {
+impl State {
+    /// Takes note of how an operation on the connection ended.
+    pub(super) fn report(&self, error: Option<&Error>) {
+        match error {
+            Some(error) if breaks_connection(error) => self.broken.store(true, Ordering::Relaxed),
+            Some(error) if error.kind() == ErrorKind::Timeout => {
+                if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCE {
+                    self.broken.store(true, Ordering::Relaxed);
+                }
+            }
+            _ => {
+                if self.silent.load(Ordering::Relaxed) != 0 {
+                    self.silent.store(0, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+impl Settings {
     async fn connect(&self) -> Result<Connection, Error> {
-        let round = self.round.load(Ordering::Relaxed);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connection_timeout))
             .set_response_timeout(Some(self.connection_timeout));
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let mut multiplexed = tokio::time::timeout(self.connection_timeout, connecting)
-            .await
-            .map_err(|_| Error::new(ErrorKind::Timeout, "connecting to Redis took too long"))??;
-        self.read_server_time(&mut multiplexed).await;
-        Ok(Connection { multiplexed, round, broken: Arc::default() })
+        let connecting = async {
+            let mut multiplexed =
+                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            self.read_server_time(&mut multiplexed).await;
+            Ok(Connection { multiplexed, state: Arc::default() })
+        };
+        let late = || Error::new(ErrorKind::Timeout, "connecting to Redis took too long");
+        let connected = tokio::time::timeout(self.connection_timeout, connecting).await;
+        connected.unwrap_or_else(|_| Err(late()))
     }
 
     /// Nodes with skewed clocks agree by the server's. Where `TIME` is refused they do without.
     async fn read_server_time(&self, connection: &mut MultiplexedConnection) {
         let asked = system_millis();
         if let Ok((seconds, micros)) = cmd("TIME").query_async::<(u64, u64)>(connection).await {
-            self.clock.synchronize(seconds * 1000 + micros / 1000, asked);
+            self.clock.synchronize(seconds.saturating_mul(1000) + micros / 1000, asked);
         }
-    }
-
-    fn is_broken(&self, connection: &Connection) -> bool {
-        connection.broken.load(Ordering::Relaxed)
-            || connection.round != self.round.load(Ordering::Relaxed)
-    }
-
-    fn last_error(&self) -> Error {
-        let kind = *self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = kind.unwrap_or(ErrorKind::Unavailable);
-        Error::new(kind, "no connection to Redis")
     }
 }
 
-impl ManageConnection for Shared {
+impl Failures {
+    fn note(&self, error: &Error) {
+        // Whoever waits for a connection can't have one, whatever the reason.
+        let kind = match error.kind() {
+            ErrorKind::Timeout => ErrorKind::Timeout,
+            _ => ErrorKind::Unavailable,
+        };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((kind, error.to_string()));
+        drop(last);
+        self.seen.notify_waiters();
+    }
+
+    fn last(&self) -> Error {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((kind, why)) => Error::new(*kind, format!("no connection to Redis: {why}")),
+            None => Error::new(ErrorKind::Unavailable, "no connection to Redis"),
+        }
+    }
+}
+
+impl ManageConnection for Manager {
     type Connection = Connection;
     type Error = Error;
 
     async fn connect(&self) -> Result<Connection, Error> {
-        let result = self.0.connect().await;
+        let mut attempts = self.attempts.clone();
+        let result = tokio::select! {
+            connected = self.settings.connect() => connected,
+            // The sender goes with the pool.
+            _ = attempts.changed() => {
+                Err(Error::new(ErrorKind::Unavailable, "the attempt was given up"))
+            }
+        };
         if let Err(error) = &result {
-            let mut last = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-            // Whoever waits for a connection can't have one, whatever the reason.
-            *last = Some(match error.kind() {
-                ErrorKind::Timeout => ErrorKind::Timeout,
-                _ => ErrorKind::Unavailable,
-            });
-            drop(last);
-            self.0.failed.notify_waiters();
+            self.failures.note(error);
             tracing::debug!(%error, "connecting to Redis failed");
         }
         result
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
-        if self.0.is_broken(connection) { Err(self.0.last_error()) } else { Ok(()) }
+        if connection.state.is_broken() { Err(self.failures.last()) } else { Ok(()) }
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        self.0.is_broken(connection)
+        connection.state.is_broken()
     }
 }
 
-impl std::fmt::Debug for Manager {
+impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The client knows the password.
-        f.debug_struct("Manager").field("round", &self.round).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("connection_timeout", &self.connection_timeout)
+            .finish_non_exhaustive()
     }
 }

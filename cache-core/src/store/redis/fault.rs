@@ -46,6 +46,7 @@ impl From<RedisError> for Error {
         // The text of a server error may quote arguments, so only its code is passed on.
         let message = match error.code() {
             Some(code) => format!("Redis answered {code}"),
+            None if error.is_connection_refusal() => "connection refused".to_owned(),
             None => format!("Redis can't be reached: {}", error.category()),
         };
         Self::new(kind, message)

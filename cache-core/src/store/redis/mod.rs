@@ -23,6 +23,7 @@ use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
 use super::{BoxFuture, Put, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis};
+use crate::codec::is_tombstone;
 use crate::error::{Error, ErrorKind};
 
 pub use options::RedisOptions;
@@ -64,22 +65,27 @@ impl RedisStore {
         let inner = &self.inner;
         if !inner.breaker.is_closed() {
             budget::ensure_probe(inner);
-            return Err(Error::new(ErrorKind::Unavailable, "Redis is away (breaker open)"));
+            return Err(inner.breaker.refusal());
         }
+        if deadline.has_passed() {
+            // Which says nothing about Redis.
+            return Err(Error::new(ErrorKind::Timeout, "no time was left to ask Redis"));
+        }
+        let mut used = None;
         let attempt = async {
-            let connection = inner.connections.get().await?;
-            let result = operation(connection.multiplexed()).await;
-            if let Err(error) = &result {
-                connection.report(error);
-            }
-            result
+            let (connection, state) = inner.connections.get().await?;
+            used = Some(state);
+            operation(connection).await
         };
         let result = match tokio::time::timeout_at(deadline.instant(), attempt).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(ErrorKind::Timeout, "Redis did not answer within the budget")),
         };
+        if let Some(state) = used {
+            state.report(result.as_ref().err());
+        }
         match &result {
-            Err(error) if error.is_outage() => budget::count_failure(inner),
+            Err(error) if error.is_outage() => budget::count_failure(inner, error),
             _ => inner.breaker.succeeded(),
         }
         result
@@ -92,6 +98,9 @@ impl Store for RedisStore {
         keys: &'a [&'a str],
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        if keys.is_empty() {
+            return nothing();
+        }
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut command = cmd("MGET");
             command.arg(keys);
@@ -104,6 +113,9 @@ impl Store for RedisStore {
         batch: WriteBatch<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Written, Error>> {
+        if batch.puts.is_empty() && batch.extend.is_empty() && batch.read.is_empty() {
+            return nothing();
+        }
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut commands = pipe();
             for put in batch.puts {
@@ -111,27 +123,24 @@ impl Store for RedisStore {
             }
             for (key, keep_for) in batch.extend {
                 // GT: never shorten. Redis before 7 refuses the word; then the key keeps its time.
-                commands.cmd("PEXPIRE").arg(key).arg(keep_for).arg("GT");
+                commands.cmd("PEXPIRE").arg(key).arg(longest(*keep_for)).arg("GT");
             }
             if !batch.read.is_empty() {
                 commands.cmd("MGET").arg(batch.read);
             }
-            let mut replies = send_all(&mut connection, &commands).await?.into_iter();
-            let mut stored = Vec::with_capacity(batch.puts.len());
-            for put in batch.puts {
-                let reply = replies.next().unwrap_or(Value::Nil);
-                stored.push(if script::is_missing(&reply) {
-                    script::load_and_run(&mut connection, put).await?
-                } else {
-                    script::stored(reply)?
-                });
+            let mut replies = send_all(&mut connection, &commands).await?;
+            let mut read = if batch.read.is_empty() { None } else { replies.pop() };
+            replies.truncate(batch.puts.len());
+            if replies.iter().any(script::is_missing) {
+                read = write_again(&mut connection, batch, &mut replies).await?.or(read);
             }
-            let mut replies = replies.skip(batch.extend.len());
-            let read = match replies.next() {
-                Some(reply) => strings(reply, batch.read.len())?,
-                None => Vec::new(),
-            };
-            Ok(Written { stored, read })
+            Ok(Written {
+                stored: replies.into_iter().map(script::stored).collect::<Result<_, _>>()?,
+                read: match read {
+                    Some(read) => strings(read, batch.read.len())?,
+                    None => Vec::new(),
+                },
+            })
         }))
     }
 
@@ -141,10 +150,14 @@ impl Store for RedisStore {
         keep_for: Millis,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        if entries.is_empty() {
+            return nothing();
+        }
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut commands = pipe();
             for (key, value) in entries {
-                commands.cmd("SET").arg(key).arg(value).arg("NX").arg("PX").arg(keep_for);
+                let set = commands.cmd("SET").arg(key).arg(value);
+                set.arg("NX").arg("PX").arg(longest(keep_for));
             }
             let keys: Vec<&str> = entries.iter().map(|(key, _)| *key).collect();
             commands.cmd("MGET").arg(&keys);
@@ -163,13 +176,29 @@ impl Store for RedisStore {
         keys: &'a [&'a str],
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(
+            self.run(deadline, async move |mut connection| unlink(&mut connection, keys).await),
+        )
+    }
+
+    fn remove_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        if keys.is_empty() {
+            return nothing();
+        }
         Box::pin(self.run(deadline, async move |mut connection| {
-            let mut command = cmd("UNLINK");
-            command.arg(keys);
-            match send(&mut connection, &command).await? {
-                Value::Int(removed) => Ok(u64::try_from(removed).unwrap_or(0)),
-                _ => Err(protocol_error()),
+            let mut heads = pipe();
+            for key in keys {
+                heads.cmd("GETRANGE").arg(key).arg(0).arg(5);
             }
+            let heads = send_all(&mut connection, &heads).await?;
+            let stone = |head: &Value| matches!(head, Value::BulkString(h) if is_tombstone(h));
+            let values = keys.iter().zip(&heads).filter(|(_, head)| !stone(head));
+            let values: Vec<&str> = values.map(|(key, _)| *key).collect();
+            unlink(&mut connection, &values).await
         }))
     }
 
@@ -183,8 +212,10 @@ impl Store for RedisStore {
             let mut command = cmd("SCAN");
             command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(SCAN_COUNT);
             let reply = send(&mut connection, &command).await?;
-            let (cursor, keys): (u64, Vec<String>) =
+            let (cursor, keys): (u64, Vec<Vec<u8>>) =
                 bb8_redis::redis::from_redis_value(reply).map_err(|_| protocol_error())?;
+            // A key that is not text is not one of ours.
+            let keys = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
             Ok(ScanStep { cursor, keys })
         }))
     }
@@ -209,7 +240,7 @@ impl Store for RedisStore {
 
     fn close(&self) {
         self.inner.breaker.close_for_good();
-        self.inner.connections.discard_all();
+        self.inner.connections.close();
     }
 }
 
@@ -220,9 +251,56 @@ fn put_command(put: &Put) -> Cmd {
     let mut command = cmd("SET");
     command.arg(&put.key).arg(&put.value[..]);
     if let Some(keep_for) = put.keep_for {
-        command.arg("PX").arg(keep_for.max(1));
+        command.arg("PX").arg(longest(keep_for));
     }
     command
+}
+
+/// Carries out those puts for which the server lacked the script, and reads anew.
+async fn write_again(
+    connection: &mut MultiplexedConnection,
+    batch: WriteBatch<'_>,
+    replies: &mut [Value],
+) -> Result<Option<Value>, Error> {
+    script::load(connection).await?;
+    let mut commands = pipe();
+    for (put, _) in batch.puts.iter().zip(&*replies).filter(|(_, reply)| script::is_missing(reply))
+    {
+        commands.add_command(put_command(put));
+    }
+    if !batch.read.is_empty() {
+        commands.cmd("MGET").arg(batch.read);
+    }
+    let mut again = send_all(connection, &commands).await?;
+    let read = if batch.read.is_empty() { None } else { again.pop() };
+    let missing = replies.iter_mut().filter(|reply| script::is_missing(reply));
+    for (reply, again) in missing.zip(again) {
+        *reply = again;
+    }
+    Ok(read)
+}
+
+async fn unlink(connection: &mut MultiplexedConnection, keys: &[&str]) -> Result<u64, Error> {
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let mut command = cmd("UNLINK");
+    command.arg(keys);
+    match send(connection, &command).await? {
+        Value::Int(removed) => Ok(u64::try_from(removed).unwrap_or(0)),
+        _ => Err(protocol_error()),
+    }
+}
+
+/// The answer to a question about nothing.
+fn nothing<'a, T: Default + Send + 'a>() -> BoxFuture<'a, Result<T, Error>> {
+    Box::pin(std::future::ready(Ok(T::default())))
+}
+
+/// A time that Redis takes: above zero, and not so long that its clock would overflow.
+fn longest(keep_for: Millis) -> Millis {
+    const CENTURIES: Millis = 1000 * 365 * 24 * 60 * 60 * 1000;
+    keep_for.clamp(1, CENTURIES)
 }
 
 async fn send(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, Error> {

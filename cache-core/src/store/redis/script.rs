@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bb8_redis::redis::{Cmd, Script, ServerErrorKind, Value, aio::MultiplexedConnection, cmd};
 
 use super::fault::{protocol_error, server_error};
-use super::send;
+use super::longest;
 use crate::error::Error;
 use crate::store::Put;
 
@@ -29,7 +29,7 @@ pub(super) fn command(put: &Put) -> Cmd {
         .arg(put.expect.as_deref().unwrap_or_default())
         .arg(&put.value[..]);
     match put.keep_for {
-        Some(keep_for) => command.arg(keep_for.max(1)),
+        Some(keep_for) => command.arg(longest(keep_for)),
         None => command.arg(""),
     };
     command
@@ -40,13 +40,9 @@ pub(super) fn is_missing(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// Teaches the server the script, then tries again.
-pub(super) async fn load_and_run(
-    connection: &mut MultiplexedConnection,
-    put: &Put,
-) -> Result<bool, Error> {
-    COMPARE_AND_SET.load_async(connection).await?;
-    stored(send(connection, &command(put)).await?)
+/// Teaches the server the script.
+pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), Error> {
+    Ok(COMPARE_AND_SET.load_async(connection).await.map(drop)?)
 }
 
 /// Whether a put was carried out.

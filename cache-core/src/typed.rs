@@ -1,0 +1,90 @@
+//! Reading values of a type: what is stored as another one is a miss.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::clock::{Deadline, Millis};
+use crate::codec::from_bytes;
+use crate::fill::Fill;
+use crate::l1::Slot;
+use crate::middleware::Read;
+use crate::state::{EntryKey, Inner, NamespaceState};
+
+/// What an entry is to somebody who asks for a type.
+pub(crate) enum Typed<V> {
+    Value(V),
+    /// Past its time.
+    Stale,
+    OtherType,
+}
+
+/// What a search for a value came to.
+#[allow(clippy::large_enum_variant, reason = "moved once, then taken apart")]
+pub(crate) enum Found<V> {
+    Value(V, Read),
+    Nothing(Fill),
+}
+
+/// Reads an entry as a type.
+pub(crate) fn typed<V: DeserializeOwned>(slot: &Slot, now: Millis) -> Typed<V> {
+    if !slot.times.is_fresh(now) {
+        return Typed::Stale;
+    }
+    from_bytes(slot.format, &slot.payload).map_or(Typed::OtherType, Typed::Value)
+}
+
+impl NamespaceState {
+    /// Reads an entry as a type, and counts the read.
+    pub(crate) fn read<V: DeserializeOwned>(
+        &self,
+        slot: Option<&Slot>,
+        hit: Read,
+        now: Millis,
+    ) -> Option<V> {
+        let value = match slot.map(|slot| (slot, typed(slot, now))) {
+            Some((_, Typed::Value(value))) => Some(value),
+            Some((slot, Typed::OtherType)) => {
+                self.note_other_type(&slot.rendered);
+                None
+            }
+            Some((_, Typed::Stale)) | None => None,
+        };
+        self.counters.count(if value.is_some() { hit } else { Read::Miss });
+        value
+    }
+
+    fn note_other_type(&self, key: &str) {
+        self.counters.errors.one();
+        tracing::debug!(key, "stored as another type");
+    }
+}
+
+impl Inner {
+    /// Looks for a value in L1, then in the store; or begins a fill that replaces what is there.
+    /// Does not count the read.
+    pub(crate) async fn find<V: DeserializeOwned>(
+        self: &Arc<Self>,
+        key: &Arc<EntryKey>,
+        deadline: Deadline,
+    ) -> Found<V> {
+        let mut other_type = false;
+        if let Some(slot) = self.peek(key) {
+            match typed(&slot, self.clock.now()) {
+                Typed::Value(value) => return Found::Value(value, Read::L1Hit),
+                found => other_type |= matches!(found, Typed::OtherType),
+            }
+        }
+        let (slot, fill) = self.find_in_store(key, deadline).await;
+        if let Some(slot) = slot {
+            match typed(&slot, self.clock.now()) {
+                Typed::Value(value) => return Found::Value(value, Read::StoreHit),
+                found => other_type |= matches!(found, Typed::OtherType),
+            }
+        }
+        if other_type {
+            key.namespace.note_other_type(&key.rendered);
+        }
+        Found::Nothing(fill)
+    }
+}

@@ -1,0 +1,83 @@
+//! What a hit allocates, counted: the budget of a hit in memory is two, the two tables of the
+//! header map's clone. Only a test of its own can count, since it has to own the allocator.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use cache_core::{Cache, Clock, minutes};
+use cache_tower::{CacheLayer, HttpCache, Workspace};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+/// The two tables of a header map.
+const BUDGET: u64 = 2;
+
+fn poll_now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a hit does not wait"),
+    }
+}
+
+fn request(headers: &[(&str, &str)]) -> Request<Empty<Bytes>> {
+    let mut request = Request::get("/items/42?page=2").header("host", "shop.example");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Empty::new()).expect("a valid request")
+}
+
+/// Twelve headers, 1 KiB.
+async fn origin(_: Request<Empty<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::builder().header("cache-control", "max-age=3600");
+    for n in 0..10 {
+        response = response.header(format!("x-header-{n}"), format!("value {n}"));
+    }
+    let response = response.header("vary", "accept-language");
+    Ok(response.body(Full::from(vec![b'x'; 1024])).expect("a valid response"))
+}
+
+async fn allocations_of_a_hit(headers: &[(&str, &str)], age: u64) -> u64 {
+    let clock = Clock::manual(1_700_000_000_000);
+    let cache = Cache::builder().memory().clock(clock.clone()).build().expect("a valid cache");
+    let workspace = Workspace::optional_header("x-workspace-id");
+    let http = HttpCache::builder(cache).workspace(workspace).build();
+    let mut service = CacheLayer::new(&http).layer(service_fn(origin));
+    let miss = service.clone().oneshot(request(headers)).await.expect("infallible");
+    miss.into_body().collect().await.expect("a whole body");
+    clock.advance(cache_core::seconds(age));
+    // Once before, so that what is made on first use exists.
+    poll_now(service.call(request(headers))).expect("infallible");
+
+    let request = request(headers);
+    let mut response = None;
+    let counted = allocation_counter::measure(|| {
+        response = Some(poll_now(service.call(request)).expect("infallible"));
+    });
+    let response = response.expect("was called");
+    let hit = response.headers().get_all("cache-status").iter().any(|v| v == "cache-tower; hit");
+    assert!(hit, "{:?}", response.headers());
+    assert_eq!(response.headers()["age"], age.to_string().as_str());
+    counted.count_total
+}
+
+#[tokio::test]
+async fn a_hit_allocates_the_two_tables_of_its_header_map() {
+    for headers in [
+        &[][..],
+        &[("x-workspace-id", "ws1")],
+        &[("x-workspace-id", "ws1"), ("accept-language", "de, en;q=0.5")],
+        &[("x-forwarded-host", "shop.example"), ("x-forwarded-proto", "https")],
+    ] {
+        assert_eq!(allocations_of_a_hit(headers, 7).await, BUDGET, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_age_beyond_the_table_of_small_ones_allocates_its_digits() {
+    assert!(minutes(20).as_secs() >= 1024);
+    assert_eq!(allocations_of_a_hit(&[], minutes(20).as_secs()).await, BUDGET + 1);
+}

@@ -1,0 +1,11 @@
+//! The reverse proxy as a process.
+
+mod failures;
+mod flags;
+mod headers;
+mod herd;
+mod large;
+mod messages;
+mod nginx;
+mod outage;
+mod process;

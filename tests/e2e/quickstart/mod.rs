@@ -1,0 +1,5 @@
+//! The quickstart as a process.
+
+mod process;
+mod routes;
+mod shared;
