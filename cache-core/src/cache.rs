@@ -168,6 +168,16 @@ impl Cache {
     /// # Errors
     /// When the store is away: then the scope is invalid in this process only.
     pub async fn invalidate(&self, scope: impl Into<Scope>) -> Result<Invalidated, Error> {
+        self.invalidate_by(scope, self.inner.deadline()).await
+    }
+
+    /// As [`invalidate`](Self::invalidate), with a deadline of the caller's. (A pattern that was
+    /// not declared is swept, which takes as long as it takes.)
+    pub async fn invalidate_by(
+        &self,
+        scope: impl Into<Scope>,
+        deadline: Deadline,
+    ) -> Result<Invalidated, Error> {
         let names = &self.inner.names;
         let name = match scope.into().0 {
             Kind::Everything => names.everything(),
@@ -185,7 +195,7 @@ impl Cache {
                 names.pattern(&namespace.name, &instance)
             }
         };
-        self.inner.invalidate(&name).await
+        self.inner.invalidate(&name, deadline).await
     }
 
     /// Counters of this process, by namespace.
@@ -224,9 +234,9 @@ impl Cache {
         self.inner.enabled
     }
 
-    /// Until when one request that begins now may wait for the cache.
-    pub fn deadline(&self) -> Deadline {
-        self.inner.deadline()
+    /// How long one request may wait for the cache, over all its operations.
+    pub fn operation_budget(&self) -> Duration {
+        self.inner.budget
     }
 }
 
@@ -238,16 +248,17 @@ impl Inner {
         known.values().cloned().collect()
     }
 
-    async fn invalidate(&self, name: &str) -> Result<Invalidated, Error> {
+    async fn invalidate(&self, name: &str, deadline: Deadline) -> Result<Invalidated, Error> {
         // Held until the end, so that the cell of a read that begins meanwhile is this one.
         let cell = self.generations.cell(name);
         cell.invalidate();
         if let Some(store) = &self.store
             && self.enabled
         {
-            store.remove(&[name], self.deadline()).await?;
+            let removed = store.remove(&[name], deadline).await;
             // A read that began before the removal may have learnt the old id since.
             cell.invalidate();
+            removed?;
         }
         Ok(Invalidated::Complete)
     }

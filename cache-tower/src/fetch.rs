@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{Deadline, EntryTimes, Fill, Format, Leader, Millis, NewEntry, Ttl};
+use cache_core::{EntryTimes, Fill, Format, Leader, Millis, NewEntry, Ttl};
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -14,6 +14,7 @@ use tower::Service;
 use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
+use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant};
 use crate::config::Shared;
 use crate::fill::Outcome;
@@ -32,7 +33,7 @@ use crate::stored::{Head, Marker, load, store, store_marker};
 pub(crate) struct Fetch {
     pub(crate) vacancy: Box<Vacancy>,
     pub(crate) leader: Option<Leader<Outcome>>,
-    pub(crate) deadline: Deadline,
+    pub(crate) budget: Budget,
 }
 
 /// Calls the service inside, past the cache.
@@ -65,10 +66,10 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let Fetch { vacancy, leader, deadline } = fetch;
+    let Fetch { vacancy, leader, budget } = fetch;
     let Vacancy { mut fill, why, marker } = *vacancy;
     if let Some(fill) = &mut fill {
-        fill.begin(&[], deadline).await;
+        budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
     let asked = request.headers().clone();
     if fill.is_some() {

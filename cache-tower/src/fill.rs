@@ -9,6 +9,7 @@ use http_body::Body;
 use tower::Service;
 
 use crate::body::{BoxError, CacheBody};
+use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
 use crate::fetch::{Fetch, fetch, pass};
 use crate::lookup::{Ask, Found, Vacancy, answer, directives, gateway_timeout, needs_own_response};
@@ -32,7 +33,7 @@ const ATTEMPTS: usize = 4;
 pub(crate) async fn serve<S, ReqB, ResB>(
     ask: Box<Ask>,
     inner: S,
-    request: Request<ReqB>,
+    mut request: Request<ReqB>,
 ) -> Result<Response<CacheBody<ResB>>, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
@@ -43,12 +44,12 @@ where
     let directives = directives(request.headers());
     let only_if_cached = directives.as_ref().is_some_and(|directives| directives.only_if_cached);
     // One budget for all that the store is asked, one limit for all waiting.
-    let deadline = shared.values.cache().deadline();
+    let budget = shared.budget(request.extensions_mut());
     let patience = Deadline::after(shared.wait_timeout);
     let mut attempt = 1;
     loop {
         let vacancy =
-            match look_up(&ask, request.method(), request.headers(), directives.as_ref(), deadline)
+            match look_up(&ask, request.method(), request.headers(), directives.as_ref(), &budget)
                 .await
             {
                 Looked::Answered(response) => return Ok(response),
@@ -69,14 +70,14 @@ where
             || attempt == ATTEMPTS
             || shared.uncacheable.get(ask.hash, now).is_some();
         let Some(fill) = vacancy.fill.as_ref().filter(|_| !alone) else {
-            return fetch(&ask, inner, request, Fetch { vacancy, leader: None, deadline }).await;
+            return fetch(&ask, inner, request, Fetch { vacancy, leader: None, budget }).await;
         };
         match shared.flights.join(fill.key().hash(), fill) {
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
                 let key = fill.key();
                 if shared.values.peek(key.hash(), key.identity()).is_none() {
-                    let fetching = Fetch { vacancy, leader: Some(leader), deadline };
+                    let fetching = Fetch { vacancy, leader: Some(leader), budget };
                     return fetch(&ask, inner, request, fetching).await;
                 }
             }
@@ -90,13 +91,13 @@ where
                     }
                     Followed::LookAgain => {}
                     Followed::Alone => {
-                        let alone = Fetch { vacancy, leader: None, deadline };
+                        let alone = Fetch { vacancy, leader: None, budget };
                         return fetch(&ask, inner, request, alone).await;
                     }
                     Followed::OutOfPatience => {
                         // Held until the response begins. The semaphore is never closed.
                         let _permit = shared.impatient.acquire().await;
-                        let alone = Fetch { vacancy, leader: None, deadline };
+                        let alone = Fetch { vacancy, leader: None, budget };
                         return fetch(&ask, inner, request, alone).await;
                     }
                 }
@@ -117,10 +118,10 @@ async fn look_up<B>(
     method: &Method,
     headers: &HeaderMap,
     directives: Option<&RequestDirectives>,
-    deadline: Deadline,
+    budget: &Budget,
 ) -> Looked<B> {
     let shared = &ask.shared;
-    let (key, slot, marker) = match ask.find(headers, deadline).await {
+    let (key, slot, marker) = match ask.find(headers, budget).await {
         Found::Response { key, slot, marker } => (key, slot, marker),
         Found::Nothing(vacancy) => return Looked::Vacant(vacancy),
     };

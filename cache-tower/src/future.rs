@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use cache_core::{Background, Read};
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
 use tower::util::Oneshot;
 
 use crate::body::CacheBody;
+use crate::budget::Budget;
 use crate::config::Shared;
 use crate::nested::{Mark, Marked};
 use crate::status::Decision;
@@ -123,6 +124,11 @@ impl Label {
 }
 
 impl Shared {
+    /// The budget of a request: what this cache grants, or what earlier layers have left of it.
+    pub(crate) fn budget(&self, extensions: &mut Extensions) -> Budget {
+        Budget::of(extensions, self.values.cache().operation_budget())
+    }
+
     /// Counts a decision, and writes it into the response.
     pub(crate) fn tell<B>(&self, decision: Decision, response: &mut Response<B>) {
         self.counters.count(decision);

@@ -14,6 +14,7 @@ use tower::util::Oneshot;
 use tower::{Layer, Service};
 
 use crate::body::CacheBody;
+use crate::budget::Budget;
 use crate::config::{HttpCache, Shared};
 use crate::future::ResponseFuture;
 use crate::key::{Site, Target, original_uri};
@@ -35,7 +36,13 @@ impl UnsafeTarget {
     }
 
     /// Deletes what is stored for the URIs that the response says are affected (RFC 9111 §4.4).
-    async fn invalidate(&self, shared: &Shared, status: StatusCode, headers: &HeaderMap) {
+    async fn invalidate(
+        &self,
+        shared: &Shared,
+        status: StatusCode,
+        headers: &HeaderMap,
+        budget: &Budget,
+    ) {
         let target = Target::of(self.partition.partition(), &self.uri, &self.headers);
         let authority = String::from_utf8_lossy(target.authority);
         let path_and_query = self.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -51,8 +58,8 @@ impl UnsafeTarget {
                 keys.extend(shared.values.prepare(&key, &identity));
             }
         }
-        let deadline = shared.values.cache().deadline();
-        if let Err(error) = shared.values.delete_prepared(&keys, deadline).await {
+        let delete = async |deadline| shared.values.delete_prepared(&keys, deadline).await;
+        if let Err(error) = budget.spend(delete).await {
             tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
         }
     }
@@ -68,9 +75,10 @@ pub(crate) async fn forward<S, ReqB, ResB>(
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
+    let budget = shared.budget(request.extensions_mut());
     let mark = Mark::put(request.extensions_mut(), None);
     let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
-    target.invalidate(&shared, response.status(), response.headers()).await;
+    target.invalidate(&shared, response.status(), response.headers(), &budget).await;
     if !mark.is_claimed() {
         shared.tell(Decision::Forwarded, &mut response);
     }
@@ -165,15 +173,16 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let (rule, inner) = (Arc::clone(&self.rule), self.inner.clone());
         // Bound before the request is gone.
         let scope = rule.scope(&request);
+        let budget = rule.shared.budget(request.extensions_mut());
         ResponseFuture::to_the_end(&self.rule.shared, async move {
             let response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
             let status = response.status();
             if status.is_success() || status.is_redirection() {
-                rule.invalidate(scope).await;
+                rule.invalidate(scope, &budget).await;
             }
             Ok(response)
         })
@@ -200,10 +209,11 @@ impl Rule {
         Some(Scope::pattern(self.shared.values.name()?, pattern?))
     }
 
-    async fn invalidate(&self, scope: Option<Scope>) {
+    async fn invalidate(&self, scope: Option<Scope>, budget: &Budget) {
         let Some(scope) = scope else { return };
         let cache = self.shared.values.cache();
-        if let Err(error) = cache.invalidate(scope).await {
+        let invalidate = async |deadline| cache.invalidate_by(scope, deadline).await;
+        if let Err(error) = budget.spend(invalidate).await {
             tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
         }
     }

@@ -43,9 +43,10 @@
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
-//! | `nested`, `memo` | caches within caches; small bounded tables |
+//! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
 
 mod body;
+mod budget;
 mod collapse;
 mod config;
 mod fetch;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use cache_core::{Deadline, EntryKey, Fill, Lookup, Read, Slot};
+use cache_core::{EntryKey, Fill, Lookup, Read, Slot};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 
 use crate::body::CacheBody;
+use crate::budget::Budget;
 use crate::config::Shared;
 use crate::invalidate::UnsafeTarget;
 use crate::key::{Identity, Site, Target, original_uri, variant};
@@ -164,11 +165,10 @@ impl Ask {
 
     /// What is stored for the request, in memory or in the store: one round trip, or two when
     /// the URI's responses vary and this was not known here.
-    pub(crate) async fn find(&self, headers: &HeaderMap, deadline: Deadline) -> Found {
+    pub(crate) async fn find(&self, headers: &HeaderMap, budget: &Budget) -> Found {
         let Some(primary) = self.key(headers, &self.primary) else { return nothing() };
         let values = &self.shared.values;
         let now = values.cache().clock().now();
-        let decode = |payload: &Bytes| load(payload, &self.shared.hit);
         let marker_slot = values.peek(self.hash, &self.primary);
         let marker = match marker_slot.as_ref().and_then(|slot| slot.decoded::<Cached>()) {
             Some(Cached::Varies(marker)) => Some(Arc::new(marker.clone())),
@@ -190,12 +190,12 @@ impl Ask {
                 return response(Arc::clone(key), found, Some(known));
             }
             let keys = std::slice::from_ref(key);
-            let answer = values.lookup_in_store(keys, &decode, deadline).await.pop();
+            let answer = self.look_in_store(keys, budget).await.pop();
             return under_marker(answer, key, known);
         }
         let keys: Vec<_> =
             [Some(Arc::clone(&primary)), guess.clone()].into_iter().flatten().collect();
-        let mut answers = values.lookup_in_store(&keys, &decode, deadline).await.into_iter();
+        let mut answers = self.look_in_store(&keys, budget).await.into_iter();
         let slot = match answers.next() {
             Some(Lookup::Hit(slot)) => slot,
             Some(Lookup::Miss(fill)) => return vacant(Some(fill), MissReason::UriMiss, None),
@@ -218,8 +218,14 @@ impl Ask {
             return response(key, found, Some(known));
         }
         let keys = std::slice::from_ref(&key);
-        let answer = values.lookup_in_store(keys, &decode, deadline).await.pop();
+        let answer = self.look_in_store(keys, budget).await.pop();
         under_marker(answer, &key, known)
+    }
+
+    async fn look_in_store(&self, keys: &[Arc<EntryKey>], budget: &Budget) -> Vec<Lookup> {
+        let decode = |payload: &Bytes| load(payload, &self.shared.hit);
+        let values = &self.shared.values;
+        budget.spend(async |deadline| values.lookup_in_store(keys, &decode, deadline).await).await
     }
 
     /// Remembers a marker, so that it and the variant can be asked for at once.
