@@ -6,7 +6,7 @@
 use std::mem::size_of;
 use std::sync::{Arc, LazyLock};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cache_core::Shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -81,16 +81,15 @@ pub(crate) fn store_marker(marker: &Marker) -> Bytes {
 
 /// Reads a payload; with what it weighs in memory beyond the payload itself.
 pub(crate) fn load(payload: &Bytes, status: &HeaderValue) -> Option<(Shared, usize)> {
-    let cached = match *payload.first()? {
+    let mut rest = payload.clone();
+    let cached = match rest.try_get_u8().ok()? {
         MARKER => {
-            let (id, fields) = payload.get(1..)?.split_first_chunk::<8>()?;
-            let fields = VaryFields::decode(fields)?;
-            Cached::Varies(Marker { id: u64::from_le_bytes(*id), fields })
+            let id = rest.try_get_u64_le().ok()?;
+            Cached::Varies(Marker { id, fields: VaryFields::decode(&rest)? })
         }
         RESPONSE => {
-            let mut reader = Reader { bytes: payload, at: 1 };
-            let head = read_head(&mut reader)?;
-            Cached::Response(StoredResponse::new(head, payload.slice(reader.at..), status))
+            let head = read_head(&mut rest)?;
+            Cached::Response(StoredResponse::new(head, rest, status))
         }
         _ => return None,
     };
@@ -177,46 +176,31 @@ fn put_head(out: &mut BytesMut, head: &Head) {
     }
 }
 
-fn read_head(reader: &mut Reader<'_>) -> Option<Head> {
-    let status = StatusCode::from_u16(u16::from_le_bytes(reader.array()?)).ok()?;
-    let [flags] = reader.array()?;
+/// Reads a head; what is left is the body.
+fn read_head(rest: &mut Bytes) -> Option<Head> {
+    let status = StatusCode::from_u16(rest.try_get_u16_le().ok()?).ok()?;
+    let flags = rest.try_get_u8().ok()?;
     let freshness = StoredFreshness {
-        received: u64::from_le_bytes(reader.array()?),
-        initial_age: u64::from_le_bytes(reader.array()?),
-        lifetime: u64::from_le_bytes(reader.array()?),
+        received: rest.try_get_u64_le().ok()?,
+        initial_age: rest.try_get_u64_le().ok()?,
+        lifetime: rest.try_get_u64_le().ok()?,
         must_revalidate: flags & MUST_REVALIDATE != 0,
         immutable: flags & IMMUTABLE != 0,
     };
     let mut headers = HeaderMap::new();
-    for _ in 0..u32::from_le_bytes(reader.array()?) {
-        let length = u16::from_le_bytes(reader.array()?);
-        let name = HeaderName::from_lowercase(&reader.slice(length.into())?).ok()?;
-        let length = usize::try_from(u32::from_le_bytes(reader.array()?)).ok()?;
-        let value = HeaderValue::from_maybe_shared(reader.slice(length)?).ok()?;
+    for _ in 0..rest.try_get_u32_le().ok()? {
+        let length = rest.try_get_u16_le().ok()?;
+        let name = HeaderName::from_lowercase(&take(rest, length.into())?).ok()?;
+        let length = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
+        let value = HeaderValue::from_maybe_shared(take(rest, length)?).ok()?;
         headers.try_append(name, value).ok()?;
     }
     Some(Head { status, headers, freshness, assigned: flags & ASSIGNED != 0 })
 }
 
-struct Reader<'p> {
-    bytes: &'p Bytes,
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let end = self.at.checked_add(N)?;
-        let array = self.bytes.get(self.at..end)?.try_into().ok()?;
-        self.at = end;
-        Some(array)
-    }
-
-    fn slice(&mut self, length: usize) -> Option<Bytes> {
-        let end = self.at.checked_add(length)?;
-        let slice = (end <= self.bytes.len()).then(|| self.bytes.slice(self.at..end))?;
-        self.at = end;
-        Some(slice)
-    }
+/// The next `length` bytes, not copied.
+fn take(rest: &mut Bytes, length: usize) -> Option<Bytes> {
+    (length <= rest.len()).then(|| rest.split_to(length))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@
 //!
 //! Decoding copies nothing but the numbers: identity and payload are slices of the input.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -144,38 +144,42 @@ pub(crate) fn decode(stored: &Bytes) -> Decoded {
 }
 
 fn decode_checked(stored: &Bytes) -> Option<Decoded> {
-    let mut head = Reader { bytes: stored, at: 0 };
-    if head.array::<4>()? != MAGIC {
+    let mut rest = stored.clone();
+    if rest.try_get_u32().ok()?.to_be_bytes() != MAGIC {
         return None;
     }
-    let [version, kind, format, flags] = head.array()?;
+    let [version, kind, format, flags] = rest.try_get_u32().ok()?.to_be_bytes();
     if version != VERSION || flags != 0 {
         return None;
     }
-    let id = head.u64()?;
-    let times =
-        EntryTimes { created: head.u64()?, fresh_until: head.u64()?, stale_until: head.u64()? };
-    let schema = head.u32()?;
-    let payload_len = usize::try_from(head.u32()?).ok()?;
-    let identity_len = usize::try_from(head.u32()?).ok()?;
-    let (generation_count, tag_count) = (head.u16()?, head.u16()?);
-    if head.u64()? != checksum(stored) {
+    let id = rest.try_get_u64_le().ok()?;
+    let times = EntryTimes {
+        created: rest.try_get_u64_le().ok()?,
+        fresh_until: rest.try_get_u64_le().ok()?,
+        stale_until: rest.try_get_u64_le().ok()?,
+    };
+    let schema = rest.try_get_u32_le().ok()?;
+    let payload_len = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
+    let identity_len = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
+    let generation_count = rest.try_get_u16_le().ok()?;
+    let tag_count = rest.try_get_u16_le().ok()?;
+    if rest.try_get_u64_le().ok()? != checksum(stored) {
         return None;
     }
     // From here on the bytes are as they were written; the checks below keep a bug of another
     // build from becoming a panic of this one.
     let mut generations = SmallVec::new();
     for _ in 0..generation_count {
-        generations.push((head.u64()?, head.u64()?));
+        generations.push((rest.try_get_u64_le().ok()?, rest.try_get_u64_le().ok()?));
     }
     let mut tags = Vec::new();
     for _ in 0..tag_count {
-        let len = usize::from(head.u16()?);
-        tags.push(std::str::from_utf8(&head.slice(len)?).ok()?.into());
+        let len = usize::from(rest.try_get_u16_le().ok()?);
+        tags.push(std::str::from_utf8(&take(&mut rest, len)?).ok()?.into());
     }
-    let identity = head.slice(identity_len)?;
-    let payload = head.slice(payload_len)?;
-    if head.at != stored.len() {
+    let identity = take(&mut rest, identity_len)?;
+    let payload = take(&mut rest, payload_len)?;
+    if !rest.is_empty() {
         return None;
     }
     match kind {
@@ -194,40 +198,9 @@ fn decode_checked(stored: &Bytes) -> Option<Decoded> {
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a Bytes,
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let end = self.at.checked_add(N)?;
-        let array = self.bytes.get(self.at..end)?.try_into().ok()?;
-        self.at = end;
-        Some(array)
-    }
-
-    fn slice(&mut self, len: usize) -> Option<Bytes> {
-        let end = self.at.checked_add(len)?;
-        if end > self.bytes.len() {
-            return None;
-        }
-        let slice = self.bytes.slice(self.at..end);
-        self.at = end;
-        Some(slice)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
+/// The next `len` bytes, not copied.
+fn take(rest: &mut Bytes, len: usize) -> Option<Bytes> {
+    (len <= rest.len()).then(|| rest.split_to(len))
 }
 
 #[cfg(test)]

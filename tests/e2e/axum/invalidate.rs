@@ -15,7 +15,7 @@ use crate::setup::MISS_STORED;
 
 /// Every GET is kept for a minute; updates of `/campaigns/{id}` invalidate `pattern`.
 fn app(http: &HttpCache, pattern: &str) -> Router {
-    let update = async |Path(_): Path<String>| "updated";
+    let update = async || "updated";
     Router::new()
         .route(
             "/campaigns/{id}",
@@ -301,9 +301,9 @@ async fn a_hole_without_a_value_invalidates_nothing() {
 
 #[test]
 fn a_pattern_that_can_not_be_is_refused_when_the_router_is_built() {
-    for pattern in ["", "*", "*:*", "{workspace_id}:camp*", "{workspace_id}:{}", "a{id}", "a:b?"] {
+    for pattern in ["*", "*:*", "{workspace_id}:camp*", "{workspace_id}:{}", "a{id}", "a:b?"] {
         let built = std::panic::catch_unwind(|| invalidate_cache(&in_memory(), pattern));
-        assert_eq!(built.is_err(), pattern != "", "{pattern:?}");
+        assert!(built.is_err(), "{pattern:?}");
     }
 }
 
