@@ -11,20 +11,34 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::routing::get;
 use cache_core::{Cache, Stopwatch};
-use cache_tower::{CacheLayer, HttpCache};
+use cache_tower::{CacheBody, CacheLayer, HttpCache};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, ServiceExt};
 
 const CONNECTIONS: u64 = 64;
 
 async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    address
+}
+
+/// The cache around the whole router: a hit is not even routed.
+async fn serve_behind_cache(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let to_axum = |response: http::Response<CacheBody<Body>>| response.map(Body::new);
+    let app = ServiceExt::<Request>::map_response(layer().layer(app), to_axum);
+    let app = axum::ServiceExt::<Request>::into_make_service(app);
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     address
 }
@@ -37,9 +51,13 @@ fn bare() -> Router {
     Router::new().route("/page/{n}", get(page))
 }
 
+fn layer() -> CacheLayer {
+    let cache = Cache::builder().memory().build().unwrap();
+    CacheLayer::new(&HttpCache::builder(cache).build())
+}
+
 fn cached() -> Router {
-    let http = HttpCache::builder(Cache::builder().memory().build().unwrap()).build();
-    bare().layer(CacheLayer::new(&http))
+    bare().layer(layer())
 }
 
 /// One connection, its requests one after the other.
@@ -108,8 +126,12 @@ fn throughput(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("64 connections");
     group.throughput(Throughput::Elements(1));
-    for (name, app) in [("bare axum", bare()), ("hits", cached())] {
-        let address = runtime.block_on(serve(app));
+    let servers = [
+        ("bare axum", runtime.block_on(serve(bare()))),
+        ("hits, the layer on the router", runtime.block_on(serve(cached()))),
+        ("hits, the layer around the router", runtime.block_on(serve_behind_cache(bare()))),
+    ];
+    for (name, address) in servers {
         group.bench_function(BenchmarkId::new("one page", name), |bencher| {
             bencher.iter_custom(|n| runtime.block_on(load(address, n, |_| "/page/1".to_owned())));
         });

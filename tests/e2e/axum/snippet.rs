@@ -29,6 +29,7 @@ struct Database(Calls);
 
 impl Database {
     async fn stats(&self, campaign: u64) -> Result<Stats, std::io::Error> {
+        tokio::task::yield_now().await;
         Ok(Stats { campaign, opened: self.0.next() as u64 })
     }
 }
