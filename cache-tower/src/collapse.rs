@@ -73,7 +73,7 @@ impl SharedResponse {
         {
             return Follow::LookAgain;
         }
-        if needs_own_response(&ask.site, self.head.assigned, headers) {
+        if needs_own_response(&ask.site, self.head.audience, headers) {
             return Follow::NotForThis;
         }
         let now = ask.shared.values.cache().clock().now();

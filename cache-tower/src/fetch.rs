@@ -22,9 +22,8 @@ use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
 use crate::policy::{
-    Exchange, FreshnessSource, NoStore, RequestFacts, Storable, StoredFreshness, VaryFields,
-    is_conditional, not_modified, not_modified_headers, storable, stored_headers,
-    strip_conditionals,
+    Exchange, NoStore, RequestFacts, Storable, StoredFreshness, VaryFields, is_conditional,
+    not_modified, not_modified_headers, storable, stored_headers, strip_conditionals,
 };
 use crate::status::Decision;
 use crate::stored::{Head, Marker, load, store, store_marker};
@@ -161,7 +160,7 @@ impl Arrival<'_> {
             return Err(NoStore::TooLarge);
         }
         let fill = fill.ok_or(NoStore::Overtaken)?;
-        let Storable { freshness, directives, strip, vary } = storable;
+        let Storable { freshness, directives, strip, vary, audience } = storable;
         let received = self.exchange.response_received;
         let times = EntryTimes {
             created: received,
@@ -172,7 +171,7 @@ impl Arrival<'_> {
             status: parts.status,
             headers: stored_headers(&parts.headers, &strip, received),
             freshness: StoredFreshness::new(freshness, &directives, received),
-            assigned: freshness.source == FreshnessSource::Assigned,
+            audience,
         };
         let (fill, variant) = match vary {
             None => (fill, None),

@@ -127,7 +127,7 @@ async fn look_up<B>(
     };
     let why = match slot.decoded::<Cached>() {
         Some(Cached::Response(stored))
-            if needs_own_response(&ask.site, stored.assigned, headers) =>
+            if needs_own_response(&ask.site, stored.audience, headers) =>
         {
             return Looked::Past(Decision::Bypass(BypassReason::Credentials));
         }

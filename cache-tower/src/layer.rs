@@ -20,6 +20,11 @@ use crate::{fill, invalidate};
 
 /// Caches the responses of the service inside by what their headers allow (RFC 9111).
 ///
+/// Requests with `Authorization` are given a stored response only if the origin said that it is
+/// for all (`public`, `s-maxage` or `must-revalidate`: RFC 9111 §3.5), and what they are answered
+/// is stored only then. [`share_within_workspace`](crate::HttpCacheBuilder::share_within_workspace)
+/// lifts that.
+///
 /// ```
 /// use bytes::Bytes;
 /// use cache_core::Cache;

@@ -17,8 +17,8 @@ use crate::layer::SiteRules;
 use crate::nested::Mark;
 use crate::partition::Resolved;
 use crate::policy::{
-    Admission, Admitted, BypassReason, Millis, MissReason, RequestDirectives, Reuse, admit,
-    not_modified, not_modified_headers, reuse,
+    Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
+    admit, not_modified, not_modified_headers, reuse,
 };
 use crate::status::Decision;
 use crate::stored::{Cached, Marker, StoredResponse, load};
@@ -111,7 +111,7 @@ pub(crate) fn enter<B: Body, R>(
     if let Some(slot) = in_memory(shared, hash, &primary, headers, now)
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
-        if seen.credentials && needs_own_response(site, stored.assigned, headers) {
+        if seen.credentials && needs_own_response(site, stored.audience, headers) {
             return bypass(BypassReason::Credentials);
         }
         let directives = seen.directives.then(|| RequestDirectives::parse(headers));
@@ -273,12 +273,13 @@ pub(crate) fn directives(headers: &HeaderMap) -> Option<RequestDirectives> {
     RequestDirectives::is_present(headers).then(|| RequestDirectives::parse(headers))
 }
 
-/// Whether a request has credentials that a response with a TTL of ours may not have been made
-/// for: the origin did not say that it is for all.
-pub(crate) fn needs_own_response(site: &SiteRules, assigned: bool, headers: &HeaderMap) -> bool {
-    assigned
-        && !site.store.credentials_shared
-        && (headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE))
+/// Whether a request is not of those that a stored response may be given to.
+pub(crate) fn needs_own_response(
+    site: &SiteRules,
+    audience: Audience,
+    headers: &HeaderMap,
+) -> bool {
+    !site.store.credentials_shared && !audience.includes(headers)
 }
 
 /// The response to a request that a stored one answers: 304 if the client has it already, by

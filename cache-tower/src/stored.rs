@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cache_core::Shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::policy::{Millis, StoredFreshness, VaryFields};
+use crate::policy::{Audience, Millis, StoredFreshness, VaryFields};
 
 /// The field that tells what caches did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -30,8 +30,8 @@ pub(crate) struct StoredResponse {
     /// All headers of a hit, with `Age` and `Cache-Status` in place.
     pub(crate) template: HeaderMap,
     pub(crate) freshness: StoredFreshness,
-    /// Its TTL is ours, so requests with credentials don't get it unless told so.
-    pub(crate) assigned: bool,
+    /// To whose requests it may be given.
+    pub(crate) audience: Audience,
     pub(crate) body: Bytes,
 }
 
@@ -48,7 +48,8 @@ const MARKER: u8 = 2;
 
 const MUST_REVALIDATE: u8 = 1;
 const IMMUTABLE: u8 = 2;
-const ASSIGNED: u8 = 4;
+const WITHOUT_AUTHORIZATION: u8 = 4;
+const WITHOUT_CREDENTIALS: u8 = 8;
 
 /// The head of a response that is about to be stored.
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) freshness: StoredFreshness,
-    pub(crate) assigned: bool,
+    pub(crate) audience: Audience,
 }
 
 /// The payload for a response, its body in one piece at the end. What is kept in memory is
@@ -112,14 +113,14 @@ impl Cached {
 
 impl StoredResponse {
     fn new(head: Head, body: Bytes, status: &HeaderValue) -> Self {
-        let Head { status: code, headers: mut template, freshness, assigned } = head;
+        let Head { status: code, headers: mut template, freshness, audience } = head;
         template.insert(header::AGE, HeaderValue::from_static("0"));
         // What earlier caches did stays before ours (RFC 9211 §2).
         template.append(CACHE_STATUS, status.clone());
         if has_content(code) {
             template.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        Self { status: code, template, freshness, assigned, body }
+        Self { status: code, template, freshness, audience, body }
     }
 
     /// The headers of a hit at this age: one clone, one value replaced in place.
@@ -161,7 +162,11 @@ fn put_head(out: &mut BytesMut, head: &Head) {
     out.put_u8(
         flag(head.freshness.must_revalidate, MUST_REVALIDATE)
             | flag(head.freshness.immutable, IMMUTABLE)
-            | flag(head.assigned, ASSIGNED),
+            | match head.audience {
+                Audience::All => 0,
+                Audience::WithoutAuthorization => WITHOUT_AUTHORIZATION,
+                Audience::WithoutCredentials => WITHOUT_CREDENTIALS,
+            },
     );
     out.put_u64_le(head.freshness.received);
     out.put_u64_le(head.freshness.initial_age);
@@ -195,7 +200,12 @@ fn read_head(rest: &mut Bytes) -> Option<Head> {
         let value = HeaderValue::from_maybe_shared(take(rest, length)?).ok()?;
         headers.try_append(name, value).ok()?;
     }
-    Some(Head { status, headers, freshness, assigned: flags & ASSIGNED != 0 })
+    let audience = match flags & (WITHOUT_AUTHORIZATION | WITHOUT_CREDENTIALS) {
+        0 => Audience::All,
+        WITHOUT_AUTHORIZATION => Audience::WithoutAuthorization,
+        _ => Audience::WithoutCredentials,
+    };
+    Some(Head { status, headers, freshness, audience })
 }
 
 /// The next `length` bytes, not copied.

@@ -15,7 +15,7 @@ fn head() -> Head {
         must_revalidate: true,
         immutable: false,
     };
-    Head { status: StatusCode::OK, headers, freshness, assigned: true }
+    Head { status: StatusCode::OK, headers, freshness, audience: Audience::WithoutCredentials }
 }
 
 fn reload(payload: &Bytes) -> Option<Arc<Cached>> {
@@ -32,7 +32,7 @@ fn what_is_stored_is_loaded_and_its_body_is_not_copied() {
     assert_eq!(response.body, "hello world");
     assert!(payload.as_ptr_range().contains(&response.body.as_ptr()));
     assert_eq!(response.freshness, head().freshness);
-    assert!(response.assigned);
+    assert_eq!(response.audience, Audience::WithoutCredentials);
     let headers = response.headers(7);
     assert_eq!(headers["age"], "7");
     assert_eq!(headers["content-length"], "11");

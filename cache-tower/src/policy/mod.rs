@@ -73,7 +73,7 @@ pub(crate) use headers::stored_headers;
 pub(crate) use invalidate::{Base, affected};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
-pub(crate) use storable::{NoStore, RequestFacts, Storable, StoreRules, storable};
+pub(crate) use storable::{Audience, NoStore, RequestFacts, Storable, StoreRules, storable};
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
 pub(crate) use vary::{Vary, VaryFields};
 

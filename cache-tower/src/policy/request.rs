@@ -33,7 +33,7 @@ reasons! {
         NoStore => "no-store",
         /// The workspace is required and absent, or can't be read.
         Workspace => "workspace",
-        /// The request has credentials, and what is stored here has a TTL of ours (guarantee 8).
+        /// The request has credentials, and what is stored may not be given to such requests.
         Credentials => "credentials",
         /// An inner cache answers on this route.
         InnerCache => "inner-cache",

@@ -94,6 +94,34 @@ pub(crate) struct Storable {
     pub(crate) strip: Vec<HeaderName>,
     /// The request headers it was selected by; `None`: by none.
     pub(crate) vary: Option<VaryFields>,
+    /// To whose requests it may be given.
+    pub(crate) audience: Audience,
+}
+
+/// To whose requests a stored response may be given, among those of its key. More careful than RFC
+/// 9111 §3.5, which is about storing only: what the origin told nobody in particular may not be
+/// what it would have told somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// To all: the origin has said so, in one of the ways of RFC 9111 §3.5.
+    All,
+    /// To requests without `Authorization`.
+    WithoutAuthorization,
+    /// To requests with neither `Authorization` nor `Cookie`: its TTL is ours.
+    WithoutCredentials,
+}
+
+impl Audience {
+    /// Whether a request with these headers belongs to it.
+    pub(crate) fn includes(self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::All => true,
+            Self::WithoutAuthorization => !headers.contains_key(AUTHORIZATION),
+            Self::WithoutCredentials => {
+                !headers.contains_key(AUTHORIZATION) && !headers.contains_key(COOKIE)
+            }
+        }
+    }
 }
 
 /// Decides whether a response may be stored, by its head. `headers` are those of the response, as
@@ -133,6 +161,11 @@ pub(crate) fn storable(
     if let Some(max) = rules.max_ttl {
         freshness = freshness.at_most(max);
     }
+    let audience = match freshness.source {
+        FreshnessSource::Assigned => Audience::WithoutCredentials,
+        _ if shared_by_origin => Audience::All,
+        _ => Audience::WithoutAuthorization,
+    };
     let cookie_decides = freshness.source == FreshnessSource::Assigned
         && request.headers.contains_key(COOKIE)
         && !rules.credentials_shared;
@@ -145,7 +178,7 @@ pub(crate) fn storable(
     if needs_validation_first {
         return Err(NoStore::NoFreshness);
     }
-    Ok(Storable { freshness, directives, strip, vary })
+    Ok(Storable { freshness, directives, strip, vary, audience })
 }
 
 fn check_request(request: RequestFacts<'_>) -> Result<(), NoStore> {

@@ -253,3 +253,24 @@ proptest! {
         prop_assert!(refused);
     }
 }
+
+#[test]
+fn the_origin_decides_who_belongs_to_the_audience() {
+    let public = [("cache-control", "public, max-age=60")];
+    let plain = [("cache-control", "max-age=60")];
+    let authorized = header_map(&[("authorization", "Bearer x")]);
+    let cookie = header_map(&[("cookie", "a=b")]);
+    for (response, rules, with_authorization, with_cookie) in [
+        (&public[..], StoreRules::default(), true, true),
+        (&[("cache-control", "s-maxage=60")], StoreRules::default(), true, true),
+        (&[("cache-control", "max-age=60, must-revalidate")], StoreRules::default(), true, true),
+        (&plain, StoreRules::default(), false, true),
+        (&plain, assigned(60_000), false, true),
+        (&[], assigned(60_000), false, false),
+    ] {
+        let audience = Case { response, rules, ..Case::default() }.decide().unwrap().audience;
+        assert!(audience.includes(&HeaderMap::new()), "{response:?}");
+        assert_eq!(audience.includes(&authorized), with_authorization, "{response:?}");
+        assert_eq!(audience.includes(&cookie), with_cookie, "{response:?}");
+    }
+}

@@ -1,0 +1,6 @@
+//! The response cache as a Tower service, in one process.
+
+mod flights;
+mod isolation;
+mod policy;
+mod setup;
