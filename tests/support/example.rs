@@ -7,7 +7,7 @@
 //! assert_ne!(quickstart.addr().port(), 0);
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -194,16 +194,16 @@ impl Output {
     }
 }
 
-/// `target/PROFILE/examples/NAME`, beside the running test; built if it isn't there.
+/// `target/PROFILE/examples/NAME`, beside the running test; built first, so that no test runs
+/// against what the sources were yesterday: `cargo test` itself builds only their unit tests.
 ///
-/// `cargo test --workspace` builds the examples before it runs any test. One built earlier is
-/// taken as it is.
+/// `./tests/run` has built it: then this costs a look at the sources, once in a test binary.
 fn binary(name: &str) -> Result<PathBuf, String> {
+    static BUILT: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
     let profile_dir = profile_dir(&env::current_exe().map_err(|error| error.to_string())?)?;
     let binary = profile_dir.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    if !binary.is_file() {
-        build(name, &profile_dir)?;
-    }
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name.to_owned()).or_insert_with(|| build(name, &profile_dir)).clone()?;
     if binary.is_file() {
         return Ok(binary);
     }
@@ -220,15 +220,14 @@ fn profile_dir(test: &Path) -> Result<PathBuf, String> {
 }
 
 fn build(name: &str, profile_dir: &Path) -> Result<(), String> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace");
     let profile = match profile_dir.file_name().and_then(|profile| profile.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--package", "cache-examples", "--all-features", "--example", name])
+        // The packages and features of `./tests/run`, or cargo would compile all of it twice.
+        .args(["build", "--workspace", "--all-features", "--example", name])
         .args(["--profile", profile, "--target-dir"])
         .arg(profile_dir.parent().expect("in a target directory"))
         .current_dir(root)

@@ -63,15 +63,14 @@ fn kind(path: &str) -> Kind {
 async fn origin(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     let response = Response::builder();
     let response = match kind(request.uri().path()) {
-        Kind::Plain => response.header("cache-control", "max-age=600"),
+        // What is personal is careless too: it forgets to say `private`.
+        Kind::Plain | Kind::Personal => response.header("cache-control", "max-age=600"),
         Kind::ByLanguage => {
             response.header("cache-control", "max-age=600").header("vary", "Accept-Language")
         }
         Kind::ByEncoding => {
             response.header("cache-control", "s-maxage=600").header("vary", "accept-encoding")
         }
-        // Personal, and careless: it forgets to say `private`.
-        Kind::Personal => response.header("cache-control", "max-age=600"),
         Kind::Assigned => response,
     };
     // A response to HEAD says of whom it speaks in a field.

@@ -334,8 +334,13 @@ impl Reader {
         })
     }
 
-    async fn read_to_end(mut self) {
-        while let Some(Ok(_)) = std::future::poll_fn(|context| self.poll_frame(context)).await {}
+    /// Reads on for the keeper, and leaves when it does not want the body any more: a body that
+    /// never ends must not be read for nobody, and clients who came late read at their own pace.
+    async fn read_for_keeper(mut self) {
+        while self.body.state().keeper.is_some()
+            && let Some(Ok(_)) = std::future::poll_fn(|context| self.poll_frame(context)).await
+        {
+        }
     }
 
     pub(crate) fn is_end(&self) -> bool {
@@ -369,7 +374,7 @@ impl Drop for Reader {
                 let last = self.body.reader(&mut state, true);
                 drop(state);
                 // If there is no place for the task, `last` is dropped, and comes by below.
-                self.body.background.try_spawn(last.read_to_end());
+                self.body.background.try_spawn(last.read_for_keeper());
                 return;
             }
             state.give_up(GiveUp::Abandoned);

@@ -245,7 +245,9 @@ macro_rules! in_memory_and_on_redis {
         )* }
         mod on_redis { $(
             #[tokio::test]
-            async fn $name() { super::$name(super::Place::Redis).await; }
+            async fn $name() {
+                crate::setup::within_budget(|| super::$name(super::Place::Redis)).await;
+            }
         )* }
     };
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use cache_tests::wait::eventually_some;
 use cache_tests::{RedisServer, http_client};
 
-use crate::setup::{HIT, MISS_STORED, PATIENCE, get, quickstart, send, until_kept};
+use crate::setup::{HIT, MISS_STORED, PATIENCE, get, quickstart, send, until_kept, within_budget};
 
 /// Both instances are reached under one name, as behind a load balancer.
 const WS1: [(&str, &str); 2] = [("host", "app.test"), ("x-workspace-id", "ws1")];
@@ -22,6 +22,10 @@ async fn cached_stats(addr: SocketAddr) -> String {
 
 #[tokio::test]
 async fn instances_share_entries_and_invalidations() {
+    within_budget(entries_and_invalidations_are_shared).await;
+}
+
+async fn entries_and_invalidations_are_shared() {
     let redis = RedisServer::start();
     let one = quickstart().env("REDIS_URL", redis.url()).start();
     let other = quickstart().env("REDIS_URL", redis.url()).start();

@@ -1,0 +1,9 @@
+//! Streaming, request collapsing, and clients that leave.
+
+mod bodies;
+mod herd;
+mod large;
+mod leaving;
+mod overtaken;
+mod panics;
+mod readiness;

@@ -1,0 +1,14 @@
+//! What is stored, for whom, and for how long.
+
+mod conditions;
+mod credentials;
+mod hits;
+mod nested;
+mod origin;
+mod outage;
+mod patterns;
+mod requests;
+mod storing;
+mod unsafe_methods;
+mod vary;
+mod workspaces;

@@ -1,0 +1,123 @@
+//! What requests may ask of the cache.
+
+use cache_core::seconds;
+use http_body_util::Full;
+
+use super::origin::{App, HIT, Lines, MISS, Origin, field, request, told};
+
+const FRESH: Lines<'static> = &[("cache-control", "max-age=60")];
+
+#[tokio::test]
+async fn who_wants_it_newer_gets_it_from_the_origin_and_it_is_stored() {
+    for lines in [
+        &[("cache-control", "no-cache")][..],
+        &[("cache-control", "max-age=0")],
+        &[("cache-control", "max-age=5")],
+        &[("cache-control", "min-fresh=55")],
+        &[("pragma", "no-cache")],
+    ] {
+        let origin = Origin::fixed(200, FRESH, "body");
+        let app = App::new(&origin);
+        app.get("/a", &[]).await;
+        app.clock.advance(seconds(10));
+        assert_eq!(app.told("/a", lines).await, "fwd=request; stored", "{lines:?}");
+        assert_eq!(origin.calls(), 2, "{lines:?}");
+        let hit = app.get("/a", &[]).await;
+        assert_eq!((told(&hit).as_str(), field(&hit, "age").as_str()), (HIT, "0"), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_content_with_it_gets_it_from_the_store() {
+    let origin = Origin::fixed(200, FRESH, "body");
+    let app = App::new(&origin);
+    app.get("/a", &[]).await;
+    app.clock.advance(seconds(10));
+    for lines in [
+        &[("cache-control", "max-age=20")][..],
+        &[("cache-control", "min-fresh=40")],
+        &[("cache-control", "max-stale")],
+        &[("cache-control", "only-if-cached")],
+        &[("cache-control", "x=\"no-cache\"")],
+        &[("pragma", "x")],
+    ] {
+        assert_eq!(app.told("/a", lines).await, HIT, "{lines:?}");
+    }
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn only_if_cached_never_reaches_the_origin() {
+    let origin = Origin::fixed(200, FRESH, "body");
+    let app = App::new(&origin);
+    let only = [("cache-control", "only-if-cached")];
+    for method in ["GET", "HEAD"] {
+        let response = app.send(request(method, "/a", &only)).await;
+        assert_eq!(response.status(), 504);
+        assert_eq!(told(&response), "detail=only-if-cached");
+        assert!(response.body().is_empty());
+    }
+    assert_eq!(origin.calls(), 0);
+    assert_eq!(app.told("/a", &[]).await, MISS);
+    app.clock.advance(seconds(60));
+    assert_eq!(app.get("/a", &only).await.status(), 504);
+}
+
+#[tokio::test]
+async fn what_goes_past_the_cache_reaches_the_origin_as_it_is() {
+    let cases: [(Lines<'static>, &str); 12] = [
+        (&[("cache-control", "no-store")], "no-store"),
+        (&[("range", "bytes=0-1")], "range"),
+        (&[("if-match", "\"a\"")], "precondition"),
+        (&[("if-unmodified-since", "Tue, 14 Nov 2023 22:13:20 GMT")], "precondition"),
+        (&[("content-length", "3")], "request-body"),
+        (&[("transfer-encoding", "chunked")], "request-body"),
+        (&[("upgrade", "websocket"), ("connection", "upgrade")], "upgrade"),
+        (&[("x-original-url", "/admin")], "override"),
+        (&[("x-rewrite-url", "/admin")], "override"),
+        (&[("x-http-method-override", "DELETE")], "override"),
+        (&[("x-http-method", "DELETE")], "override"),
+        (&[("x-method-override", "DELETE")], "override"),
+    ];
+    let origin = Origin::fixed(200, FRESH, "body");
+    let app = App::new(&origin);
+    app.get("/a", &[]).await;
+    for (lines, reason) in cases {
+        let before = origin.calls();
+        let response = app.get("/a", lines).await;
+        assert_eq!(told(&response), format!("fwd=bypass; detail={reason}"), "{lines:?}");
+        assert_eq!(&response.body()[..], b"body");
+        assert_eq!(origin.calls(), before + 1, "{lines:?}");
+        let seen = origin.last().headers;
+        for (name, value) in lines {
+            assert_eq!(seen[*name], *value);
+        }
+        // Nor has it changed what is stored, nor stored anything elsewhere.
+        assert_eq!(app.told("/a", &[]).await, HIT);
+        app.get("/elsewhere", lines).await;
+        let only = app.get("/elsewhere", &[("cache-control", "only-if-cached")]).await;
+        assert_eq!(only.status(), 504, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_goes_past_the_cache() {
+    let origin = Origin::fixed(200, FRESH, "body");
+    let app = App::new(&origin);
+    app.get("/a", &[]).await;
+    let with_body = request("GET", "/a", &[]).map(|_| Full::from("filter"));
+    assert_eq!(told(&app.send(with_body).await), "fwd=bypass; detail=request-body");
+    assert_eq!(origin.calls(), 2);
+}
+
+#[tokio::test]
+async fn safe_methods_other_than_get_and_head_change_nothing() {
+    let origin = Origin::fixed(200, FRESH, "body");
+    let app = App::new(&origin);
+    app.get("/a", &[]).await;
+    for method in ["OPTIONS", "TRACE", "PROPFIND", "QUERY", "REPORT", "SEARCH"] {
+        assert_eq!(told(&app.send(request(method, "/a", &[])).await), "fwd=method");
+        assert_eq!(origin.last().method, method);
+        assert_eq!(app.told("/a", &[]).await, HIT);
+    }
+}

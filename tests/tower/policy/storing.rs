@@ -1,0 +1,166 @@
+//! Which responses are stored, and what is said of those that are not.
+
+use cache_core::{Clock, minutes};
+use cache_tower::HttpCache;
+
+use super::origin::{App, HIT, Lines, MISS, Origin, START, memory};
+
+struct Case {
+    status: u16,
+    request: Lines<'static>,
+    response: Lines<'static>,
+    /// Why it is not stored; empty if it is.
+    refusal: &'static str,
+}
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+
+const fn ok(response: Lines<'static>, refusal: &'static str) -> Case {
+    Case { status: 200, request: &[], response, refusal }
+}
+
+const fn status(status: u16, response: Lines<'static>, refusal: &'static str) -> Case {
+    Case { status, request: &[], response, refusal }
+}
+
+const fn to(request: Lines<'static>, response: Lines<'static>, refusal: &'static str) -> Case {
+    Case { status: 200, request, response, refusal }
+}
+
+const AUTHORIZED: Lines<'static> = &[("authorization", "Bearer a")];
+const KNOWN: Lines<'static> = &[("cookie", "session=1")];
+
+async fn each(cases: &[Case], app: impl Fn(&Origin) -> App) {
+    for Case { status, request, response, refusal } in cases {
+        let context = format!("{status} {response:?} to {request:?}");
+        let origin = Origin::fixed(*status, response, "body");
+        let app = app(&origin);
+        let first = match *refusal {
+            "" => MISS.to_owned(),
+            reason => format!("fwd=uri-miss; detail={reason}"),
+        };
+        assert_eq!(app.told("/a", request).await, first, "{context}");
+        let second = if refusal.is_empty() { HIT } else { &first };
+        let again = app.get("/a", request).await;
+        assert_eq!(super::origin::told(&again), second, "{context}");
+        assert_eq!((again.status().as_u16(), &again.body()[..]), (*status, &b"body"[..]));
+        assert_eq!(origin.calls(), if refusal.is_empty() { 1 } else { 2 }, "{context}");
+    }
+}
+
+#[tokio::test]
+async fn by_cache_control() {
+    let cases = [
+        ok(&[FRESH], ""),
+        ok(&[("cache-control", "s-maxage=60")], ""),
+        ok(&[("cache-control", "public, max-age=60")], ""),
+        ok(&[("cache-control", "MAX-AGE=60")], ""),
+        ok(&[("cache-control", "no-store")], "no-store"),
+        ok(&[("cache-control", "max-age=60, No-Store")], "no-store"),
+        ok(&[FRESH, ("cache-control", "no-store")], "no-store"),
+        ok(&[("cache-control", "private, max-age=60")], "private"),
+        ok(&[FRESH, ("cache-control", "private")], "private"),
+        ok(&[("cache-control", "no-cache, max-age=60")], "no-freshness"),
+        ok(&[("cache-control", "public")], "no-freshness"),
+        ok(&[("cache-control", "max-age=0")], "no-freshness"),
+        ok(&[("cache-control", "max-age=60, s-maxage=0")], "no-freshness"),
+        ok(&[], "no-freshness"),
+        ok(&[("last-modified", "Mon, 13 Nov 2023 22:13:20 GMT")], "no-freshness"),
+    ];
+    each(&cases, App::new).await;
+}
+
+#[tokio::test]
+async fn what_is_quoted_is_no_directive() {
+    let cases = [
+        ok(&[("cache-control", "max-age=60, x=\"a, no-store, private\"")], ""),
+        ok(&[("cache-control", "x=\"\\\", no-store\", max-age=60")], ""),
+        ok(&[("cache-control", "max-age=\"60\"")], ""),
+        ok(&[("cache-control", "private=\"x-user\", max-age=60")], ""),
+        ok(&[("cache-control", "x=\"max-age=60\"")], "no-freshness"),
+    ];
+    each(&cases, App::new).await;
+}
+
+#[tokio::test]
+async fn garbage_is_not_fresh() {
+    let cases = [
+        ok(&[("cache-control", "max-age=abc")], "no-freshness"),
+        ok(&[("cache-control", "max-age=-60")], "no-freshness"),
+        ok(&[("cache-control", "max-age=")], "no-freshness"),
+        ok(&[("cache-control", "max-age")], "no-freshness"),
+        ok(&[("cache-control", "max-age=1.5")], "no-freshness"),
+        ok(&[("cache-control", "\u{ff}\u{fe}")], "no-freshness"),
+        ok(&[("expires", "0")], "no-freshness"),
+        ok(&[("expires", "tomorrow")], "no-freshness"),
+        // More than fits in any integer is a long time (RFC 9111 §1.2.2).
+        ok(&[("cache-control", "max-age=99999999999999999999999999")], ""),
+    ];
+    each(&cases, App::new).await;
+}
+
+#[tokio::test]
+async fn by_other_fields_and_status() {
+    let cases = [
+        ok(&[FRESH, ("set-cookie", "a=b")], "set-cookie"),
+        ok(&[FRESH, ("vary", "*")], "vary-any"),
+        ok(&[FRESH, ("vary", "accept, *")], "vary-any"),
+        ok(&[FRESH, ("vary", "accept"), ("vary", "*")], "vary-any"),
+        ok(&[FRESH, ("content-range", "bytes 0-3/9")], "content-range"),
+        status(206, &[FRESH, ("content-range", "bytes 0-3/9")], "partial"),
+        status(500, &[], "no-freshness"),
+        status(500, &[FRESH], ""),
+        status(404, &[], "no-freshness"),
+        status(404, &[FRESH], ""),
+        status(301, &[FRESH, ("location", "/b")], ""),
+        status(599, &[("cache-control", "max-age=60, must-understand")], "unknown-status"),
+    ];
+    each(&cases, App::new).await;
+}
+
+#[tokio::test]
+async fn by_credentials() {
+    let cases = [
+        to(AUTHORIZED, &[FRESH], "authorization"),
+        to(AUTHORIZED, &[("cache-control", "public, max-age=60")], ""),
+        to(AUTHORIZED, &[("cache-control", "s-maxage=60")], ""),
+        to(AUTHORIZED, &[("cache-control", "must-revalidate, max-age=60")], ""),
+        // The origin has said for how long, and a cookie is no reason against it.
+        to(KNOWN, &[FRESH], ""),
+    ];
+    each(&cases, App::new).await;
+}
+
+#[tokio::test]
+async fn with_an_assigned_lifetime() {
+    let endpoint = |origin: &Origin| {
+        let http = HttpCache::builder(memory(&Clock::manual(START))).build();
+        App::endpoint(&http, minutes(1), origin)
+    };
+    let cases = [
+        ok(&[], ""),
+        ok(&[("cache-control", "public")], ""),
+        ok(&[("cache-control", "no-store")], "no-store"),
+        ok(&[("cache-control", "private")], "private"),
+        ok(&[("cache-control", "max-age=0")], "no-freshness"),
+        ok(&[("set-cookie", "a=b")], "set-cookie"),
+        to(KNOWN, &[], "cookie"),
+        to(KNOWN, &[FRESH], ""),
+        to(AUTHORIZED, &[], "authorization"),
+        to(AUTHORIZED, &[("cache-control", "s-maxage=60")], ""),
+        status(500, &[], "no-freshness"),
+        status(404, &[], "no-freshness"),
+        status(302, &[], "no-freshness"),
+        status(301, &[], ""),
+    ];
+    each(&cases, endpoint).await;
+}
+
+#[tokio::test]
+async fn a_refusal_to_one_client_does_not_keep_others_from_storing() {
+    let origin = Origin::fixed(200, &[FRESH], "body");
+    let app = App::new(&origin);
+    assert_eq!(app.told("/a", AUTHORIZED).await, "fwd=uri-miss; detail=authorization");
+    assert_eq!(app.told("/a", &[]).await, MISS);
+    assert_eq!(app.told("/a", &[]).await, HIT);
+}
