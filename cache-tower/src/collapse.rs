@@ -1,15 +1,16 @@
 //! Collapsing: those who waited for a fetch read its response as it arrives.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use cache_core::Shared;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::body::{CacheBody, SharedBody};
-use crate::lookup::{Ask, needs_own_response};
+use crate::lookup::{Ask, answer, needs_own_response};
 use crate::policy::{
     RequestDirectives, Reuse, VaryFields, is_conditional, not_modified, not_modified_headers, reuse,
 };
-use crate::stored::Head;
+use crate::stored::{Cached, Head};
 
 /// A response that is arriving.
 #[derive(Debug)]
@@ -19,8 +20,13 @@ pub(crate) struct SharedResponse {
     has_age: bool,
     /// Weak: when nobody reads it and nobody keeps it, it is gone.
     body: Weak<SharedBody>,
+    /// The response, once it is whole: for those who come while the store is still taking it in.
+    whole: Whole,
     variant: Option<Variant>,
 }
+
+/// Set when a response has arrived to its end, and is what is stored.
+pub(crate) type Whole = Arc<OnceLock<Shared>>;
 
 /// By which fields a response was selected, and what the request had in them.
 #[derive(Debug)]
@@ -45,6 +51,8 @@ fn write(fields: &VaryFields, request: &HeaderMap) -> Vec<u8> {
 /// What a shared response is to one who waited for it.
 pub(crate) enum Follow<B> {
     Response(Response<CacheBody<B>>),
+    /// It has arrived to its end: a hit.
+    Whole(Response<CacheBody<B>>),
     /// It is another variant, or gone.
     LookAgain,
     /// It may not be reused for this request.
@@ -56,9 +64,10 @@ impl SharedResponse {
         head: Head,
         has_age: bool,
         body: &Arc<SharedBody>,
+        whole: Whole,
         variant: Option<Variant>,
     ) -> Self {
-        Self { head, has_age, body: Arc::downgrade(body), variant }
+        Self { head, has_age, body: Arc::downgrade(body), whole, variant }
     }
 
     /// The response to a request that waited for it.
@@ -80,6 +89,10 @@ impl SharedResponse {
         let Reuse::Use { age_secs } = reuse(directives, &self.head.freshness, now) else {
             return Follow::NotForThis;
         };
+        let whole = self.whole.get().and_then(|whole| whole.downcast_ref::<Cached>());
+        if let Some(Cached::Response(stored)) = whole {
+            return Follow::Whole(answer(stored, &Method::GET, Some(headers), age_secs));
+        }
         let mut own = self.head.headers.clone();
         if self.has_age {
             own.insert(header::AGE, HeaderValue::from(age_secs));

@@ -15,7 +15,7 @@ use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
 use crate::budget::Budget;
-use crate::collapse::{SharedResponse, Variant};
+use crate::collapse::{SharedResponse, Variant, Whole};
 use crate::config::Shared;
 use crate::fill::Outcome;
 use crate::key::Site;
@@ -237,6 +237,7 @@ impl Arrival<'_> {
         let shared = &self.ask.shared;
         let Place { fill, head, times, variant, length } = place;
         shared.uncacheable.forget(self.ask.hash);
+        let whole = Whole::default();
         let keeper = ResponseKeeper {
             shared: Arc::clone(shared),
             fill,
@@ -244,13 +245,14 @@ impl Arrival<'_> {
             times,
             leader: self.leader.clone(),
             uri: self.ask.hash,
+            whole: Arc::clone(&whole),
         };
         let source = Box::pin(body.map_err(Into::into));
         let background = shared.values.cache().background().clone();
         let (body, reader) = SharedBody::new(source, length, Box::new(keeper), background);
         if let Some(leader) = self.leader {
             let has_age = parts.headers.contains_key(header::AGE);
-            let response = SharedResponse::new(head, has_age, &body, variant);
+            let response = SharedResponse::new(head, has_age, &body, whole, variant);
             leader.land(Outcome::Shared(Arc::new(response)));
         }
         let received = self.exchange.response_received;
@@ -296,6 +298,7 @@ struct ResponseKeeper {
     leader: Option<Arc<Leader<Outcome>>>,
     /// The hash of the URI's identity.
     uri: u128,
+    whole: Whole,
 }
 
 impl Keeper for ResponseKeeper {
@@ -307,6 +310,9 @@ impl Keeper for ResponseKeeper {
         let chunks: Vec<&Bytes> = body.collect();
         let payload = store(&self.head, chunks.into_iter());
         let decoded = load(&payload, &self.shared.hit);
+        if let Some((whole, _)) = &decoded {
+            let _ = self.whole.set(Arc::clone(whole));
+        }
         let times = self.times;
         let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
         match self.fill.commit(entry) {

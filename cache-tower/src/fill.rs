@@ -89,6 +89,11 @@ where
                         shared.tell(Decision::Collapsed(vacancy.why), &mut response);
                         return Ok(response);
                     }
+                    Followed::Whole(response) => {
+                        shared.counters.count(Decision::Hit);
+                        shared.values.count(Read::L1Hit);
+                        return Ok(*response);
+                    }
                     Followed::LookAgain => {}
                     Followed::Alone => {
                         let alone = Fetch { vacancy, leader: None, budget };
@@ -150,6 +155,7 @@ async fn look_up<B>(
 
 enum Followed<B> {
     Response(Box<Response<CacheBody<B>>>),
+    Whole(Box<Response<CacheBody<B>>>),
     LookAgain,
     Alone,
     OutOfPatience,
@@ -167,6 +173,7 @@ async fn follow<B>(
         Ok(Landing::Landed(Outcome::Shared(response))) => {
             match response.follow(ask, headers, directives) {
                 Follow::Response(response) => Followed::Response(Box::new(response)),
+                Follow::Whole(response) => Followed::Whole(Box::new(response)),
                 Follow::LookAgain => Followed::LookAgain,
                 Follow::NotForThis => Followed::Alone,
             }

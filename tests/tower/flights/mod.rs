@@ -3,6 +3,7 @@
 mod bodies;
 mod herd;
 mod large;
+mod late;
 mod leaving;
 mod overtaken;
 mod panics;
