@@ -72,6 +72,8 @@ pub(crate) fn render_name(name: &str) -> String {
 }
 
 /// How many requests met which decision: `hits + misses + bypasses` is the number of requests.
+/// A request that a cache inside has taken over (see `cache_endpoint` of cache-axum) is that one's to
+/// count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpStats {
     /// Answered from what was stored.

@@ -3,8 +3,9 @@
 //! - [`CacheBody`]: what a response has: stored bytes, the origin's own body, or a place at a
 //!   shared one;
 //! - `shared`: an origin's body that is being stored while its client, and those who follow,
-//!   read it as it arrives.
+//!   read it as it arrives; `reader`: a place at one.
 
+mod reader;
 mod shared;
 mod wakers;
 
@@ -18,7 +19,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-pub(crate) use shared::{GiveUp, Keeper, Reader, SharedBody};
+pub(crate) use reader::Reader;
+pub(crate) use shared::{GiveUp, Keeper, SharedBody};
 
 /// Anything that can be an error's source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -17,8 +17,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use cache_core::Background;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 
+use super::reader::Reader;
 use super::wakers::Wakers;
 use super::{BodyError, BoxError, Trailers};
 
@@ -49,33 +50,33 @@ pub(crate) enum GiveUp {
 
 /// A body that several read.
 pub(crate) struct SharedBody {
-    state: Mutex<State>,
-    wakers: Arc<Wakers>,
-    expected: Option<u64>,
+    pub(super) state: Mutex<State>,
+    pub(super) wakers: Arc<Wakers>,
+    pub(super) expected: Option<u64>,
     /// How many bytes are held for readers of a body that is not kept.
-    window: usize,
-    background: Background,
+    pub(super) window: usize,
+    pub(super) background: Background,
 }
 
-struct State {
+pub(super) struct State {
     /// `None` while somebody polls it, and once it has ended.
-    source: Option<Source>,
-    keeper: Option<Box<dyn Keeper>>,
-    chunks: VecDeque<Bytes>,
+    pub(super) source: Option<Source>,
+    pub(super) keeper: Option<Box<dyn Keeper>>,
+    pub(super) chunks: VecDeque<Bytes>,
     /// How many chunks were dropped before the first of `chunks`.
-    dropped: usize,
+    pub(super) dropped: usize,
     /// Bytes in `chunks`, and bytes that have come in all.
-    held: usize,
-    received: u64,
-    end: Option<End>,
-    readers: Vec<Position>,
-    next_reader: u64,
+    pub(super) held: usize,
+    pub(super) received: u64,
+    pub(super) end: Option<End>,
+    pub(super) readers: Vec<Position>,
+    pub(super) next_reader: u64,
     /// Whether a task was started to read on when all readers had left.
-    reading_on: bool,
+    pub(super) reading_on: bool,
 }
 
 #[derive(Clone, Debug)]
-enum End {
+pub(super) enum End {
     Clean(Option<Trailers>),
     /// For those who follow; the first reader is told what the origin told.
     Short,
@@ -84,24 +85,12 @@ enum End {
 
 /// Where a reader is.
 #[derive(Debug)]
-struct Position {
-    reader: u64,
-    chunk: usize,
+pub(super) struct Position {
+    pub(super) reader: u64,
+    pub(super) chunk: usize,
     /// The client whose request fetched the body is never cut off.
-    leads: bool,
-    cut: bool,
-}
-
-/// What a reader is given: a frame, an error, or the end.
-type Next = Option<Result<Frame<Bytes>, BodyError>>;
-
-/// A place at a [`SharedBody`].
-pub(crate) struct Reader {
-    body: Arc<SharedBody>,
-    number: u64,
-    read: u64,
-    leads: bool,
-    done: bool,
+    pub(super) leads: bool,
+    pub(super) cut: bool,
 }
 
 impl SharedBody {
@@ -153,14 +142,14 @@ impl SharedBody {
         (usable && state.dropped == 0).then(|| self.reader(&mut state, false))
     }
 
-    fn reader(self: &Arc<Self>, state: &mut State, leads: bool) -> Reader {
+    pub(super) fn reader(self: &Arc<Self>, state: &mut State, leads: bool) -> Reader {
         let number = state.next_reader;
         state.next_reader += 1;
         state.readers.push(Position { reader: number, chunk: 0, leads, cut: false });
-        Reader { body: Arc::clone(self), number, read: 0, leads, done: false }
+        Reader::new(Arc::clone(self), number, leads)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A panic of the origin's body happens outside of the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,7 +193,7 @@ impl SharedBody {
     }
 
     /// Polls the origin, for a reader that has read all there is. False if nothing came.
-    fn poll_source(self: &Arc<Self>, mut source: Source, reader: u64) -> bool {
+    pub(super) fn poll_source(self: &Arc<Self>, mut source: Source, reader: u64) -> bool {
         let guard = PanicGuard { body: self, armed: true };
         let waker = Waker::from(Arc::clone(&self.wakers));
         let mut context = Context::from_waker(&waker);
@@ -241,14 +230,14 @@ impl SharedBody {
 }
 
 impl State {
-    fn give_up(&mut self, why: GiveUp) {
+    pub(super) fn give_up(&mut self, why: GiveUp) {
         if let Some(keeper) = self.keeper.take() {
             keeper.give_up(why);
         }
     }
 
     /// Drops chunks that all have read, unless they are to be kept.
-    fn drop_read(&mut self) {
+    pub(super) fn drop_read(&mut self) {
         if self.keeper.is_some() {
             return;
         }
@@ -263,7 +252,7 @@ impl State {
     }
 
     /// Makes room in the window: false if the client that fetches the body has to read first.
-    fn make_room(&mut self, window: usize) -> bool {
+    pub(super) fn make_room(&mut self, window: usize) -> bool {
         if self.keeper.is_some() {
             return true;
         }
@@ -278,117 +267,6 @@ impl State {
             self.drop_read();
         }
         true
-    }
-}
-
-impl Reader {
-    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        if self.done {
-            return Poll::Ready(None);
-        }
-        let body = Arc::clone(&self.body);
-        loop {
-            let mut state = body.state();
-            if let Some(answer) = self.answer(&mut state) {
-                return Poll::Ready(answer);
-            }
-            // Before the origin is polled, so that no wake-up is lost.
-            body.wakers.register(self.number, context.waker());
-            if !state.make_room(body.window) {
-                return Poll::Pending;
-            }
-            let Some(source) = state.source.take() else { return Poll::Pending };
-            drop(state);
-            if !body.poll_source(source, self.number) {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// What is there for this reader without asking the origin.
-    fn answer(&mut self, state: &mut State) -> Option<Next> {
-        let position = state.readers.iter_mut().find(|p| p.reader == self.number)?;
-        if position.cut {
-            self.done = true;
-            return Some(Some(Err(BodyError::cut("this reader fell too far behind"))));
-        }
-        if let Some(chunk) = state.chunks.get(position.chunk.saturating_sub(state.dropped)) {
-            let chunk = chunk.clone();
-            position.chunk += 1;
-            self.read += chunk.len() as u64;
-            let leads = position.leads;
-            state.drop_read();
-            if leads && state.keeper.is_none() {
-                // The others may have waited for this one.
-                self.body.wakers.wake_others(self.number);
-            }
-            return Some(Some(Ok(Frame::data(chunk))));
-        }
-        let end = state.end.clone()?;
-        self.done = true;
-        Some(match end {
-            End::Clean(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-            End::Short if self.leads => None,
-            End::Short => Some(Err(BodyError::cut("the body was not as long as announced"))),
-            End::Failed(error) => Some(Err(error)),
-        })
-    }
-
-    /// Reads on for the keeper, and leaves when it does not want the body any more: a body that
-    /// never ends must not be read for nobody, and clients who came late read at their own pace.
-    async fn read_for_keeper(mut self) {
-        while self.body.state().keeper.is_some()
-            && let Some(Ok(_)) = std::future::poll_fn(|context| self.poll_frame(context)).await
-        {
-        }
-    }
-
-    pub(crate) fn is_end(&self) -> bool {
-        if self.done {
-            return true;
-        }
-        let state = self.body.state();
-        let read_all = state
-            .readers
-            .iter()
-            .find(|position| position.reader == self.number)
-            .is_some_and(|p| !p.cut && p.chunk >= state.dropped + state.chunks.len());
-        read_all && matches!(state.end, Some(End::Clean(None)))
-    }
-
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        match self.body.expected.and_then(|expected| expected.checked_sub(self.read)) {
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut state = self.body.state();
-        state.readers.retain(|position| position.reader != self.number);
-        if state.readers.is_empty() && state.end.is_none() {
-            if state.keeper.is_some() && !state.reading_on {
-                state.reading_on = true;
-                let last = self.body.reader(&mut state, true);
-                drop(state);
-                // If there is no place for the task, `last` is dropped, and comes by below.
-                self.body.background.try_spawn(last.read_for_keeper());
-                return;
-            }
-            state.give_up(GiveUp::Abandoned);
-            state.end = Some(End::Failed(BodyError::cut("nobody read the body to its end")));
-            // The origin is told by the drop of its body that nobody wants the rest.
-            let source = state.source.take();
-            drop(state);
-            drop(source);
-            return;
-        }
-        state.drop_read();
-        drop(state);
-        // Somebody else has to poll the origin now.
-        self.body.wakers.wake_others(self.number);
     }
 }
 
@@ -419,11 +297,5 @@ impl Drop for PanicGuard<'_> {
 impl fmt::Debug for SharedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedBody").field("expected", &self.expected).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Reader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("read", &self.read).finish_non_exhaustive()
     }
 }
