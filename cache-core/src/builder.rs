@@ -26,6 +26,7 @@ use crate::flight::Flights;
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::GenerationTable;
 use crate::invalidate::scope::ScopeNames;
+use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::l1::Region;
 use crate::namespace::{API_RESPONSES, Namespace};
 use crate::state::{Defaults, Inner};
@@ -205,6 +206,7 @@ impl Builder {
             store,
             names,
             generations,
+            unconfirmed: Unconfirmed::new(Arc::clone(&everything.name)),
             everything,
             fences: Arc::new(Fences::default()),
             flights: Flights::default(),

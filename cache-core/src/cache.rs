@@ -62,7 +62,8 @@ impl Cache {
     /// Deletes a key.
     ///
     /// # Errors
-    /// When the store is away: then the key is deleted in this process only.
+    /// When the store is away: then the key is deleted in this process at once, and elsewhere
+    /// when this process has asked the store again.
     pub async fn delete(
         &self,
         namespace: impl AsRef<str>,
@@ -166,7 +167,8 @@ impl Cache {
     /// do not bring them back.
     ///
     /// # Errors
-    /// When the store is away: then the scope is invalid in this process only.
+    /// When the store is away: then the scope is invalid in this process at once, and elsewhere
+    /// when this process has asked the store again. (If it ends before that, when TTLs end.)
     pub async fn invalidate(&self, scope: impl Into<Scope>) -> Result<Invalidated, Error> {
         self.invalidate_by(scope, self.inner.deadline()).await
     }
@@ -258,7 +260,12 @@ impl Inner {
             let removed = store.remove(&[name], deadline).await;
             // A read that began before the removal may have learnt the old id since.
             cell.invalidate();
-            removed?;
+            if let Err(error) = removed {
+                if error.is_outage() {
+                    self.unconfirmed.add([name].into_iter());
+                }
+                return Err(error);
+            }
         }
         Ok(Invalidated::Complete)
     }

@@ -119,7 +119,7 @@ impl Fill {
         if self.expect.is_none() {
             return;
         }
-        let known = match self.inner.available_store() {
+        let known = match self.inner.settled_store(deadline).await {
             Some(store) => create_generations(&**store, &mut self.generations, deadline).await,
             None => Ok(false),
         };
@@ -164,7 +164,7 @@ impl Fill {
 
     /// Whether another fill of the key has ended since this one's lookup began: then the value
     /// may be there by now.
-    pub(crate) fn was_filled(&self) -> bool {
+    pub fn was_filled(&self) -> bool {
         self.fence.was_filled()
     }
 

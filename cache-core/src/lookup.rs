@@ -119,7 +119,7 @@ impl Inner {
         let mut attempt = 1;
         loop {
             let mut asked: Vec<Asked<'k>> = keys.iter().map(|key| self.ask(key)).collect();
-            let Some(store) = self.available_store() else {
+            let Some(store) = self.settled_store(deadline).await else {
                 return asked.into_iter().map(|asked| (asked, Answer::NoStore)).collect();
             };
             let mut answers = fetch_entries(&**store, &mut asked, deadline).await;

@@ -16,6 +16,7 @@ use crate::invalidate::Template;
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::{GenerationCell, GenerationTable};
 use crate::invalidate::scope::ScopeNames;
+use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::key::{Key, escape, fold};
 use crate::l1::{Region, Slot};
 use crate::namespace::Namespace;
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) names: ScopeNames,
     pub(crate) generations: GenerationTable,
     pub(crate) everything: Arc<GenerationCell>,
+    pub(crate) unconfirmed: Unconfirmed,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
     pub(crate) background: Background,
@@ -144,7 +146,14 @@ impl Inner {
         std::iter::once(&self.region).chain(&self.own_regions)
     }
 
-    /// The store, if there is one and it is worth asking.
+    /// The store, if there is one, it is worth asking, and no invalidation is unconfirmed.
+    pub(crate) async fn settled_store(&self, deadline: Deadline) -> Option<&Arc<dyn Store>> {
+        let store = self.available_store()?;
+        self.unconfirmed.settle(&**store, deadline).await.then_some(store)
+    }
+
+    /// The store, if there is one and it is worth asking. For writes only: what is read may be
+    /// what an unconfirmed invalidation was about.
     pub(crate) fn available_store(&self) -> Option<&Arc<dyn Store>> {
         self.store.as_ref().filter(|store| store.is_available())
     }

@@ -100,6 +100,9 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<bool, Error> {
         let mut crossed = false;
+        if !self.unconfirmed.settle(store, deadline).await {
+            return Err(Error::new(ErrorKind::Unavailable, "an invalidation is not confirmed yet"));
+        }
         for _ in 0..ATTEMPTS {
             let generations = writes.iter_mut().flat_map(|write| &mut write.generations);
             if create_generations(store, generations, deadline).await?
@@ -177,6 +180,9 @@ impl Inner {
             self.forget(keys.iter());
             if let Err(error) = result {
                 first.namespace.counters.errors.one();
+                if error.is_outage() {
+                    self.unconfirmed.add(keys.iter().map(|key| &*key.rendered));
+                }
                 return Err(error);
             }
         }

@@ -76,7 +76,9 @@ where
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
                 let key = fill.key();
-                if shared.values.peek(key.hash(), key.identity()).is_none() {
+                let landed =
+                    fill.was_filled() || shared.values.peek(key.hash(), key.identity()).is_some();
+                if !landed {
                     let fetching = Fetch { vacancy, leader: Some(leader), budget };
                     return fetch(&ask, inner, request, fetching).await;
                 }

@@ -22,4 +22,5 @@ mod setup;
 mod shutdown;
 mod stampede;
 mod statistics;
+mod unconfirmed;
 mod values;

@@ -4,6 +4,7 @@
 //! - `generation`: the local table of current generations;
 //! - `pattern`: declared patterns and ad-hoc globs (pure);
 //! - `fence`: keeps reads and fills in flight from undoing a write to one key;
+//! - `unconfirmed`: removals that the store has not confirmed;
 //! - `sweep`: removes what a glob matches, in batches.
 
 pub(crate) mod fence;
@@ -11,6 +12,7 @@ pub(crate) mod generation;
 pub(crate) mod pattern;
 pub(crate) mod scope;
 pub(crate) mod sweep;
+pub(crate) mod unconfirmed;
 
 pub use pattern::{Partition, Pattern, Template, TemplateError};
 pub use scope::{Scope, Tag};

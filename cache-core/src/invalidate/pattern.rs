@@ -101,6 +101,9 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
+    /// No text at all.
+    #[error("a pattern has at least one segment")]
+    Empty,
     /// Longer than 512 bytes, or of more than 16 segments.
     #[error("a pattern has at most 512 bytes and 16 segments")]
     TooLong,
@@ -123,6 +126,9 @@ const MAX_TEMPLATE: usize = 512;
 impl Template {
     /// Reads a template: segments separated by `:`, each a literal, a `{name}` or a `*`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if text.is_empty() {
+            return Err(TemplateError::Empty);
+        }
         let mut segments: Vec<&str> = text.split(':').collect();
         if text.len() > MAX_TEMPLATE || segments.len() > MAX_SEGMENTS {
             return Err(TemplateError::TooLong);

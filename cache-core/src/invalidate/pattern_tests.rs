@@ -68,6 +68,7 @@ fn a_bound_pattern_finds_its_template_again() {
 #[test]
 fn templates_that_can_only_be_mistakes_are_refused() {
     for (text, error) in [
+        ("", TemplateError::Empty),
         ("{a}b:c", TemplateError::Hole("{a}b".into())),
         ("{}:c", TemplateError::Hole("{}".into())),
         ("camp*:c", TemplateError::Wildcard("camp*".into())),

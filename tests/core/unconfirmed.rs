@@ -1,0 +1,38 @@
+//! Invalidations whose removal was not answered in time.
+
+use cache_core::{Cache, Scope, Tag};
+use cache_tests::{FaultProxy, Mode, RedisServer};
+
+use crate::setup::at;
+
+/// A lookup after the outage used to learn the old generation from Redis again, and what had been
+/// invalidated here came back.
+#[tokio::test]
+async fn what_was_invalidated_during_an_outage_stays_so_here_and_goes_everywhere() {
+    let redis = RedisServer::start();
+    let proxy = FaultProxy::start(redis.port()).await;
+    // Long enough not to be missed on a busy machine, short enough to be waited for.
+    let budget = std::time::Duration::from_millis(500);
+    let cache = at(&redis.url_through(proxy.port())).l1(false).operation_budget(budget);
+    let cache = cache.build().unwrap();
+    let other: Cache = at(&redis.url()).l1(false).build().unwrap();
+    for case in 0..4 {
+        cache.set("users", "1", "old").tag("t").await.unwrap();
+        assert_eq!(other.get::<String>("users", "1").await.unwrap().as_deref(), Some("old"));
+        proxy.set(Mode::Blackhole).await;
+        let result = match case {
+            0 => cache.invalidate(Scope::namespace("users")).await.map(drop),
+            1 => cache.invalidate(Tag::new("t")).await.map(drop),
+            2 => cache.invalidate(Scope::everything()).await.map(drop),
+            _ => cache.delete("users", "1").await,
+        };
+        assert!(result.unwrap_err().is_outage(), "case {case}");
+        proxy.set(Mode::Pass).await;
+        proxy.cut_all().await;
+        assert_eq!(cache.get::<String>("users", "1").await.unwrap(), None, "case {case}");
+        // Once this process has got through to Redis again, nobody else has it either.
+        crate::recovery::healed(&cache).await;
+        assert_eq!(cache.get::<String>("users", "1").await.unwrap(), None, "case {case}");
+        assert_eq!(other.get::<String>("users", "1").await.unwrap(), None, "case {case}");
+    }
+}
