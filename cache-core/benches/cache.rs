@@ -8,6 +8,7 @@
 use std::hint::black_box;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use cache_core::{Cache, Key, RedisOptions, seconds};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -89,7 +90,13 @@ fn on_redis(c: &mut Criterion) {
     let rt = runtime();
     let (cache, raw) = rt.block_on(server.clients());
     let reports = cache.namespace("reports");
-    let stored = format!("cache:reports:v1:{KEY}");
+    let keys: Vec<String> = (0..64).map(|n| format!("ws1:{n}")).collect();
+    rt.block_on(async {
+        let items = keys.iter().map(|key| (key, report()));
+        reports.set_many(items).await.expect("they are set");
+    });
+    let stored: Arc<[String]> = keys.iter().map(|key| format!("cache:reports:v1:{key}")).collect();
+    let keys: Arc<[String]> = keys.into();
 
     let mut group = c.benchmark_group("l2");
     for tasks in TASKS {
@@ -97,11 +104,12 @@ fn on_redis(c: &mut Criterion) {
         group.throughput(Throughput::Elements((tasks * gets) as u64));
         group.bench_function(format!("raw GET, {tasks} tasks"), |b| {
             b.iter(|| {
-                rt.block_on(on_tasks(tasks, || {
+                rt.block_on(on_tasks(tasks, |task| {
                     let (mut raw, stored) = (raw.clone(), stored.clone());
                     async move {
-                        for _ in 0..gets {
-                            let bytes: Vec<u8> = raw.get(&stored).await.expect("it is there");
+                        for n in 0..gets {
+                            let key = &stored[(task + n) % stored.len()];
+                            let bytes: Vec<u8> = raw.get(key).await.expect("it is there");
                             black_box(bytes);
                         }
                     }
@@ -110,11 +118,12 @@ fn on_redis(c: &mut Criterion) {
         });
         group.bench_function(format!("hit, {tasks} tasks"), |b| {
             b.iter(|| {
-                rt.block_on(on_tasks(tasks, || {
-                    let reports = reports.clone();
+                rt.block_on(on_tasks(tasks, |task| {
+                    let (reports, keys) = (reports.clone(), keys.clone());
                     async move {
-                        for _ in 0..gets {
-                            let found: Option<Report> = reports.get(KEY).await.expect("an answer");
+                        for n in 0..gets {
+                            let key = &keys[(task + n) % keys.len()];
+                            let found: Option<Report> = reports.get(key).await.expect("an answer");
                             assert!(found.is_some(), "a hit");
                         }
                     }
@@ -134,15 +143,15 @@ fn on_redis(c: &mut Criterion) {
     group.finish();
 }
 
-/// Runs `work` once for one task, or on so many tasks at once.
-async fn on_tasks<F>(tasks: usize, work: impl Fn() -> F)
+/// Runs `work` here for one task, or on so many tasks at once; each is told its number.
+async fn on_tasks<F>(tasks: usize, work: impl Fn(usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     if tasks == 1 {
-        return work().await;
+        return work(0).await;
     }
-    let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(work())).collect();
+    let tasks: Vec<_> = (0..tasks).map(|task| tokio::spawn(work(task))).collect();
     for task in tasks {
         task.await.expect("no panic");
     }

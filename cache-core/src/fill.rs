@@ -15,9 +15,8 @@ use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{
-    GenerationRef, GenerationRefs, distinct_names, ids_by_name, render_id,
-};
+use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
+use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
 use crate::state::{EntryKey, Inner};
 use crate::store::{Put, WriteBatch};
@@ -195,8 +194,9 @@ impl Fill {
         }
         let id = fastrand::u64(1..);
         let Self { fence, generations, .. } = self;
-        let slot = (namespace.l1 && self.fenced)
-            .then(|| new_slot(&self.inner, &self.key, id, value.clone(), generations.clone()));
+        let slot = (namespace.l1 && self.fenced).then(|| {
+            new_slot(&self.key, id, value.clone(), generations.clone(), self.inner.clock.now())
+        });
         if let Some(slot) = slot {
             fence.pass(|| namespace.region.insert(self.key.hash, slot));
             fence.note_fill();
@@ -294,15 +294,16 @@ pub(crate) async fn create_generations<'g>(
     if unknown.is_empty() {
         return Ok(true);
     }
-    let names = distinct_names(unknown.iter().map(|generation| &**generation));
+    let cells: Vec<_> = unknown.iter().map(|generation| Arc::clone(&generation.cell)).collect();
+    let mut wanted = WantedScopes::new(&cells);
     let entries: Vec<(&str, String)> =
-        names.iter().map(|name| (&**name, render_id(fastrand::u64(1..)))).collect();
+        wanted.names().map(|name| (name, render_id(fastrand::u64(1..)))).collect();
     let lifetime = crate::clock::as_millis(GENERATION_LIFETIME);
     let found = store.create(&entries, lifetime, deadline).await?;
-    let ids = ids_by_name(&names, &found);
+    wanted.answer(&found);
     let mut all = true;
     for generation in &mut unknown {
-        let id = ids.get(&generation.cell.name).copied();
+        let id = wanted.id(&generation.cell);
         all &= id.is_some() && generation.observe(id);
     }
     Ok(all)
@@ -332,11 +333,11 @@ pub(crate) fn new_entry(
 }
 
 pub(crate) fn new_slot(
-    inner: &Inner,
     key: &EntryKey,
     id: u64,
     value: NewEntry,
     generations: GenerationRefs,
+    now: Millis,
 ) -> Arc<Slot> {
     let (decoded, weight) = match value.decoded {
         Some((decoded, weight)) => (Some(decoded), weight),
@@ -348,7 +349,7 @@ pub(crate) fn new_slot(
         rendered: Arc::clone(&key.rendered),
         id,
         times: value.times,
-        l1_until: inner.clock.now().saturating_add(key.namespace.l1_ttl),
+        l1_until: now.saturating_add(key.namespace.l1_ttl),
         generations,
         format: value.format,
         payload: value.payload,

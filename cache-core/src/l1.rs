@@ -221,7 +221,7 @@ const TYPICAL_ENTRY: u64 = 1024;
 
 /// Keys are good hashes already.
 #[derive(Debug, Default)]
-struct AlreadyHashed(u64);
+pub(crate) struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
     fn finish(&self) -> u64 {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Millis};
 use crate::codec::{Decoded, WriteId, decode, write_id};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry, new_slot};
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{
-    GenerationCell, GenerationRef, GenerationRefs, distinct_names, ids_by_name,
-};
+use crate::invalidate::generation::{GenerationCell, GenerationRefs};
+use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
 use crate::state::{EntryKey, Inner};
 use crate::store::Store;
@@ -38,6 +37,7 @@ const ATTEMPTS: usize = 3;
 /// What came back for one key from the store.
 pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
+    /// Those of the key, and of the tags.
     pub(crate) generations: GenerationRefs,
 }
 
@@ -46,6 +46,9 @@ struct Asked<'k> {
     fence: Fence,
     generations: GenerationRefs,
 }
+
+/// Most questions are about one key.
+type Answers<'k> = SmallVec<[(Asked<'k>, Answer); 1]>;
 
 impl Inner {
     /// The entry of a key in this process' memory, if it is of use.
@@ -65,14 +68,20 @@ impl Inner {
         self.conclude(asked, answer, None)
     }
 
-    /// Several keys at once, past L1: the entries of those that have a valid one.
+    /// Several keys at once, past L1: the entries of those that have a valid one. `now` is when
+    /// the read began.
     pub(crate) async fn find_all_in_store(
         self: &Arc<Self>,
         keys: &[Arc<EntryKey>],
+        now: Millis,
         deadline: Deadline,
     ) -> Vec<Option<Arc<Slot>>> {
         let answers = self.ask_store(keys, deadline).await;
-        answers.into_iter().map(|(asked, answer)| self.conclude(asked, answer, None).0).collect()
+        let one = |(mut asked, answer): (Asked<'_>, Answer)| {
+            let generations = std::mem::take(&mut asked.generations);
+            hit(&asked, generations, answer, None, now)
+        };
+        answers.into_iter().map(one).collect()
     }
 
     /// Looks keys up in the store, one answer for each, past L1.
@@ -100,7 +109,10 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Option<StoredEntry>, Error> {
         match self.ask_store(std::slice::from_ref(key), deadline).await.pop() {
-            Some((_, Answer::Found { entry, .. })) => Ok(entry),
+            Some((asked, Answer::Found { entry, .. })) => Ok(entry.map(|mut stored| {
+                stored.generations.insert_many(0, asked.generations);
+                stored
+            })),
             Some((_, Answer::Failed(error))) => Err(error),
             Some((_, Answer::NoStore)) => match &self.store {
                 // Why it is not worth asking, it says at once.
@@ -111,25 +123,21 @@ impl Inner {
         }
     }
 
-    async fn ask_store<'k>(
-        &self,
-        keys: &'k [Arc<EntryKey>],
-        deadline: Deadline,
-    ) -> Vec<(Asked<'k>, Answer)> {
+    async fn ask_store<'k>(&self, keys: &'k [Arc<EntryKey>], deadline: Deadline) -> Answers<'k> {
         let mut attempt = 1;
         loop {
-            let mut asked: Vec<Asked<'k>> = keys.iter().map(|key| self.ask(key)).collect();
-            let Some(store) = self.settled_store(deadline).await else {
-                return asked.into_iter().map(|asked| (asked, Answer::NoStore)).collect();
-            };
-            let mut answers = fetch_entries(&**store, &mut asked, deadline).await;
-            let crossed = answers.iter().any(|answer| matches!(answer, Answer::Crossed));
+            let asked = keys.iter().map(|key| (self.ask(key), Answer::NoStore));
+            let mut answers: Answers<'k> = asked.collect();
+            let Some(store) = self.settled_store(deadline).await else { return answers };
+            fetch_entries(&**store, &mut answers, deadline).await;
+            let crossed = answers.iter().any(|(_, answer)| matches!(answer, Answer::Crossed));
             if !crossed || attempt == ATTEMPTS {
-                for (asked, answer) in asked.iter().zip(&mut answers) {
-                    self.check_answer(asked, answer);
+                let now = self.clock.now();
+                for (asked, answer) in &mut answers {
+                    check_answer(asked, answer, now);
                 }
                 self.check_tags(&**store, &mut answers, deadline).await;
-                return asked.into_iter().zip(answers).collect();
+                return answers;
             }
             attempt += 1;
         }
@@ -143,75 +151,44 @@ impl Inner {
         }
     }
 
-    /// Drops what is expired, bound to another key, or of an older generation.
-    fn check_answer(&self, asked: &Asked<'_>, answer: &mut Answer) {
-        match answer {
-            Answer::Failed(error) => {
-                asked.key.namespace.counters.errors.one();
-                tracing::debug!(%error, key = %asked.key.rendered, "lookup failed");
-            }
-            Answer::Found { entry, corrupt, .. } => {
-                if *corrupt {
-                    asked.key.namespace.counters.errors.one();
-                    tracing::debug!(key = %asked.key.rendered, "damaged entry");
-                }
-                entry.take_if(|stored| !self.is_valid(asked, &stored.entry));
-                if let Some(stored) = entry {
-                    stored.generations.clone_from(&asked.generations);
-                }
-            }
-            Answer::NoStore | Answer::Crossed => {}
-        }
-    }
-
-    fn is_valid(&self, asked: &Asked<'_>, entry: &Entry) -> bool {
-        entry.identity == asked.key.bound
-            && entry.times.is_alive(self.clock.now())
-            && asked.generations.iter().all(|generation| {
-                let current = generation.id;
-                current.is_some() && entry.generation(generation.cell.fingerprint) == current
-            })
-    }
-
     /// Tags are known only once the entries are there, so their generations cost a second look:
     /// one for all of them. Drops the entries with a tag that has been invalidated.
-    async fn check_tags(&self, store: &dyn Store, answers: &mut [Answer], deadline: Deadline) {
-        let mut tagged: Vec<(&mut Option<StoredEntry>, GenerationRefs)> = Vec::new();
-        for answer in answers {
-            let Answer::Found { entry, .. } = answer else { continue };
-            let Some(tags) = entry.as_ref().map(|stored| &stored.entry.tags) else { continue };
-            if tags.is_empty() {
-                continue;
+    async fn check_tags(
+        &self,
+        store: &dyn Store,
+        answers: &mut [(Asked<'_>, Answer)],
+        deadline: Deadline,
+    ) {
+        let mut cells: Vec<Arc<GenerationCell>> = Vec::new();
+        for stored in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()?.as_mut()) {
+            for tag in &stored.entry.tags {
+                let cell = self.generations.cell(&self.names.tag(tag));
+                stored.generations.push(cell.snapshot());
+                cells.push(cell);
             }
-            let cell = |tag: &str| self.generations.cell(&self.names.tag(tag)).snapshot();
-            let tags = tags.iter().map(|tag| cell(tag)).collect();
-            tagged.push((entry, tags));
         }
-        if tagged.is_empty() {
+        if cells.is_empty() {
             return;
         }
-        let names = distinct_names(tagged.iter().flat_map(|(_, tags)| tags));
-        let keys: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let mut wanted = WantedScopes::new(&cells);
+        let keys: Vec<&str> = wanted.names().collect();
         let found = store.fetch(&keys, deadline).await.unwrap_or_default();
-        let ids = ids_by_name(&names, &found);
-        for (entry, mut tags) in tagged {
-            entry.take_if(|stored| {
+        wanted.answer(&found);
+        for entry in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()) {
+            entry.take_if(|StoredEntry { entry, generations }| {
                 let mut current = true;
-                for tag in &mut tags {
-                    let id = ids.get(&tag.cell.name).copied();
+                for tag in generations {
+                    let id = wanted.id(&tag.cell);
                     current &= tag.observe(id)
                         && id.is_some()
-                        && stored.entry.generation(tag.cell.fingerprint) == id;
+                        && entry.generation(tag.cell.fingerprint) == id;
                 }
                 !current
             });
-            if let Some(stored) = entry {
-                stored.generations.extend(tags);
-            }
         }
     }
 
-    /// Makes the hit, and puts it into L1 unless the key was written meanwhile; or the fill.
+    /// The hit, and a fill.
     fn conclude(
         self: &Arc<Self>,
         asked: Asked<'_>,
@@ -222,46 +199,84 @@ impl Inner {
             Answer::Found { state, .. } => Some(state.clone()),
             _ => None,
         };
+        let hit = hit(&asked, asked.generations.clone(), answer, decode, self.clock.now());
         let Asked { key, fence, generations } = asked;
-        let hit = match answer {
-            Answer::Found { entry: Some(stored), .. } => self.slot(key, stored, decode),
-            _ => None,
-        };
-        if let Some(slot) = &hit
-            && key.namespace.l1
-        {
-            fence.pass(|| key.namespace.region.insert(key.hash, Arc::clone(slot)));
-        }
         (hit, Fill::new(self, key, generations, fence, expect))
     }
+}
 
-    fn slot(
-        &self,
-        key: &EntryKey,
-        stored: StoredEntry,
-        decode: Option<Decode<'_>>,
-    ) -> Option<Arc<Slot>> {
-        let StoredEntry { entry, generations } = stored;
-        let decoded = match decode {
-            Some(decode) => {
-                let decoded = decode(&entry.payload);
-                if decoded.is_none() {
-                    key.namespace.counters.errors.one();
-                    return None;
-                }
-                decoded
+/// Drops what is expired, bound to another key, or of an older generation.
+fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
+    let key = asked.key;
+    match answer {
+        Answer::Failed(error) => {
+            key.namespace.counters.errors.one();
+            tracing::debug!(%error, key = %key.rendered, "lookup failed");
+        }
+        Answer::Found { entry, corrupt, .. } => {
+            if *corrupt {
+                key.namespace.counters.errors.one();
+                tracing::debug!(key = %key.rendered, "damaged entry");
             }
-            None => None,
-        };
-        let value = NewEntry {
-            payload: entry.payload,
-            format: entry.format,
-            schema: entry.schema,
-            times: entry.times,
-            decoded,
-        };
-        Some(new_slot(self, key, entry.id, value, generations))
+            entry.take_if(|stored| !is_valid(asked, &stored.entry, now));
+        }
+        Answer::NoStore | Answer::Crossed => {}
     }
+}
+
+fn is_valid(asked: &Asked<'_>, entry: &Entry, now: Millis) -> bool {
+    entry.identity == asked.key.bound
+        && entry.times.is_alive(now)
+        && asked.generations.iter().all(|generation| {
+            let current = generation.id;
+            current.is_some() && entry.generation(generation.cell.fingerprint) == current
+        })
+}
+
+/// Makes the hit, and puts it into L1 unless the key was written meanwhile.
+fn hit(
+    asked: &Asked<'_>,
+    mut generations: GenerationRefs,
+    answer: Answer,
+    decode: Option<Decode<'_>>,
+    now: Millis,
+) -> Option<Arc<Slot>> {
+    let Answer::Found { entry: Some(stored), .. } = answer else { return None };
+    let key = asked.key;
+    generations.extend(stored.generations);
+    let slot = slot(key, stored.entry, generations, decode, now)?;
+    if key.namespace.l1 {
+        asked.fence.pass(|| key.namespace.region.insert(key.hash, Arc::clone(&slot)));
+    }
+    Some(slot)
+}
+
+fn slot(
+    key: &EntryKey,
+    entry: Entry,
+    generations: GenerationRefs,
+    decode: Option<Decode<'_>>,
+    now: Millis,
+) -> Option<Arc<Slot>> {
+    let decoded = match decode {
+        Some(decode) => {
+            let decoded = decode(&entry.payload);
+            if decoded.is_none() {
+                key.namespace.counters.errors.one();
+                return None;
+            }
+            decoded
+        }
+        None => None,
+    };
+    let value = NewEntry {
+        payload: entry.payload,
+        format: entry.format,
+        schema: entry.schema,
+        times: entry.times,
+        decoded,
+    };
+    Some(new_slot(key, entry.id, value, generations, now))
 }
 
 /// What the store said about one key.
@@ -280,37 +295,10 @@ enum Answer {
     },
 }
 
-/// One round trip: the values, and the generations they need.
-async fn fetch_entries(
-    store: &dyn Store,
-    asked: &mut [Asked<'_>],
-    deadline: Deadline,
-) -> Vec<Answer> {
-    let scopes = distinct_names(asked.iter().flat_map(|asked| &asked.generations));
-    let keys = asked.iter().map(|asked| &*asked.key.rendered);
-    let keys: Vec<&str> = keys.chain(scopes.iter().map(|name| &**name)).collect();
-    let found = match store.fetch(&keys, deadline).await {
-        Ok(found) => found,
-        Err(error) => {
-            let kind = error.kind();
-            let text = error.to_string();
-            return asked.iter().map(|_| Answer::Failed(Error::new(kind, text.clone()))).collect();
-        }
-    };
-    let (values, ids) = found.split_at_checked(asked.len()).unwrap_or((&[], &[]));
-    let ids = ids_by_name(&scopes, ids);
-    let observe = |generation: &mut GenerationRef| {
-        generation.observe(ids.get(&generation.cell.name).copied())
-    };
-    let answer = |(asked, value): (&mut Asked<'_>, &Option<Bytes>)| {
-        // All of them, so that each cell learns its id.
-        let consistent =
-            asked.generations.iter_mut().map(observe).filter(|current| !current).count() == 0;
-        if !consistent {
-            return Answer::Crossed;
-        }
-        let decoded = value.as_ref().map(decode);
-        Answer::Found {
+impl Answer {
+    fn found(value: Option<&Bytes>) -> Self {
+        let decoded = value.map(decode);
+        Self::Found {
             corrupt: matches!(decoded, Some(Decoded::Corrupt)),
             entry: match decoded {
                 Some(Decoded::Value(entry)) => {
@@ -318,8 +306,47 @@ async fn fetch_entries(
                 }
                 _ => None,
             },
-            state: write_id(value.as_ref()),
+            state: write_id(value),
+        }
+    }
+
+    /// The place of an entry that has tags.
+    fn tagged_entry(&mut self) -> Option<&mut Option<StoredEntry>> {
+        match self {
+            Self::Found { entry, .. } => {
+                entry.as_ref().is_some_and(|stored| !stored.entry.tags.is_empty()).then_some(entry)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One round trip: the values, and the generations they need.
+async fn fetch_entries(store: &dyn Store, answers: &mut [(Asked<'_>, Answer)], deadline: Deadline) {
+    let asked_for: SmallVec<[&EntryKey; 1]> =
+        answers.iter().map(|(asked, _)| &**asked.key).collect();
+    let mut wanted = WantedScopes::new(asked_for.iter().flat_map(|key| &key.cells));
+    let keys = asked_for.iter().map(|key| &*key.rendered);
+    let keys: SmallVec<[&str; 8]> = keys.chain(wanted.names()).collect();
+    let found = match store.fetch(&keys, deadline).await {
+        Ok(found) => found,
+        Err(error) => {
+            for (_, answer) in answers {
+                *answer = Answer::Failed(Error::new(error.kind(), error.to_string()));
+            }
+            return;
         }
     };
-    asked.iter_mut().zip(values).map(answer).collect()
+    let (values, ids) = found.split_at_checked(answers.len()).unwrap_or((&[], &[]));
+    wanted.answer(ids);
+    for ((asked, answer), value) in answers.iter_mut().zip(values) {
+        // All of them, so that each cell learns its id.
+        let crossed = asked
+            .generations
+            .iter_mut()
+            .map(|generation| generation.observe(wanted.id(&generation.cell)))
+            .filter(|current| !current)
+            .count();
+        *answer = if crossed == 0 { Answer::found(value.as_ref()) } else { Answer::Crossed };
+    }
 }

@@ -193,7 +193,7 @@ impl Inner {
             hash: namespace.hash(identity),
             identity: bound.slice(own..),
             bound,
-            rendered: fold(format!("{}{}", namespace.base, key.as_str())).into(),
+            rendered: fold([&namespace.base, key.as_str()].concat()).into(),
             namespace: Arc::clone(namespace),
             cells,
         }

@@ -57,8 +57,8 @@ impl Values {
             return Ok(state.read(Some(&slot), Read::L1Hit, now));
         }
         let key = Arc::new(inner.entry_key(state, &key, &identity));
-        let (slot, _) = inner.find_in_store(&key, inner.deadline()).await;
-        Ok(state.read(slot.as_deref(), Read::StoreHit, inner.clock.now()))
+        let found = inner.find_all_in_store(&[key], now, inner.deadline()).await.pop().flatten();
+        Ok(state.read(found.as_deref(), Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
@@ -121,16 +121,16 @@ impl Values {
         if !inner.enabled {
             return Ok(keys.iter().map(|_| None).collect());
         }
+        let now = inner.clock.now();
         let in_memory: Vec<Option<Arc<Slot>>> = keys.iter().map(|key| inner.peek(key)).collect();
         let elsewhere = keys.iter().zip(&in_memory).filter(|(_, slot)| slot.is_none());
         let elsewhere: Vec<Arc<EntryKey>> = elsewhere.map(|(key, _)| Arc::clone(key)).collect();
         let mut stored = if elsewhere.is_empty() {
             Vec::new()
         } else {
-            inner.find_all_in_store(&elsewhere, inner.deadline()).await
+            inner.find_all_in_store(&elsewhere, now, inner.deadline()).await
         }
         .into_iter();
-        let now = inner.clock.now();
         let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| match slot {
             Some(slot) => key.namespace.read(Some(&slot), Read::L1Hit, now),
             None => key.namespace.read(stored.next().flatten().as_deref(), Read::StoreHit, now),

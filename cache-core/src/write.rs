@@ -12,7 +12,8 @@ use crate::fill::{
 };
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{GenerationRef, GenerationRefs, distinct_names, ids_by_name};
+use crate::invalidate::generation::{GenerationRef, GenerationRefs};
+use crate::invalidate::wanted::WantedScopes;
 use crate::l1::Slot;
 use crate::state::{EntryKey, Inner};
 use crate::store::{Put, Store, WriteBatch};
@@ -63,7 +64,7 @@ impl Inner {
             key.namespace.counters.sets.one();
             let region = &key.namespace.region;
             let inserted = key.namespace.l1 && valid && {
-                let slot = new_slot(self, &key, id, value, generations);
+                let slot = new_slot(&key, id, value, generations, self.clock.now());
                 fence.pass_and_break_others(|| region.insert(key.hash, slot)).is_some()
             };
             if !inserted {
@@ -133,19 +134,19 @@ impl Inner {
     ) -> Result<bool, Error> {
         let now = self.clock.now();
         let puts = writes.iter().map(|write| write.put(now)).collect::<Result<Vec<Put>, _>>()?;
-        let names = distinct_names(writes.iter().flat_map(|write| &write.generations));
         let longest = puts.iter().map(|put| put.keep_for.unwrap_or(FOREVER)).max();
         let generations = || writes.iter().flat_map(|write| &write.generations);
+        let mut wanted = WantedScopes::new(generations().map(|generation| &generation.cell));
         let extend = extensions(generations(), longest, now);
         let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-        let read: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let read: Vec<&str> = wanted.names().collect();
         let batch = WriteBatch { puts: &puts, extend: &extend, read: &read };
         let written = store.write(batch, deadline).await;
         let written = written.inspect_err(|_| forget_extensions(generations()))?;
-        let ids = ids_by_name(&names, &written.read);
+        wanted.answer(&written.read);
         let mut valid = true;
         for generation in generations() {
-            let id = ids.get(&generation.cell.name).copied();
+            let id = wanted.id(&generation.cell);
             valid &= generation.clone().observe(id) && id == generation.id;
         }
         Ok(valid)

@@ -11,6 +11,7 @@ mod finality_keys;
 mod finality_scopes;
 mod finality_sweeps;
 mod gated_store;
+mod gathering;
 mod limits;
 mod memory_bounds;
 mod namespaces;

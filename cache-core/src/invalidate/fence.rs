@@ -7,10 +7,12 @@
 //! While a sweep runs, a **ban** keeps every key that it is about from being put anywhere.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::invalidate::Pattern;
+use crate::l1::AlreadyHashed;
 
 /// The keys that reads and fills in flight are about to put into L1.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub(crate) struct Fences {
     banned: AtomicUsize,
 }
 
-type Shard = HashMap<u128, InFlight>;
+type Shard = HashMap<u128, InFlight, BuildHasherDefault<AlreadyHashed>>;
 
 #[derive(Debug)]
 struct InFlight {

@@ -5,11 +5,10 @@
 //! epochs before it begins; what it produced is valid as long as all of them still stand. Epochs
 //! only grow, so an id that comes back (a late reply, a restored snapshot) revives nothing here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -21,8 +20,11 @@ pub(crate) struct GenerationCell {
     /// Stands for the name inside entries.
     pub(crate) fingerprint: u64,
     epoch: AtomicU64,
-    /// The id last seen in the store; `None`: not seen, or invalidated since.
-    id: Mutex<Option<u64>>,
+    /// The id last seen in the store; zero: not seen, or invalidated since. Changed before the
+    /// epoch is, and only under the lock: who reads the epoch first and then the id has either
+    /// what belongs together, or an epoch that is about to pass.
+    id: AtomicU64,
+    changing: Mutex<()>,
     /// Until when, in unix milliseconds, the store was told to keep the present id.
     extended: AtomicU64,
 }
@@ -47,31 +49,36 @@ impl GenerationRef {
     /// Whether the scope has not been invalidated since, as far as is known here: learning the id
     /// of a scope that had none in this state is a change, too, but no invalidation.
     pub(crate) fn is_uninterrupted(&self) -> bool {
-        let id = lock(&self.cell.id);
-        let changes = self.cell.epoch.load(Ordering::Acquire).wrapping_sub(self.epoch);
+        if self.is_current() {
+            return true;
+        }
+        let _unchanging = lock(&self.cell.changing);
+        let (epoch, id) = self.cell.state();
         // An invalidation leaves no id; so one change that ended in an id is the learning of it.
-        changes == 0 || (changes == 1 && self.id.is_none() && id.is_some())
+        epoch.wrapping_sub(self.epoch) == 1 && self.id.is_none() && id.is_some()
     }
 
     /// Takes in what the store said about the scope, in answer to a question that was asked in
     /// this state. False if the scope was invalidated in between: then the answer is older than
     /// the invalidation, and worth nothing.
     pub(crate) fn observe(&mut self, seen: Option<u64>) -> bool {
-        let mut id = lock(&self.cell.id);
-        let epoch = self.cell.epoch.load(Ordering::Acquire);
-        let agrees = seen.is_some() && *id == seen;
+        let (epoch, id) = self.cell.state();
+        if seen.is_some() && seen == id {
+            (self.epoch, self.id) = (epoch, id);
+            return true;
+        }
+        let _changing = lock(&self.cell.changing);
+        let (epoch, id) = self.cell.state();
+        let agrees = seen.is_some() && seen == id;
         if !agrees {
             if epoch != self.epoch {
                 return false;
             }
-            if *id != seen {
-                *id = seen;
-                self.cell.extended.store(0, Ordering::Relaxed);
-                self.cell.epoch.fetch_add(1, Ordering::AcqRel);
+            if seen != id {
+                self.cell.change(seen);
             }
         }
-        self.epoch = self.cell.epoch.load(Ordering::Acquire);
-        self.id = seen;
+        (self.epoch, self.id) = self.cell.state();
         true
     }
 }
@@ -82,15 +89,30 @@ impl GenerationCell {
             name: name.into(),
             fingerprint: xxh3_64(name.as_bytes()),
             epoch: AtomicU64::new(0),
-            id: Mutex::new(None),
+            id: AtomicU64::new(0),
+            changing: Mutex::new(()),
             extended: AtomicU64::new(0),
         }
     }
 
     /// The state as of now.
     pub(crate) fn snapshot(self: &Arc<Self>) -> GenerationRef {
-        let id = lock(&self.id);
-        GenerationRef { cell: Arc::clone(self), epoch: self.epoch.load(Ordering::Acquire), id: *id }
+        let (epoch, id) = self.state();
+        GenerationRef { cell: Arc::clone(self), epoch, id }
+    }
+
+    /// The epoch and the id.
+    fn state(&self) -> (u64, Option<u64>) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let id = self.id.load(Ordering::Acquire);
+        (epoch, (id != 0).then_some(id))
+    }
+
+    /// To be called under the lock.
+    fn change(&self, id: Option<u64>) {
+        self.id.store(id.unwrap_or(0), Ordering::Release);
+        self.extended.store(0, Ordering::Relaxed);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Whether the store has to be told that the id must live longer, for an entry that is kept
@@ -110,9 +132,8 @@ impl GenerationCell {
 
     /// Makes everything that was filled under this scope invalid, here and now.
     pub(crate) fn invalidate(&self) {
-        let mut id = lock(&self.id);
-        *id = None;
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let _changing = lock(&self.changing);
+        self.change(None);
     }
 }
 
@@ -159,29 +180,6 @@ impl GenerationTable {
     }
 }
 
-/// The names of these scopes, each once.
-pub(crate) fn distinct_names<'g>(
-    generations: impl IntoIterator<Item = &'g GenerationRef>,
-) -> Vec<Arc<str>> {
-    let mut seen = HashSet::new();
-    generations
-        .into_iter()
-        .filter(|generation| seen.insert(Arc::as_ptr(&generation.cell)))
-        .map(|generation| Arc::clone(&generation.cell.name))
-        .collect()
-}
-
-/// What the store holds under the names of scopes, as far as it is an id.
-pub(crate) fn ids_by_name<'n>(
-    names: &'n [Arc<str>],
-    found: &[Option<Bytes>],
-) -> HashMap<&'n Arc<str>, u64> {
-    let id = |(name, found): (&'n Arc<str>, &Option<Bytes>)| {
-        Some((name, found.as_deref().and_then(parse_id)?))
-    };
-    names.iter().zip(found).filter_map(id).collect()
-}
-
 /// Ids are written as hex, so that a person can read them.
 pub(crate) fn render_id(id: u64) -> String {
     format!("{id:016x}")
@@ -192,7 +190,7 @@ pub(crate) fn parse_id(stored: &[u8]) -> Option<u64> {
     if stored.len() != 16 || !stored.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
-    u64::from_str_radix(std::str::from_utf8(stored).ok()?, 16).ok()
+    u64::from_str_radix(std::str::from_utf8(stored).ok()?, 16).ok().filter(|id| *id != 0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -284,9 +282,14 @@ mod tests {
     #[test]
     fn ids_are_sixteen_hex_digits_and_nothing_else_is_an_id() {
         assert_eq!(parse_id(render_id(0xAB).as_bytes()), Some(0xAB));
-        for bad in
-            [&b""[..], b"ab", b"zzzzzzzzzzzzzzzz", b"+123456789abcdef", b"\xff000000000000000"]
-        {
+        for bad in [
+            &b""[..],
+            b"ab",
+            b"0000000000000000",
+            b"zzzzzzzzzzzzzzzz",
+            b"+123456789abcdef",
+            b"\xff000000000000000",
+        ] {
             assert_eq!(parse_id(bad), None, "{bad:?}");
         }
     }

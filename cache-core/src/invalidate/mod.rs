@@ -5,6 +5,7 @@
 //! - `pattern`: declared patterns and ad-hoc globs (pure);
 //! - `fence`: keeps reads and fills in flight from undoing a write to one key;
 //! - `unconfirmed`: removals that the store has not confirmed;
+//! - `wanted`: the generations that one question asks for;
 //! - `sweep`: removes what a glob matches, in batches.
 
 pub(crate) mod fence;
@@ -13,6 +14,7 @@ pub(crate) mod pattern;
 pub(crate) mod scope;
 pub(crate) mod sweep;
 pub(crate) mod unconfirmed;
+pub(crate) mod wanted;
 
 pub use pattern::{Partition, Pattern, Template, TemplateError};
 pub use scope::{Scope, Tag};

@@ -2,6 +2,7 @@
 //!
 //! - `options`: where the server is and how to reach it;
 //! - `connect`: the pool of connections;
+//! - `gather`: reads that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `script`: compare-and-set;
 //! - `fault`: what each error means.
@@ -9,6 +10,7 @@
 mod budget;
 mod connect;
 mod fault;
+mod gather;
 mod options;
 mod script;
 
@@ -21,6 +23,7 @@ use bytes::Bytes;
 use self::budget::Breaker;
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
+use self::gather::{Gatherer, Joined, Leader, Member};
 use super::{BoxFuture, Put, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis};
 use crate::codec::is_tombstone;
@@ -30,6 +33,8 @@ pub use options::RedisOptions;
 
 /// How many keys one `SCAN` step looks at: short enough not to hold others up.
 const SCAN_COUNT: usize = 256;
+
+const NO_ANSWER: &str = "Redis did not answer within the budget";
 
 /// Keeps bytes in one Redis server.
 ///
@@ -44,13 +49,53 @@ pub struct RedisStore {
 struct Inner {
     connections: Connections,
     breaker: Breaker,
+    gatherer: Arc<Gatherer>,
 }
 
 impl RedisStore {
     /// A store at the server that the options name. Does not connect yet.
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
-        Ok(Self { inner: Arc::new(Inner { connections, breaker: Breaker::default() }) })
+        let (breaker, gatherer) = (Breaker::default(), Arc::default());
+        Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer }) })
+    }
+
+    async fn fetch_alone(
+        &self,
+        keys: &[&str],
+        deadline: Deadline,
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut command = cmd("MGET");
+        command.arg(keys);
+        self.run(deadline, async |connection| mget(connection, &command, keys.len()).await).await
+    }
+
+    /// Runs in a task of its own, until the deadline of the one who started it.
+    async fn fetch_for_all(self, leader: Leader, deadline: Deadline) {
+        // Those who can run now may join.
+        tokio::task::yield_now().await;
+        let wanted = leader.close();
+        let mut command = cmd("MGET");
+        wanted.keys().for_each(|key| {
+            command.arg(key);
+        });
+        let fetch = async |connection| mget(connection, &command, wanted.len()).await;
+        let result = self.run(deadline, fetch).await;
+        leader.land(&wanted, result);
+    }
+
+    async fn fetch_with_others(
+        &self,
+        member: Member,
+        keys: &[&str],
+        deadline: Deadline,
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        match tokio::time::timeout_at(deadline.instant(), member.answer()).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Box::pin(self.fetch_alone(keys, deadline)).await,
+            // The one who asks takes note of it, if Redis is to blame.
+            Err(_) => Err(Error::new(ErrorKind::Timeout, NO_ANSWER)),
+        }
     }
 
     /// Runs one operation on a shared connection, within its deadline and under the breaker.
@@ -79,7 +124,7 @@ impl RedisStore {
         };
         let result = match tokio::time::timeout_at(deadline.instant(), attempt).await {
             Ok(result) => result,
-            Err(_) => Err(Error::new(ErrorKind::Timeout, "Redis did not answer within the budget")),
+            Err(_) => Err(Error::new(ErrorKind::Timeout, NO_ANSWER)),
         };
         if let Some(state) = used {
             state.report(result.as_ref().err());
@@ -101,11 +146,19 @@ impl Store for RedisStore {
         if keys.is_empty() {
             return nothing();
         }
-        Box::pin(self.run(deadline, async move |mut connection| {
-            let mut command = cmd("MGET");
-            command.arg(keys);
-            strings(send(&mut connection, &command).await?, keys.len())
-        }))
+        Box::pin(async move {
+            let _asking = self.inner.gatherer.enter();
+            match self.inner.gatherer.join(keys) {
+                Joined::Member(member, leader) => {
+                    if let Some(leader) = leader {
+                        tokio::spawn(self.clone().fetch_for_all(leader, deadline));
+                    }
+                    self.fetch_with_others(member, keys, deadline).await
+                }
+                // In a box of its own, so that those of the many are small.
+                Joined::Alone => Box::pin(self.fetch_alone(keys, deadline)).await,
+            }
+        })
     }
 
     fn write<'a>(
@@ -301,6 +354,14 @@ fn nothing<'a, T: Default + Send + 'a>() -> BoxFuture<'a, Result<T, Error>> {
 fn longest(keep_for: Millis) -> Millis {
     const CENTURIES: Millis = 1000 * 365 * 24 * 60 * 60 * 1000;
     keep_for.clamp(1, CENTURIES)
+}
+
+async fn mget(
+    mut connection: MultiplexedConnection,
+    command: &Cmd,
+    keys: usize,
+) -> Result<Vec<Option<Bytes>>, Error> {
+    strings(send(&mut connection, command).await?, keys)
 }
 
 async fn send(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, Error> {
