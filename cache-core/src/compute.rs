@@ -13,8 +13,8 @@ use crate::fill::{Fill, NewEntry};
 use crate::flight::{Joined, Landing, Leader};
 use crate::l1::Shared;
 use crate::middleware::Read;
-use crate::state::{EntryKey, Inner};
-use crate::typed::Found;
+use crate::state::{EntryKey, Inner, plain_identity};
+use crate::typed::{Found, Typed, typed};
 use crate::values::Values;
 use crate::{Format, Key};
 
@@ -68,10 +68,20 @@ impl Values {
         Fut: Future<Output = Result<V, E>>,
     {
         let failed = |error: E| ComputeError::Compute(Arc::new(error));
-        let Some((inner, key)) = self.key_if_enabled(key.into()) else {
+        let inner = &self.cache.inner;
+        // Nothing is cached when caching is off, or the namespace can't be used.
+        let (Ok(state), true) = (self.state(), inner.enabled) else {
             return compute().await.map_err(failed);
         };
-        let counters = &key.namespace.counters;
+        let (key, counters) = (state.key(key.into()), &state.counters);
+        let (identity, now) = (plain_identity(&key), inner.clock.now());
+        if let Some(slot) = state.peek(state.hash(&identity), &identity, now)
+            && let Typed::Value(value) = typed(&slot, now)
+        {
+            counters.count(Read::L1Hit);
+            return Ok(value);
+        }
+        let key = Arc::new(inner.entry_key(state, &key, &identity));
         let (mut counted, mut looked_again) = (false, false);
         loop {
             let deadline = inner.deadline();

@@ -126,7 +126,13 @@ impl Key {
 /// Splits at `:`; use [`Key::from_segments`] for text that may hold one.
 impl From<&str> for Key {
     fn from(key: &str) -> Self {
-        Self::from_segments(key.split(':'))
+        let is_rendered = |byte| byte == b':' || !must_escape(byte);
+        if !key.bytes().all(is_rendered) {
+            return Self::from_segments(key.split(':'));
+        }
+        // As most keys: nothing to escape, one allocation.
+        let segments = 1 + key.bytes().filter(|byte| *byte == b':').count();
+        Self { rendered: key.to_owned(), segments, in_workspace: false, tail: false }
     }
 }
 
@@ -274,6 +280,15 @@ mod tests {
         fn rendering_is_injective(a in hostile(), b in hostile()) {
             let same = Key::from_segments(&a).as_str() == Key::from_segments(&b).as_str();
             prop_assert_eq!(same, a == b);
+        }
+
+        #[test]
+        fn text_is_split_at_colons(segments in hostile(), plain in "[a-z:]{0,12}") {
+            for text in [segments.join(":"), plain] {
+                let (quick, slow) = (Key::from(&text), Key::from_segments(text.split(':')));
+                prop_assert_eq!(&quick, &slow);
+                prop_assert_eq!(quick.segment("x"), slow.segment("x"));
+            }
         }
 
         #[test]

@@ -16,7 +16,7 @@ use crate::key::Key;
 use crate::l1::Slot;
 use crate::middleware::Read;
 use crate::set::Set;
-use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
+use crate::state::{EntryKey, NamespaceState, plain_identity};
 use crate::ttl::Ttl;
 
 /// One namespace of a [`Cache`]; cheap to clone.
@@ -36,12 +36,6 @@ impl Values {
         let state = self.state()?;
         let key = state.key(key);
         Ok(Arc::new(self.cache.inner.entry_key(state, &key, &plain_identity(&key))))
-    }
-
-    /// `None` when nothing is cached: caching is off, or the namespace can't be used.
-    pub(crate) fn key_if_enabled(&self, key: Key) -> Option<(&Arc<Inner>, Arc<EntryKey>)> {
-        let inner = &self.cache.inner;
-        if inner.enabled { Some((inner, self.entry_key(key).ok()?)) } else { None }
     }
 
     /// See [`Cache::get`].

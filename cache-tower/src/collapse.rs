@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use cache_core::Shared;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::body::{CacheBody, SharedBody};
+use crate::body::{CacheBody, NoPlace, SharedBody};
 use crate::lookup::{Ask, answer, needs_own_response};
 use crate::policy::{
     RequestDirectives, Reuse, VaryFields, is_conditional, not_modified, not_modified_headers, reuse,
@@ -57,6 +57,8 @@ pub(crate) enum Follow<B> {
     LookAgain,
     /// It may not be reused for this request.
     NotForThis,
+    /// Its body has not moved for longer than one waits for another's fetch.
+    Stalled,
 }
 
 impl SharedResponse {
@@ -95,7 +97,8 @@ impl SharedResponse {
         }
         let mut own = self.head.headers.clone();
         if self.has_age {
-            own.insert(header::AGE, HeaderValue::from(age_secs));
+            // In the place that the origin's had, unless the head is as large as can be.
+            let _ = own.try_insert(header::AGE, HeaderValue::from(age_secs));
         }
         let received = self.head.freshness.received;
         if is_conditional(headers)
@@ -106,8 +109,11 @@ impl SharedResponse {
             *response.headers_mut() = not_modified_headers(&own);
             return Follow::Response(response);
         }
-        let Some(reader) = self.body.upgrade().and_then(|body| body.attach()) else {
-            return Follow::LookAgain;
+        let Some(body) = self.body.upgrade() else { return Follow::LookAgain };
+        let reader = match body.attach() {
+            Ok(reader) => reader,
+            Err(NoPlace::Gone) => return Follow::LookAgain,
+            Err(NoPlace::Stalled) => return Follow::Stalled,
         };
         let mut response = Response::new(CacheBody::shared(reader));
         *response.status_mut() = self.head.status;

@@ -45,11 +45,9 @@ pub(crate) async fn pass<S, ReqB, ResB>(
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
-    let mark = Mark::put(request.extensions_mut(), None);
+    let _mark = Mark::put(request.extensions_mut(), None, &ask.tally);
     let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
-    if !mark.is_claimed() {
-        ask.shared.tell(decision, &mut response);
-    }
+    ask.tally.tell(decision, &mut response);
     Ok(response)
 }
 
@@ -76,7 +74,7 @@ where
         strip_conditionals(request.headers_mut());
     }
     let clock = ask.shared.values.cache().clock();
-    let mark = Mark::put(request.extensions_mut(), leader);
+    let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
     ask.fetching.store(fill.is_some(), Ordering::Release);
     let request_sent = clock.now();
     let response = Oneshot::new(inner, request).await?;
@@ -102,7 +100,7 @@ where
                 ask.shared.uncacheable.remember(ask.hash, (), until);
             }
             let mut response = Response::from_parts(parts, CacheBody::origin(body));
-            ask.shared.tell(Decision::NotStored(why, refusal), &mut response);
+            ask.tally.tell(Decision::NotStored(why, refusal), &mut response);
             Ok(response)
         }
     }
@@ -248,8 +246,10 @@ impl Arrival<'_> {
             whole: Arc::clone(&whole),
         };
         let source = Box::pin(body.map_err(Into::into));
+        let patience = shared.wait_timeout;
         let background = shared.values.cache().background().clone();
-        let (body, reader) = SharedBody::new(source, length, Box::new(keeper), background);
+        let (body, reader) =
+            SharedBody::new(source, length, Box::new(keeper), patience, background);
         if let Some(leader) = self.leader {
             let has_age = parts.headers.contains_key(header::AGE);
             let response = SharedResponse::new(head, has_age, &body, whole, variant);
@@ -267,7 +267,7 @@ impl Arrival<'_> {
         } else {
             Response::from_parts(parts, CacheBody::shared(reader))
         };
-        shared.tell(decision, &mut response);
+        self.ask.tally.tell(decision, &mut response);
         response
     }
 }
@@ -309,11 +309,13 @@ impl Keeper for ResponseKeeper {
     fn keep(self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
         let chunks: Vec<&Bytes> = body.collect();
         let payload = store(&self.head, chunks.into_iter());
-        let decoded = load(&payload, &self.shared.hit);
-        if let Some((whole, _)) = &decoded {
-            let _ = self.whole.set(Arc::clone(whole));
-        }
+        let Some(decoded) = load(&payload, &self.shared.hit) else {
+            tracing::debug!("response not stored: its head has no room for ours");
+            return;
+        };
+        let _ = self.whole.set(Arc::clone(&decoded.0));
         let times = self.times;
+        let decoded = Some(decoded);
         let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
         match self.fill.commit(entry) {
             Ok(Some(write)) => {

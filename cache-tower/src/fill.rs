@@ -53,25 +53,27 @@ where
                 .await
             {
                 Looked::Answered(response) => return Ok(response),
+                Looked::Past(_) if only_if_cached => return Ok(not_cached(&ask)),
                 Looked::Past(decision) => return pass(&ask, inner, request, decision).await,
                 Looked::Vacant(vacancy) => vacancy,
             };
         if only_if_cached {
-            let mut response = gateway_timeout();
-            shared.tell(Decision::OnlyIfCached, &mut response);
-            return Ok(response);
+            return Ok(not_cached(&ask));
         }
         if ask.head_only {
             let decision = Decision::NotStored(vacancy.why, NoStore::Method);
             return pass(&ask, inner, request, decision).await;
         }
         let now = shared.values.cache().clock().now();
-        let alone = vacancy.why == MissReason::Request
-            || attempt == ATTEMPTS
-            || shared.uncacheable.get(ask.hash, now).is_some();
+        let alone =
+            vacancy.why == MissReason::Request || shared.uncacheable.get(ask.hash, now).is_some();
         let Some(fill) = vacancy.fill.as_ref().filter(|_| !alone) else {
             return fetch(&ask, inner, request, Fetch { vacancy, leader: None, budget }).await;
         };
+        if attempt == ATTEMPTS {
+            // What fails again and again is not to be overrun by all who have waited.
+            return fetch_under_cap(&ask, inner, request, vacancy, budget).await;
+        }
         match shared.flights.join(fill.key().hash(), fill) {
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
@@ -88,12 +90,11 @@ where
                 {
                     Followed::Response(response) => {
                         let mut response = *response;
-                        shared.tell(Decision::Collapsed(vacancy.why), &mut response);
+                        ask.tally.tell(Decision::Collapsed(vacancy.why), &mut response);
                         return Ok(response);
                     }
                     Followed::Whole(response) => {
-                        shared.counters.count(Decision::Hit);
-                        shared.values.count(Read::L1Hit);
+                        ask.tally.hit(Read::L1Hit);
                         return Ok(*response);
                     }
                     Followed::LookAgain => {}
@@ -102,16 +103,48 @@ where
                         return fetch(&ask, inner, request, alone).await;
                     }
                     Followed::OutOfPatience => {
-                        // Held until the response begins. The semaphore is never closed.
-                        let _permit = shared.impatient.acquire().await;
-                        let alone = Fetch { vacancy, leader: None, budget };
-                        return fetch(&ask, inner, request, alone).await;
+                        return fetch_under_cap(&ask, inner, request, vacancy, budget).await;
                     }
                 }
             }
         }
         attempt += 1;
     }
+}
+
+/// The answer to one who wants what is stored or nothing.
+fn not_cached<B>(ask: &Ask) -> Response<CacheBody<B>> {
+    let mut response = gateway_timeout();
+    ask.tally.tell(Decision::OnlyIfCached, &mut response);
+    response
+}
+
+/// In the extensions of a request that an outer cache has counted under the cap. It does not need
+/// a second place: were it to wait for one while it holds one, all who do might wait for ever.
+#[derive(Clone, Copy)]
+struct UnderCap;
+
+/// Fetches for one request alone, among no more than so many of its kind.
+async fn fetch_under_cap<S, ReqB, ResB>(
+    ask: &Ask,
+    inner: S,
+    mut request: Request<ReqB>,
+    vacancy: Box<Vacancy>,
+    budget: Budget,
+) -> Result<Response<CacheBody<ResB>>, S::Error>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    // Held until the response begins. The semaphore is never closed.
+    let _permit = if request.extensions().get::<UnderCap>().is_none() {
+        request.extensions_mut().insert(UnderCap);
+        Some(ask.shared.impatient.acquire().await)
+    } else {
+        None
+    };
+    fetch(ask, inner, request, Fetch { vacancy, leader: None, budget }).await
 }
 
 enum Looked<B> {
@@ -142,8 +175,7 @@ async fn look_up<B>(
             let now = shared.values.cache().clock().now();
             match reuse(directives, &stored.freshness, now) {
                 Reuse::Use { age_secs } => {
-                    shared.counters.count(Decision::Hit);
-                    shared.values.count(Read::StoreHit);
+                    ask.tally.hit(Read::StoreHit);
                     return Looked::Answered(answer(stored, method, Some(headers), age_secs));
                 }
                 Reuse::Fetch(why) => why,
@@ -178,6 +210,7 @@ async fn follow<B>(
                 Follow::Whole(response) => Followed::Whole(Box::new(response)),
                 Follow::LookAgain => Followed::LookAgain,
                 Follow::NotForThis => Followed::Alone,
+                Follow::Stalled => Followed::OutOfPatience,
             }
         }
         Ok(Landing::Landed(Outcome::NotShared)) => Followed::Alone,

@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use cache_core::{Background, Read};
+use cache_core::Background;
 use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -19,7 +20,7 @@ use crate::budget::Budget;
 use crate::config::Shared;
 use crate::nested::{Mark, Marked};
 use crate::status::Decision;
-use crate::stored::CACHE_STATUS;
+use crate::tally::Tally;
 
 pin_project! {
     /// The future of [`CacheService`](crate::CacheService).
@@ -39,15 +40,15 @@ pin_project! {
         S: Service<Request<ReqB>>,
     {
         Ready { response: Option<Response<CacheBody<ResB>>> },
-        Past { #[pin] response: Oneshot<S, Request<ReqB>>, label: Label },
+        Past { #[pin] response: Oneshot<S, Request<ReqB>>, label: Option<Label> },
         Task { task: Task<Result<Response<CacheBody<ResB>>, S::Error>> },
     }
 }
 
 /// What is to be said of a response that goes past the cache.
 struct Label {
-    shared: Arc<Shared>,
-    mark: Marked,
+    tally: Tally,
+    _mark: Marked,
     decision: Decision,
 }
 
@@ -68,9 +69,15 @@ where
         mut request: Request<ReqB>,
         decision: Decision,
     ) -> Self {
-        let mark = Mark::put(request.extensions_mut(), None);
-        let label = Label { shared: Arc::clone(shared), mark, decision };
+        let tally = Tally::new(shared, decision);
+        let mark = Mark::put(request.extensions_mut(), None, &tally);
+        let label = Some(Label { tally, _mark: mark, decision });
         Self { state: State::Past { response: Oneshot::new(inner, request), label } }
+    }
+
+    /// Just the service inside.
+    pub(crate) fn plain(inner: S, request: Request<ReqB>) -> Self {
+        Self { state: State::Past { response: Oneshot::new(inner, request), label: None } }
     }
 
     /// A lookup and what may follow; goes on without its client while `fetching` is set.
@@ -80,7 +87,9 @@ where
         task: impl Future<Output = Result<Response<CacheBody<ResB>>, S::Error>> + Send + 'static,
     ) -> Self {
         let background = shared.values.cache().background().clone();
-        let task = Task { future: Some(Box::pin(task)), goes_on: fetching, background, go_on };
+        let limit = Some(FETCH_ALONE);
+        let future = Some(Box::pin(task) as BoxedTask<_>);
+        let task = Task { future, polled: false, goes_on: fetching, limit, background, go_on };
         Self { state: State::Task { task } }
     }
 
@@ -89,7 +98,11 @@ where
         shared: &Shared,
         task: impl Future<Output = Result<Response<CacheBody<ResB>>, S::Error>> + Send + 'static,
     ) -> Self {
-        Self::fetching(shared, Arc::new(AtomicBool::new(true)), task)
+        let mut this = Self::fetching(shared, Arc::new(AtomicBool::new(true)), task);
+        if let State::Task { task } = &mut this.state {
+            task.limit = None;
+        }
+        this
     }
 }
 
@@ -106,20 +119,16 @@ where
                 None => Poll::Pending,
             },
             StateProjection::Past { response, label } => {
-                response.poll(context).map_ok(|response| label.put_on(response))
+                response.poll(context).map_ok(|response| {
+                    let mut response = response.map(CacheBody::origin);
+                    if let Some(label) = label {
+                        label.tally.tell(label.decision, &mut response);
+                    }
+                    response
+                })
             }
             StateProjection::Task { task } => Pin::new(task).poll(context),
         }
-    }
-}
-
-impl Label {
-    fn put_on<B>(&self, response: Response<B>) -> Response<CacheBody<B>> {
-        let mut response = response.map(CacheBody::origin);
-        if !self.mark.is_claimed() {
-            self.shared.tell(self.decision, &mut response);
-        }
-        response
     }
 }
 
@@ -128,30 +137,34 @@ impl Shared {
     pub(crate) fn budget(&self, extensions: &mut Extensions) -> Budget {
         Budget::of(extensions, self.values.cache().operation_budget())
     }
-
-    /// Counts a decision, and writes it into the response.
-    pub(crate) fn tell<B>(&self, decision: Decision, response: &mut Response<B>) {
-        self.counters.count(decision);
-        if decision.is_miss() {
-            self.values.count(Read::Miss);
-        }
-        let _ = response.headers_mut().try_append(CACHE_STATUS, decision.render(&self.name));
-    }
 }
 
 /// A boxed future that may go on in the background when its client has left.
 struct Task<T> {
     future: Option<BoxedTask<T>>,
+    /// What nobody has begun does not go on.
+    polled: bool,
     goes_on: Arc<AtomicBool>,
+    /// For how long it goes on.
+    limit: Option<Duration>,
     background: Background,
     /// A pointer, because what `T` has to be for this is known only where the task is made.
-    go_on: fn(BoxedTask<T>, &Background),
+    go_on: fn(BoxedTask<T>, Option<Duration>, &Background),
 }
+
+/// A handler that hangs must not keep its place in the background, which others need, for ever.
+const FETCH_ALONE: Duration = Duration::from_secs(60);
 
 type BoxedTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-fn go_on<T: 'static>(task: BoxedTask<T>, background: &Background) {
-    if !background.try_spawn(async move { drop(task.await) }) {
+fn go_on<T: 'static>(task: BoxedTask<T>, limit: Option<Duration>, background: &Background) {
+    let to_its_end = async move {
+        match limit {
+            Some(limit) => drop(tokio::time::timeout(limit, task).await),
+            None => drop(task.await),
+        }
+    };
+    if !background.try_spawn(to_its_end) {
         tracing::warn!("no place in the background: a request ends with its client");
     }
 }
@@ -162,6 +175,7 @@ impl<T> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // Out of its place while it is polled: if it panics, it has ended.
         let Some(mut future) = self.future.take() else { return Poll::Pending };
+        self.polled = true;
         let output = future.as_mut().poll(context);
         if output.is_pending() {
             self.future = Some(future);
@@ -173,8 +187,8 @@ impl<T> Future for Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         let Some(future) = self.future.take() else { return };
-        if self.goes_on.load(Ordering::Acquire) {
-            (self.go_on)(future, &self.background);
+        if self.polled && self.goes_on.load(Ordering::Acquire) {
+            (self.go_on)(future, self.limit, &self.background);
         }
     }
 }

@@ -20,19 +20,27 @@ use crate::future::ResponseFuture;
 use crate::key::{Site, Target, original_uri};
 use crate::nested::Mark;
 use crate::partition::Resolved;
-use crate::policy::{Base, affected};
+use crate::policy::{Base, affected, is_safe};
 use crate::status::Decision;
+use crate::tally::Tally;
 
 /// What an unsafe request is about.
 pub(crate) struct UnsafeTarget {
     partition: Resolved<'static>,
     uri: Uri,
     headers: HeaderMap,
+    tally: Tally,
 }
 
 impl UnsafeTarget {
-    pub(crate) fn new(partition: Resolved<'static>, uri: &Uri, headers: &HeaderMap) -> Self {
-        Self { partition, uri: uri.clone(), headers: headers.clone() }
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        partition: Resolved<'static>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Self {
+        let tally = Tally::new(shared, Decision::Forwarded);
+        Self { partition, uri: uri.clone(), headers: headers.clone(), tally }
     }
 
     /// Deletes what is stored for the URIs that the response says are affected (RFC 9111 §4.4).
@@ -76,12 +84,10 @@ where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
     let budget = shared.budget(request.extensions_mut());
-    let mark = Mark::put(request.extensions_mut(), None);
+    let _mark = Mark::put(request.extensions_mut(), None, &target.tally);
     let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
     target.invalidate(&shared, response.status(), response.headers(), &budget).await;
-    if !mark.is_claimed() {
-        shared.tell(Decision::Forwarded, &mut response);
-    }
+    target.tally.tell(Decision::Forwarded, &mut response);
     Ok(response)
 }
 
@@ -175,6 +181,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let (rule, inner) = (Arc::clone(&self.rule), self.inner.clone());
+        if is_safe(request.method()) {
+            return ResponseFuture::plain(inner, request);
+        }
         // Bound before the request is gone.
         let scope = rule.scope(&request);
         let budget = rule.shared.budget(request.extensions_mut());
@@ -191,9 +200,6 @@ where
 
 impl Rule {
     fn scope<B>(&self, request: &Request<B>) -> Option<Scope> {
-        if request.method().is_safe() {
-            return None;
-        }
         let (headers, extensions) = (request.headers(), request.extensions());
         let uri = original_uri(request.uri(), extensions);
         let resolved = self.shared.workspace.resolve(headers, extensions);

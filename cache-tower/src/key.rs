@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use cache_core::{Key, Partition};
 use http::uri::Uri;
-use http::{Extensions, HeaderMap, HeaderName, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
@@ -37,6 +37,8 @@ pub(crate) struct Target<'r> {
     pub(crate) partition: Partition<'r>,
     pub(crate) scheme: &'r str,
     pub(crate) authority: &'r [u8],
+    /// Whether the authority is the URI's own, so that `Host` may be another.
+    pub(crate) absolute: bool,
     pub(crate) path: &'r str,
     pub(crate) query: Option<&'r str>,
     pub(crate) headers: &'r HeaderMap,
@@ -59,6 +61,7 @@ impl<'r> Target<'r> {
             partition,
             scheme: uri.scheme_str().unwrap_or("http"),
             authority: uri.authority().map_or(host, |authority| authority.as_str().as_bytes()),
+            absolute: uri.authority().is_some(),
             path: uri.path(),
             query: uri.query(),
             headers,
@@ -72,7 +75,8 @@ impl<'r> Target<'r> {
         identity
     }
 
-    /// Writes the identity; `reflected` tells whether the headers may hold any of [`REFLECTED`].
+    /// Writes the identity; `reflected` tells whether the headers may hold any of [`REFLECTED`],
+    /// or more than one `Host`.
     pub(crate) fn write_identity(&self, site: Site, reflected: bool, identity: &mut Identity) {
         identity.push(HTTP);
         identity.push(match site {
@@ -102,11 +106,21 @@ impl<'r> Target<'r> {
                 part(identity, query.as_bytes());
             }
         }
-        if !reflected {
-            // What the loop below writes where there is none of the two.
-            identity.extend_from_slice(&[0, 0]);
+        if !reflected && !self.absolute {
+            // What is written below where there is none of all that.
+            identity.extend_from_slice(&[0, 0, 0]);
             return;
         }
+        // Where there are two hosts, nobody knows which of them a handler takes.
+        let hosts = self.headers.get_all(header::HOST);
+        let is_other = |host: &HeaderValue| !host.as_bytes().eq_ignore_ascii_case(self.authority);
+        if hosts.iter().any(is_other) {
+            for host in hosts.iter().map(HeaderValue::as_bytes) {
+                identity.push(1);
+                part(identity, host);
+            }
+        }
+        identity.push(0);
         for name in &REFLECTED {
             let mut lines = self.headers.get_all(name).iter().peekable();
             if lines.peek().is_none() {

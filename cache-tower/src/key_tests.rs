@@ -72,13 +72,27 @@ fn everything_that_tells_requests_apart_is_in_the_identity() {
 }
 
 #[test]
-fn host_names_are_alike_in_any_case_and_the_uri_goes_before_the_header() {
-    let identity = |uri: &str, host: &str| {
-        let (uri, headers) = (uri.parse::<Uri>().unwrap(), headers(&[("host", host)]));
+fn host_names_are_alike_in_any_case_and_in_the_uri_or_the_header() {
+    let identity = |uri: &str, hosts: &[&str]| {
+        let lines: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+        let (uri, headers) = (uri.parse::<Uri>().unwrap(), headers(&lines));
         Target::of(Partition::Shared, &uri, &headers).identity(Site::Layer)
     };
-    assert_eq!(identity("/p", "A.example"), identity("/p", "a.EXAMPLE"));
-    assert_eq!(identity("http://a.example/p", "b.example"), identity("/p", "a.example"));
+    assert_eq!(identity("/p", &["A.example"]), identity("/p", &["a.EXAMPLE"]));
+    assert_eq!(identity("http://a.example/p", &[]), identity("/p", &["a.example"]));
+    assert_eq!(identity("http://a.example/p", &["A.example"]), identity("/p", &["a.example"]));
+    // Two hosts in one request are neither of them.
+    let two = ["a.example", "b.example"];
+    let all = [
+        identity("/p", &two[..1]),
+        identity("/p", &two[1..]),
+        identity("/p", &two),
+        identity("http://a.example/p", &two[1..]),
+        identity("http://b.example/p", &two[..1]),
+    ];
+    for (n, one) in all.iter().enumerate() {
+        assert_eq!(all.iter().filter(|other| *other == one).count(), 1, "{n}");
+    }
 }
 
 proptest! {
@@ -91,6 +105,7 @@ proptest! {
             partition: Partition::Workspace(workspace),
             scheme: "http",
             authority: b"",
+            absolute: false,
             path,
             query: None,
             headers: &empty,

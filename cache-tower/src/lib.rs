@@ -42,6 +42,7 @@
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
+//! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
 
@@ -62,6 +63,7 @@ mod partition;
 mod policy;
 mod status;
 mod stored;
+mod tally;
 
 pub use body::{BodyError, BoxError, CacheBody};
 pub use config::{HttpCache, HttpCacheBuilder};

@@ -22,6 +22,7 @@ use crate::policy::{
 };
 use crate::status::Decision;
 use crate::stored::{Cached, Marker, StoredResponse, load};
+use crate::tally::Tally;
 
 /// What becomes of a request, as far as can be said without waiting.
 #[allow(clippy::large_enum_variant, reason = "taken apart at once; a hit must not allocate")]
@@ -50,6 +51,7 @@ pub(crate) struct Ask {
     pub(crate) head_only: bool,
     /// Set while a response is fetched that is worth having without its client.
     pub(crate) fetching: Arc<AtomicBool>,
+    pub(crate) tally: Tally,
 }
 
 /// What is stored for a request.
@@ -99,7 +101,7 @@ pub(crate) fn enter<B: Body, R>(
     };
     if admission == Admission::Unsafe {
         let uri = original_uri(request.uri(), request.extensions());
-        let target = UnsafeTarget::new(partition.into_owned(), uri, headers);
+        let target = UnsafeTarget::new(shared, partition.into_owned(), uri, headers);
         return Entrance::Unsafe(Box::new(target));
     }
     let uri = original_uri(request.uri(), request.extensions());
@@ -111,13 +113,18 @@ pub(crate) fn enter<B: Body, R>(
     if let Some(slot) = in_memory(shared, hash, &primary, headers, now)
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
+        let directives = seen.directives.then(|| RequestDirectives::parse(headers));
         if seen.credentials && needs_own_response(site, stored.audience, headers) {
+            if directives.is_some_and(|directives| directives.only_if_cached) {
+                let mut response = gateway_timeout();
+                Tally::new(shared, Decision::Unanswered)
+                    .tell(Decision::OnlyIfCached, &mut response);
+                return Entrance::Answered(response);
+            }
             return bypass(BypassReason::Credentials);
         }
-        let directives = seen.directives.then(|| RequestDirectives::parse(headers));
         if let Reuse::Use { age_secs } = reuse(directives.as_ref(), &stored.freshness, now) {
-            shared.counters.count(Decision::Hit);
-            shared.values.count(Read::L1Hit);
+            shared.count_hit(Read::L1Hit);
             let conditions = seen.conditions.then_some(headers);
             return Entrance::Answered(answer(stored, request.method(), conditions, age_secs));
         }
@@ -137,6 +144,7 @@ pub(crate) fn enter<B: Body, R>(
         route,
         head_only: admission == Admission::LookupHead,
         fetching: Arc::default(),
+        tally: Tally::new(shared, Decision::Unanswered),
     }))
 }
 

@@ -11,22 +11,27 @@ use cache_core::Leader;
 use http::Extensions;
 
 use crate::fill::Outcome;
+use crate::tally::Tally;
 
 /// Travels in the extensions of a request that a cache has let through.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mark(Arc<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    claimed: AtomicBool,
+    claimed: Arc<AtomicBool>,
     leader: Mutex<Option<Leader<Outcome>>>,
 }
 
 impl Mark {
     /// Marks a request, which others may wait for.
-    pub(crate) fn put(extensions: &mut Extensions, leader: Option<Leader<Outcome>>) -> Marked {
-        let mark = Self::default();
-        *mark.0.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+    pub(crate) fn put(
+        extensions: &mut Extensions,
+        leader: Option<Leader<Outcome>>,
+        tally: &Tally,
+    ) -> Marked {
+        let claimed = Arc::clone(tally.taken_over());
+        let mark = Self(Arc::new(State { claimed, leader: Mutex::new(leader) }));
         extensions.insert(mark.clone());
         Marked(mark)
     }

@@ -20,6 +20,9 @@ pub(crate) enum Decision {
     Collapsed(MissReason),
     /// Nothing stored, and the client wanted nothing else (RFC 9111 §5.2.1.7).
     OnlyIfCached,
+    /// Looked up in vain, and then there was no response: the service inside failed, or the client
+    /// left.
+    Unanswered,
     /// Forwarded because of its method.
     Forwarded,
     /// Forwarded past the cache.
@@ -31,7 +34,11 @@ impl Decision {
     pub(crate) fn is_miss(self) -> bool {
         matches!(
             self,
-            Self::Stored(_) | Self::NotStored(..) | Self::Collapsed(_) | Self::OnlyIfCached
+            Self::Stored(_)
+                | Self::NotStored(..)
+                | Self::Collapsed(_)
+                | Self::OnlyIfCached
+                | Self::Unanswered
         )
     }
 
@@ -45,6 +52,8 @@ impl Decision {
             }
             Self::Collapsed(why) => format!("{cache}; fwd={}; collapsed", why.as_str()),
             Self::OnlyIfCached => format!("{cache}; detail=only-if-cached"),
+            // Never seen: there is no response to say it in.
+            Self::Unanswered => cache.to_owned(),
             Self::Forwarded | Self::Bypass(BypassReason::Method) => format!("{cache}; fwd=method"),
             Self::Bypass(reason) => format!("{cache}; fwd=bypass; detail={}", reason.as_str()),
         };
@@ -78,7 +87,8 @@ pub(crate) fn render_name(name: &str) -> String {
 pub struct HttpStats {
     /// Answered from what was stored.
     pub hits: u64,
-    /// Looked up in vain; fetched, or answered with what another request was fetching.
+    /// Looked up in vain; fetched, or answered with what another request was fetching. Those that
+    /// were not answered at all, because the service failed or the client left, are among them.
     pub misses: u64,
     /// Of the misses, those that shared another request's fetch.
     pub collapsed: u64,
@@ -103,9 +113,10 @@ impl Counters {
                 add(&self.collapsed);
                 add(&self.misses)
             }
-            Decision::Stored(_) | Decision::NotStored(..) | Decision::OnlyIfCached => {
-                add(&self.misses)
-            }
+            Decision::Stored(_)
+            | Decision::NotStored(..)
+            | Decision::OnlyIfCached
+            | Decision::Unanswered => add(&self.misses),
             Decision::Forwarded | Decision::Bypass(_) => add(&self.bypasses),
         };
     }

@@ -90,7 +90,7 @@ pub(crate) fn load(payload: &Bytes, status: &HeaderValue) -> Option<(Shared, usi
         }
         RESPONSE => {
             let head = read_head(&mut rest)?;
-            Cached::Response(StoredResponse::new(head, rest, status))
+            Cached::Response(StoredResponse::new(head, rest, status)?)
         }
         _ => return None,
     };
@@ -112,15 +112,17 @@ impl Cached {
 }
 
 impl StoredResponse {
-    fn new(head: Head, body: Bytes, status: &HeaderValue) -> Self {
+    /// `None` if the head is as large as the http crate allows, and ours does not fit in.
+    fn new(head: Head, body: Bytes, status: &HeaderValue) -> Option<Self> {
         let Head { status: code, headers: mut template, freshness, audience } = head;
-        template.insert(header::AGE, HeaderValue::from_static("0"));
+        template.try_insert(header::AGE, HeaderValue::from_static("0")).ok()?;
         // What earlier caches did stays before ours (RFC 9211 §2).
-        template.append(CACHE_STATUS, status.clone());
+        template.try_append(CACHE_STATUS, status.clone()).ok()?;
         if has_content(code) {
-            template.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            let length = HeaderValue::from(body.len());
+            template.try_insert(header::CONTENT_LENGTH, length).ok()?;
         }
-        Self { status: code, template, freshness, audience, body }
+        Some(Self { status: code, template, freshness, audience, body })
     }
 
     /// The headers of a hit at this age: one clone, one value replaced in place.

@@ -20,7 +20,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pub(crate) use reader::Reader;
-pub(crate) use shared::{GiveUp, Keeper, SharedBody};
+pub(crate) use shared::{GiveUp, Keeper, NoPlace, SharedBody};
 
 /// Anything that can be an error's source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -42,6 +42,10 @@ impl Reader {
             if !state.make_room(body.window) {
                 return Poll::Pending;
             }
+            if self.is_cut(&state) {
+                // It made room by its own place.
+                continue;
+            }
             let Some(source) = state.source.take() else { return Poll::Pending };
             drop(state);
             if !body.poll_source(source, self.number) {
@@ -57,7 +61,14 @@ impl Reader {
             self.done = true;
             return Some(Some(Err(BodyError::cut("this reader fell too far behind"))));
         }
-        if let Some(chunk) = state.chunks.get(position.chunk.saturating_sub(state.dropped)) {
+        let next = state.chunks.get(position.chunk.saturating_sub(state.dropped));
+        // Whoever has all announced bytes takes the body for whole. So a follower is not given the
+        // last of them before it is known that no more will come.
+        let clean = self.leads || matches!(state.end, Some(End::Clean(_)));
+        let completes = |chunk: &&Bytes| {
+            self.body.expected.is_some_and(|all| self.read + chunk.len() as u64 >= all)
+        };
+        if let Some(chunk) = next.filter(|chunk| clean || !completes(chunk)) {
             let chunk = chunk.clone();
             position.chunk += 1;
             self.read += chunk.len() as u64;
@@ -73,19 +84,27 @@ impl Reader {
         self.done = true;
         Some(match end {
             End::Clean(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-            End::Short if self.leads => None,
-            End::Short => Some(Err(BodyError::cut("the body was not as long as announced"))),
+            End::Wrong(trailers) if self.leads => trailers.map(|t| Ok(Frame::trailers(t))),
+            End::Wrong(_) => Some(Err(BodyError::cut("the body was not as long as announced"))),
             End::Failed(error) => Some(Err(error)),
         })
     }
 
     /// Reads on for the keeper, and leaves when it does not want the body any more: a body that
     /// never ends must not be read for nobody, and clients who came late read at their own pace.
+    ///
+    /// One that has stalled is not waited for: its origin may be gone without a word, and as long
+    /// as it is waited for, it is what others would join.
     async fn read_for_keeper(mut self) {
-        while self.body.state().keeper.is_some()
-            && let Some(Ok(_)) = std::future::poll_fn(|context| self.poll_frame(context)).await
-        {
+        let patience = self.body.patience;
+        while self.body.state().keeper.is_some() {
+            let next = std::future::poll_fn(|context| self.poll_frame(context));
+            let Ok(Some(Ok(_))) = tokio::time::timeout(patience, next).await else { return };
         }
+    }
+
+    fn is_cut(&self, state: &State) -> bool {
+        state.readers.iter().any(|position| position.reader == self.number && position.cut)
     }
 
     pub(crate) fn is_end(&self) -> bool {

@@ -14,9 +14,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::Background;
+use cache_core::{Background, Stopwatch};
 use http_body::{Body, Frame};
 
 use super::reader::Reader;
@@ -48,6 +49,15 @@ pub(crate) enum GiveUp {
     Abandoned,
 }
 
+/// Why nobody can read a body from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// The beginning has gone, or the body failed.
+    Gone,
+    /// Nothing has come for too long.
+    Stalled,
+}
+
 /// A body that several read.
 pub(crate) struct SharedBody {
     pub(super) state: Mutex<State>,
@@ -55,6 +65,8 @@ pub(crate) struct SharedBody {
     pub(super) expected: Option<u64>,
     /// How many bytes are held for readers of a body that is not kept.
     pub(super) window: usize,
+    /// A body that does not move for longer has stalled.
+    pub(super) patience: Duration,
     pub(super) background: Background,
 }
 
@@ -68,6 +80,8 @@ pub(super) struct State {
     /// Bytes in `chunks`, and bytes that have come in all.
     pub(super) held: usize,
     pub(super) received: u64,
+    /// Since something came last.
+    moved: Stopwatch,
     pub(super) end: Option<End>,
     pub(super) readers: Vec<Position>,
     pub(super) next_reader: u64,
@@ -78,8 +92,9 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 pub(super) enum End {
     Clean(Option<Trailers>),
-    /// For those who follow; the first reader is told what the origin told.
-    Short,
+    /// After more or fewer bytes than announced, an error to those who follow; the first reader is
+    /// told what the origin told.
+    Wrong(Option<Trailers>),
     Failed(BodyError),
 }
 
@@ -94,11 +109,13 @@ pub(super) struct Position {
 }
 
 impl SharedBody {
-    /// A body with its first reader. `expected` is its announced length.
+    /// A body with its first reader. `expected` is its announced length; if it does not move for
+    /// longer than `patience`, nobody joins it, and nobody reads it in the background.
     pub(crate) fn new(
         source: Source,
         expected: Option<u64>,
         keeper: Box<dyn Keeper>,
+        patience: Duration,
         background: Background,
     ) -> (Arc<Self>, Reader) {
         let window = keeper.limit();
@@ -110,6 +127,7 @@ impl SharedBody {
                 dropped: 0,
                 held: 0,
                 received: 0,
+                moved: Stopwatch::start(),
                 end: None,
                 readers: Vec::new(),
                 next_reader: 0,
@@ -118,6 +136,7 @@ impl SharedBody {
             wakers: Arc::default(),
             expected,
             window,
+            patience,
             background,
         });
         let mut state = body.state();
@@ -131,15 +150,21 @@ impl SharedBody {
         (body, reader)
     }
 
-    /// One more reader, from the beginning; `None` if the beginning has gone, or the body failed.
-    pub(crate) fn attach(self: &Arc<Self>) -> Option<Reader> {
+    /// One more reader, from the beginning.
+    pub(crate) fn attach(self: &Arc<Self>) -> Result<Reader, NoPlace> {
         let mut state = self.state();
         let usable = match &state.end {
             None => state.keeper.is_some(),
             Some(End::Clean(_)) => true,
-            Some(End::Short | End::Failed(_)) => false,
+            Some(End::Wrong(_) | End::Failed(_)) => false,
         };
-        (usable && state.dropped == 0).then(|| self.reader(&mut state, false))
+        if !usable || state.dropped > 0 {
+            return Err(NoPlace::Gone);
+        }
+        if state.end.is_none() && state.moved.elapsed() > self.patience {
+            return Err(NoPlace::Stalled);
+        }
+        Ok(self.reader(&mut state, false))
     }
 
     pub(super) fn reader(self: &Arc<Self>, state: &mut State, leads: bool) -> Reader {
@@ -156,6 +181,8 @@ impl SharedBody {
 
     /// Takes in what the origin's body gave.
     fn take_in(&self, state: &mut State, polled: Option<Result<Frame<Bytes>, BoxError>>) {
+        state.moved = Stopwatch::start();
+        let mismatch = self.expected.is_some_and(|expected| expected != state.received);
         match polled {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -171,17 +198,20 @@ impl SharedBody {
                     state.drop_read();
                 }
                 Err(frame) => {
-                    state.give_up(GiveUp::Trailers);
-                    state.end = Some(End::Clean(frame.into_trailers().ok()));
+                    let why = if mismatch { GiveUp::LengthMismatch } else { GiveUp::Trailers };
+                    state.give_up(why);
+                    let trailers = frame.into_trailers().ok();
+                    state.end =
+                        Some(if mismatch { End::Wrong(trailers) } else { End::Clean(trailers) });
                 }
             },
             Some(Err(error)) => {
                 state.give_up(GiveUp::Failed);
                 state.end = Some(End::Failed(BodyError::origin(error)));
             }
-            None if self.expected.is_some_and(|expected| expected != state.received) => {
+            None if mismatch => {
                 state.give_up(GiveUp::LengthMismatch);
-                state.end = Some(End::Short);
+                state.end = Some(End::Wrong(None));
             }
             None => {
                 if let Some(keeper) = state.keeper.take() {

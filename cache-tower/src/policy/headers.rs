@@ -28,13 +28,8 @@ pub(crate) fn stored_headers(
     strip: &[HeaderName],
     received: Millis,
 ) -> HeaderMap {
-    let nominated = |name: &HeaderName| {
-        let mut options = members(headers, &CONNECTION);
-        options.any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
-            && !is_indispensable(name)
-    };
     let is_stored = |name: &HeaderName| {
-        !is_hop_by_hop(name) && *name != AGE && !strip.contains(name) && !nominated(name)
+        *name != AGE && !strip.contains(name) && !belongs_to_connection(name, headers)
     };
     let mut stored: HeaderMap = headers
         .iter()
@@ -48,6 +43,15 @@ pub(crate) fn stored_headers(
         let _ = stored.try_append(DATE, date);
     }
     stored
+}
+
+/// Whether a field of a message speaks to the next hop only (RFC 9110 §7.6.1).
+pub(super) fn belongs_to_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let nominated = || {
+        let mut options = members(headers, &CONNECTION);
+        options.any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    };
+    is_hop_by_hop(name) || (nominated() && !is_indispensable(name))
 }
 
 /// The fields of one connection, and of a proxy's own authentication (RFC 9110 §7.6.1, RFC 9111

@@ -10,6 +10,7 @@
 //! }
 //! ```
 
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::syntax::directives;
@@ -75,7 +76,7 @@ pub(crate) struct Seen {
     pub(crate) conditions: bool,
     /// `Authorization` or `Cookie`.
     pub(crate) credentials: bool,
-    /// Fields that handlers reflect, so that they are part of the key.
+    /// Fields that handlers reflect, so that they are part of the key; or more than one `Host`.
     pub(crate) reflected: bool,
 }
 
@@ -83,11 +84,14 @@ pub(crate) struct Seen {
 /// exactly 0), beside what the headers do.
 pub(crate) fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admitted {
     let mut seen = Seen::default();
+    let mut hosts = 0;
     let reasons = headers.iter().filter_map(|(name, value)| {
+        hosts += usize::from(*name == HOST);
         seen.note(name);
         objection(name, value)
     });
     let reason = reasons.chain(has_body.then_some(BypassReason::RequestBody)).min();
+    seen.reflected |= hosts > 1;
     Admitted { admission: by_method(method, reason), seen }
 }
 
@@ -95,14 +99,16 @@ fn by_method(method: &Method, reason: Option<BypassReason>) -> Admission {
     let lookup = match method.as_str() {
         "GET" => Admission::Lookup,
         "HEAD" => Admission::LookupHead,
-        // Safe by the method registry (RFC 9110 §9.2.1, §16.1.1): nothing to invalidate.
-        "OPTIONS" | "TRACE" | "PROPFIND" | "QUERY" | "REPORT" | "SEARCH" => {
-            return Admission::Bypass(BypassReason::Method);
-        }
+        _ if is_safe(method) => return Admission::Bypass(BypassReason::Method),
         // RFC 9111 §4.4: unknown methods count as unsafe.
         _ => return Admission::Unsafe,
     };
     reason.map_or(lookup, Admission::Bypass)
+}
+
+/// Safe by the method registry (RFC 9110 §9.2.1, §16.1.1): nothing to invalidate.
+pub(crate) fn is_safe(method: &Method) -> bool {
+    method.is_safe() || matches!(method.as_str(), "PROPFIND" | "QUERY" | "REPORT" | "SEARCH")
 }
 
 impl Seen {

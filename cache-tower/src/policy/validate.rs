@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Millis;
 use super::field::date;
+use super::headers::belongs_to_connection;
 
 /// Whether the request carries a condition that a cache evaluates.
 pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
@@ -69,6 +70,7 @@ pub(crate) fn not_modified_headers(stored: &HeaderMap) -> HeaderMap {
     stored
         .iter()
         .filter(|(name, _)| !describes_body(name) && **name != SET_COOKIE)
+        .filter(|(name, _)| !belongs_to_connection(name, stored))
         .filter(|(name, _)| !(has_etag && **name == LAST_MODIFIED))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()

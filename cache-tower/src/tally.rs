@@ -1,0 +1,75 @@
+//! Counting: every request once, however it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cache_core::Read;
+use http::Response;
+
+use crate::config::Shared;
+use crate::status::Decision;
+use crate::stored::CACHE_STATUS;
+
+/// Counts one request: with its response, or else (an error of the service inside, a panic, a
+/// client that leaves) when it is dropped. So hits, misses and bypasses add up to the requests.
+pub(crate) struct Tally {
+    shared: Arc<Shared>,
+    /// What it is without a response.
+    unanswered: Decision,
+    counted: AtomicBool,
+    taken_over: Arc<AtomicBool>,
+}
+
+impl Tally {
+    pub(crate) fn new(shared: &Arc<Shared>, unanswered: Decision) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            unanswered,
+            counted: AtomicBool::new(false),
+            taken_over: Arc::default(),
+        }
+    }
+
+    /// To be set when an inner cache takes the request over: then it is not counted here.
+    pub(crate) fn taken_over(&self) -> &Arc<AtomicBool> {
+        &self.taken_over
+    }
+
+    /// Counts a decision, and writes it into the response, unless an inner cache has done both.
+    pub(crate) fn tell<B>(&self, decision: Decision, response: &mut Response<B>) {
+        if self.taken_over.load(Ordering::Acquire) {
+            return;
+        }
+        self.count(decision);
+        let _ = response.headers_mut().try_append(CACHE_STATUS, decision.render(&self.shared.name));
+    }
+
+    /// Counts a response that was stored, and says so itself.
+    pub(crate) fn hit(&self, read: Read) {
+        self.counted.store(true, Ordering::Relaxed);
+        self.shared.count_hit(read);
+    }
+
+    fn count(&self, decision: Decision) {
+        self.counted.store(true, Ordering::Relaxed);
+        self.shared.counters.count(decision);
+        if decision.is_miss() {
+            self.shared.values.count(Read::Miss);
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if !self.counted.load(Ordering::Relaxed) && !self.taken_over.load(Ordering::Acquire) {
+            self.count(self.unanswered);
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn count_hit(&self, read: Read) {
+        self.counters.count(Decision::Hit);
+        self.values.count(read);
+    }
+}

@@ -1,0 +1,9 @@
+//! Attempts to break it: origins, clients and requests that do what nobody should.
+
+mod counted;
+mod dropped;
+mod failing_herd;
+mod hostile;
+mod lengths;
+mod stalled;
+mod stress;
