@@ -7,7 +7,7 @@
 //! Nobody waits for others to come: whoever finds nobody else asking goes alone and at once.
 //! Otherwise the first opens a batch and starts its leader: a task that steps back until the tasks
 //! that can run have run, then asks for all who have joined. (A task, because the first may be
-//! cancelled, or be left unpolled for a while.) Every member keeps its own deadline. One whose
+//! cancelled, or be left unpolled for a while.) No member waits past its own deadline. One whose
 //! leader ends with its runtime, or is refused for the sake of another's keys, asks again alone.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::NO_ANSWER;
+use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
 
 const MAX_MEMBERS: usize = 64;
@@ -38,11 +41,14 @@ pub(super) struct Gatherer {
 }
 
 /// Several reads that go out as one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
     wanted: Mutex<Wanted>,
     outcome: OnceLock<Outcome>,
     done: Notify,
+    /// The leader lands by then, if its runtime runs.
+    deadline: Deadline,
+    runtime: Option<runtime::Id>,
 }
 
 /// The keys of a batch, each once.
@@ -57,11 +63,14 @@ pub(super) struct Wanted {
 #[derive(Debug)]
 enum Outcome {
     /// One for each key wanted.
-    Values(Vec<Option<Bytes>>),
+    Values(Values),
     Failed(ErrorKind, String),
     /// The leader went away.
     Abandoned,
 }
+
+/// What Redis holds under each key asked for.
+pub(super) type Values = Vec<Option<Bytes>>;
 
 /// Which of the wanted keys are whose.
 type Places = SmallVec<[usize; MAX_KEYS]>;
@@ -100,8 +109,8 @@ impl Gatherer {
         Asking(self)
     }
 
-    /// Joins the open batch, or opens one, or goes alone.
-    pub(super) fn join(self: &Arc<Self>, keys: &[&str]) -> Joined {
+    /// Joins the open batch, or opens one for a leader with this deadline, or goes alone.
+    pub(super) fn join(self: &Arc<Self>, keys: &[&str], deadline: Deadline) -> Joined {
         if keys.len() > MAX_KEYS || self.asking.load(Ordering::Relaxed) <= 1 {
             return Joined::Alone;
         }
@@ -114,7 +123,7 @@ impl Gatherer {
             }
             return Joined::Member(Member { batch, places }, None);
         }
-        let batch = Arc::<Batch>::default();
+        let batch = Arc::new(Batch::new(deadline));
         let (places, _) = lock(&batch.wanted).add(keys);
         *open = Some(Arc::clone(&batch));
         let leader = Leader { gatherer: Arc::clone(self), batch: Arc::clone(&batch) };
@@ -192,7 +201,7 @@ impl Leader {
     }
 
     /// Hands the answer to all.
-    pub(super) fn land(self, wanted: &Wanted, result: Result<Vec<Option<Bytes>>, Error>) {
+    pub(super) fn land(self, wanted: &Wanted, result: Result<Values, Error>) {
         self.batch.end(match result {
             Ok(values) => {
                 let bytes: usize = values.iter().flatten().map(Bytes::len).sum();
@@ -214,10 +223,19 @@ impl Drop for Leader {
 
 impl Member {
     /// Waits for the answer; `None`: ask alone.
-    pub(super) async fn answer(self) -> Option<Result<Vec<Option<Bytes>>, Error>> {
+    ///
+    /// # Errors
+    /// That of the leader; or that the deadline has passed.
+    pub(super) async fn answer(self, deadline: Deadline) -> Option<Result<Values, Error>> {
         let done = self.batch.done.notified();
         if self.batch.outcome.get().is_none() {
-            done.await;
+            if self.batch.lands_by(deadline) {
+                // Timers cost as much as the rest of this.
+                done.await;
+            } else if tokio::time::timeout_at(deadline.instant(), done).await.is_err() {
+                // The one who asks takes note of it, if Redis is to blame.
+                return Some(Err(Error::new(ErrorKind::Timeout, NO_ANSWER)));
+            }
         }
         match self.batch.outcome.get()? {
             Outcome::Values(values) => {
@@ -234,6 +252,24 @@ impl Member {
 }
 
 impl Batch {
+    fn new(deadline: Deadline) -> Self {
+        Self {
+            wanted: Mutex::default(),
+            outcome: OnceLock::new(),
+            done: Notify::new(),
+            deadline,
+            runtime: this_runtime(),
+        }
+    }
+
+    /// Whether whoever waits here is sure to be woken by then. A leader on another runtime may
+    /// not run for as long as nobody drives that one.
+    fn lands_by(&self, deadline: Deadline) -> bool {
+        self.deadline.instant() <= deadline.instant()
+            && self.runtime.is_some()
+            && self.runtime == this_runtime()
+    }
+
     /// The first word counts.
     fn end(&self, outcome: Outcome) {
         if self.outcome.set(outcome).is_ok() {
@@ -242,12 +278,18 @@ impl Batch {
     }
 }
 
+fn this_runtime() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|handle| handle.id())
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[allow(clippy::unnecessary_wraps, reason = "as the store answers")]
@@ -255,15 +297,23 @@ mod tests {
         Some(Bytes::copy_from_slice(text.as_bytes()))
     }
 
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_millis(50))
+    }
+
+    fn join(gatherer: &Arc<Gatherer>, keys: &[&str]) -> Joined {
+        gatherer.join(keys, soon())
+    }
+
     fn first(gatherer: &Arc<Gatherer>, keys: &[&str]) -> (Member, Leader) {
-        match gatherer.join(keys) {
+        match join(gatherer, keys) {
             Joined::Member(member, Some(leader)) => (member, leader),
             other => panic!("{other:?}"),
         }
     }
 
     fn member(gatherer: &Arc<Gatherer>, keys: &[&str]) -> Member {
-        match gatherer.join(keys) {
+        match join(gatherer, keys) {
             Joined::Member(member, None) => member,
             other => panic!("{other:?}"),
         }
@@ -273,12 +323,12 @@ mod tests {
     fn who_is_alone_goes_alone_and_so_does_a_large_read() {
         let gatherer = Arc::<Gatherer>::default();
         let _one = gatherer.enter();
-        assert!(matches!(gatherer.join(&["a"]), Joined::Alone));
+        assert!(matches!(join(&gatherer, &["a"]), Joined::Alone));
         let two = gatherer.enter();
-        assert!(matches!(gatherer.join(&["k"; MAX_KEYS + 1]), Joined::Alone));
-        assert!(matches!(gatherer.join(&["a"]), Joined::Member(_, Some(_))));
+        assert!(matches!(join(&gatherer, &["k"; MAX_KEYS + 1]), Joined::Alone));
+        assert!(matches!(join(&gatherer, &["a"]), Joined::Member(_, Some(_))));
         drop(two);
-        assert!(matches!(gatherer.join(&["a"]), Joined::Alone));
+        assert!(matches!(join(&gatherer, &["a"]), Joined::Alone));
     }
 
     #[tokio::test]
@@ -290,11 +340,14 @@ mod tests {
         let third = member(&gatherer, &["a", "none", ""]);
         let wanted = leader.close();
         assert!(wanted.keys().eq(["a", "g", "b", "none", ""]));
-        assert!(matches!(gatherer.join(&["late"]), Joined::Member(_, Some(_))));
+        assert!(matches!(join(&gatherer, &["late"]), Joined::Member(_, Some(_))));
         leader.land(&wanted, Ok(vec![value("A"), value("G"), value("B"), None, value("E")]));
-        assert_eq!(first.answer().await.unwrap().unwrap(), [value("A"), value("G")]);
-        assert_eq!(second.answer().await.unwrap().unwrap(), [value("B"), value("G"), value("B")]);
-        assert_eq!(third.answer().await.unwrap().unwrap(), [value("A"), None, value("E")]);
+        assert_eq!(first.answer(soon()).await.unwrap().unwrap(), [value("A"), value("G")]);
+        assert_eq!(
+            second.answer(soon()).await.unwrap().unwrap(),
+            [value("B"), value("G"), value("B")]
+        );
+        assert_eq!(third.answer(soon()).await.unwrap().unwrap(), [value("A"), None, value("E")]);
     }
 
     #[tokio::test]
@@ -303,14 +356,43 @@ mod tests {
         let _both = (gatherer.enter(), gatherer.enter());
         let (left, leader) = first(&gatherer, &["a"]);
         drop(leader);
-        assert!(left.answer().await.is_none());
+        assert!(left.answer(soon()).await.is_none());
         for (kind, outage) in [(ErrorKind::Denied, false), (ErrorKind::Timeout, true)] {
             let (left, leader) = first(&gatherer, &["a"]);
             let wanted = leader.close();
             leader.land(&wanted, Err(Error::new(kind, "why")));
-            let answer = left.answer().await.map(Result::unwrap_err);
+            let answer = left.answer(soon()).await.map(Result::unwrap_err);
             assert_eq!(answer.map(|error| error.kind()), outage.then_some(kind));
         }
+    }
+
+    /// Members of a leader on a runtime that nobody drives would have waited for ever.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_past_his_deadline_for_a_leader_elsewhere_or_with_more_time() {
+        let gatherer = Arc::<Gatherer>::default();
+        let _both = (gatherer.enter(), gatherer.enter());
+        let opened = std::thread::scope(|scope| {
+            let elsewhere = || {
+                let rt = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                rt.unwrap().block_on(async { first(&gatherer, &["a"]) })
+            };
+            scope.spawn(elsewhere).join().unwrap()
+        });
+        let waits = member(&gatherer, &["a"]);
+        let timed_out = |answer: Option<Result<Values, Error>>| {
+            answer.is_some_and(|answer| answer.is_err_and(|e| e.kind() == ErrorKind::Timeout))
+        };
+        assert!(timed_out(waits.answer(soon()).await));
+        drop(opened);
+
+        let (opens, leader) = first(&gatherer, &["a"]);
+        let hasty = Deadline::after(Duration::from_millis(10));
+        assert!(timed_out(member(&gatherer, &["a"]).answer(hasty).await));
+        // As the leader's own deadline does.
+        let wanted = leader.close();
+        let late = async { leader.land(&wanted, Err(Error::new(ErrorKind::Timeout, NO_ANSWER))) };
+        let (answer, ()) = tokio::join!(opens.answer(Deadline::after(Duration::MAX / 4)), late);
+        assert!(timed_out(answer));
     }
 
     #[test]

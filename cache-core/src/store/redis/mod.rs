@@ -90,11 +90,9 @@ impl RedisStore {
         keys: &[&str],
         deadline: Deadline,
     ) -> Result<Vec<Option<Bytes>>, Error> {
-        match tokio::time::timeout_at(deadline.instant(), member.answer()).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => Box::pin(self.fetch_alone(keys, deadline)).await,
-            // The one who asks takes note of it, if Redis is to blame.
-            Err(_) => Err(Error::new(ErrorKind::Timeout, NO_ANSWER)),
+        match member.answer(deadline).await {
+            Some(answer) => answer,
+            None => Box::pin(self.fetch_alone(keys, deadline)).await,
         }
     }
 
@@ -148,7 +146,7 @@ impl Store for RedisStore {
         }
         Box::pin(async move {
             let _asking = self.inner.gatherer.enter();
-            match self.inner.gatherer.join(keys) {
+            match self.inner.gatherer.join(keys, deadline) {
                 Joined::Member(member, leader) => {
                     if let Some(leader) = leader {
                         tokio::spawn(self.clone().fetch_for_all(leader, deadline));
