@@ -1,7 +1,7 @@
 //! Request → key. Pure.
 //!
-//! An **identity** is all that tells one request's response from another's, each part with its
-//! length before it. Its hash finds the entry in memory, its digest ends the key in the store.
+//! An **identity** is all that tells one request's response from another's, with the length of
+//! each part before it. Its hash finds the entry in memory, its digest ends the key in the store.
 
 use std::borrow::Cow;
 
@@ -78,33 +78,35 @@ impl<'r> Target<'r> {
     /// Writes the identity; `reflected` tells whether the headers may hold any of [`REFLECTED`],
     /// or more than one `Host`.
     pub(crate) fn write_identity(&self, site: Site, reflected: bool, identity: &mut Identity) {
-        identity.push(HTTP);
-        identity.push(match site {
-            Site::Layer => 0,
-            Site::Endpoint => 1,
-        });
-        match self.partition {
-            Partition::Shared => identity.push(0),
-            Partition::Workspace(workspace) => {
-                identity.push(1);
-                part(identity, workspace.as_bytes());
-            }
+        let (in_workspace, workspace) = match self.partition {
+            Partition::Shared => (false, ""),
+            Partition::Workspace(workspace) => (true, workspace),
+        };
+        let is_endpoint = site == Site::Endpoint;
+        // Host names are compared without regard to case (RFC 9110 §4.2.3), so the authority is
+        // the last part, to be lowered in place. `/a` and `/a?` are two URIs.
+        let query = self.query.unwrap_or_default().as_bytes();
+        let parts = [
+            workspace.as_bytes(),
+            self.scheme.as_bytes(),
+            self.path.as_bytes(),
+            query,
+            self.authority,
+        ];
+        let [a, b, c] = [in_workspace, is_endpoint, self.query.is_some()].map(u8::from);
+        identity.extend_from_slice(&[HTTP, a, b, c]);
+        // All lengths at once: few long writes are quicker than many short ones.
+        let mut lengths = [[0; 8]; 5];
+        for (length, part) in lengths.iter_mut().zip(parts) {
+            *length = (part.len() as u64).to_le_bytes();
         }
-        part(identity, self.scheme.as_bytes());
-        let authority = length(identity, self.authority.len());
-        identity.extend_from_slice(self.authority);
-        // Host names are compared without regard to case (RFC 9110 §4.2.3).
+        identity.extend_from_slice(lengths.as_flattened());
+        for part in parts {
+            identity.extend_from_slice(part);
+        }
+        let authority = identity.len() - self.authority.len();
         if let Some(authority) = identity.get_mut(authority..) {
             authority.make_ascii_lowercase();
-        }
-        part(identity, self.path.as_bytes());
-        // `/a` and `/a?` are two URIs.
-        match self.query {
-            None => identity.push(0),
-            Some(query) => {
-                identity.push(1);
-                part(identity, query.as_bytes());
-            }
         }
         if !reflected && !self.absolute {
             // What is written below where there is none of all that.
@@ -189,14 +191,8 @@ fn digest(identity: &[u8]) -> String {
 }
 
 fn part(identity: &mut Identity, bytes: &[u8]) {
-    length(identity, bytes.len());
+    identity.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     identity.extend_from_slice(bytes);
-}
-
-/// Writes a length; says where what follows it begins.
-fn length(identity: &mut Identity, length: usize) -> usize {
-    identity.extend_from_slice(&(length as u64).to_le_bytes());
-    identity.len()
 }
 
 #[cfg(test)]

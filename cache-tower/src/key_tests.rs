@@ -71,6 +71,18 @@ fn everything_that_tells_requests_apart_is_in_the_identity() {
     }
 }
 
+/// What is read by the short form is deleted by the long one.
+#[test]
+fn without_reflected_fields_the_short_form_says_the_same() {
+    for (uri, hosts) in [("/p", &[("host", "a.example")][..]), ("/p?q", &[])] {
+        let (uri, headers) = (uri.parse::<Uri>().unwrap(), headers(hosts));
+        let target = Target::of(Partition::Workspace("w"), &uri, &headers);
+        let mut short = Identity::new();
+        target.write_identity(Site::Layer, false, &mut short);
+        assert_eq!(short, target.identity(Site::Layer));
+    }
+}
+
 #[test]
 fn host_names_are_alike_in_any_case_and_in_the_uri_or_the_header() {
     let identity = |uri: &str, hosts: &[&str]| {

@@ -44,6 +44,7 @@
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
+//! | `intern` | header lines that come again and again |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
 
 mod body;
@@ -53,6 +54,7 @@ mod config;
 mod fetch;
 mod fill;
 mod future;
+mod intern;
 mod invalidate;
 mod key;
 mod layer;

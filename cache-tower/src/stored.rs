@@ -10,6 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cache_core::Shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use crate::intern;
 use crate::policy::{Audience, Millis, StoredFreshness, VaryFields};
 
 /// The field that tells what caches did (RFC 9211).
@@ -197,9 +198,9 @@ fn read_head(rest: &mut Bytes) -> Option<Head> {
     let mut headers = HeaderMap::new();
     for _ in 0..rest.try_get_u32_le().ok()? {
         let length = rest.try_get_u16_le().ok()?;
-        let name = HeaderName::from_lowercase(&take(rest, length.into())?).ok()?;
+        let name = intern::name(&take(rest, length.into())?)?;
         let length = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
-        let value = HeaderValue::from_maybe_shared(take(rest, length)?).ok()?;
+        let value = intern::value(take(rest, length)?)?;
         headers.try_append(name, value).ok()?;
     }
     let audience = match flags & (WITHOUT_AUTHORIZATION | WITHOUT_CREDENTIALS) {

@@ -20,7 +20,12 @@ pub(crate) fn runtime() -> Runtime {
 
 /// A request as a browser's proxy would send it.
 pub(crate) fn request() -> Request<Body> {
-    Request::get("/items/42")
+    request_for("/items/42")
+}
+
+/// The same for another path.
+pub(crate) fn request_for(path: &str) -> Request<Body> {
+    Request::get(path)
         .header("host", "shop.example")
         .header("accept", "application/json")
         .header("x-workspace-id", "ws1")
@@ -60,11 +65,16 @@ pub(crate) fn headers_off_the_wire() -> HeaderMap {
     headers().iter().map(own).collect()
 }
 
-/// Answers with twelve headers and 1 KiB, fresh for an hour from now.
-pub(crate) async fn respond(_: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// Answers with twelve headers, two of which are this response's own, and 1 KiB, fresh for an
+/// hour from now.
+pub(crate) async fn respond(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::from(vec![b'x'; 1024]));
-    *response.headers_mut() = headers();
-    response.headers_mut().remove("date");
+    let headers = response.headers_mut();
+    *headers = self::headers();
+    headers.remove("date");
+    let path = request.uri().path();
+    headers.insert("etag", HeaderValue::from_str(&format!("\"{path}\"")).unwrap());
+    headers.insert("x-request-id", HeaderValue::from_str(&format!("0123456789-{path}")).unwrap());
     Ok(response)
 }
 
