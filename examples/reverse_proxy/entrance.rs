@@ -10,12 +10,15 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use crate::failure::Failure;
-use crate::headers::{join_cookies, strip_hop_by_hop};
+use crate::headers::{has_unknown_coding, join_cookies, strip_hop_by_hop};
 
 /// Brings a request into that form, or says why it can't be served.
 pub(crate) fn admit<B>(request: &mut Request<B>) -> Result<(), Failure> {
     if request.method() == Method::CONNECT {
         return Err(Failure::Tunnel);
+    }
+    if has_unknown_coding(request.headers()) {
+        return Err(Failure::CodedUpload);
     }
     settle_host(request)?;
     strip_hop_by_hop(request.headers_mut());

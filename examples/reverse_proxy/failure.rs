@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     BadTarget,
     /// The body of the request broke off or was malformed.
     UploadFailed,
+    /// The body of the request is in a transfer coding that isn't known here.
+    CodedUpload,
     /// There is no connection to the upstream to be had.
     Unreachable,
     /// The upstream didn't take a connection in time.
@@ -24,6 +26,8 @@ pub(crate) enum Failure {
     ResponseTimeout,
     /// The upstream closed the connection, or what it said isn't HTTP.
     BadResponse,
+    /// The body of the response is in a transfer coding that nobody asked for.
+    CodedResponse,
     /// The upstream changes to another protocol, although nobody asked.
     UnexpectedUpgrade,
 }
@@ -52,6 +56,12 @@ impl Failure {
                 "cache-tower; error=http_request_error",
                 "The body of the request can't be read.\n",
             ),
+            // RFC 9112 §6.1
+            Self::CodedUpload => (
+                StatusCode::NOT_IMPLEMENTED,
+                "cache-tower; error=http_request_denied",
+                "The transfer coding of the request is not known here.\n",
+            ),
             Self::Unreachable => (
                 StatusCode::BAD_GATEWAY,
                 "cache-tower; error=destination_unavailable",
@@ -71,6 +81,11 @@ impl Failure {
                 StatusCode::BAD_GATEWAY,
                 "cache-tower; error=http_protocol_error",
                 "The upstream server gave no valid response.\n",
+            ),
+            Self::CodedResponse => (
+                StatusCode::BAD_GATEWAY,
+                "cache-tower; error=http_response_transfer_coding",
+                "The upstream server gave a response in an unknown transfer coding.\n",
             ),
             Self::UnexpectedUpgrade => (
                 StatusCode::BAD_GATEWAY,

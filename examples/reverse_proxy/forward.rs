@@ -23,7 +23,7 @@ use tower::Service;
 
 use crate::body::{BoxError, ProxyBody, Upload, upload};
 use crate::failure::Failure;
-use crate::headers::{append_forwarded_for, append_via, strip_hop_by_hop};
+use crate::headers::{append_forwarded_for, append_via, has_unknown_coding, strip_hop_by_hop};
 use crate::upstream::Upstream;
 
 /// How long the upstream may take to accept a connection.
@@ -135,6 +135,9 @@ fn prepare<B: Body>(request: &mut Request<B>, upstream: &Upstream) -> Result<(),
 fn pass_on(mut response: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::UnexpectedUpgrade);
+    }
+    if has_unknown_coding(response.headers()) {
+        return Err(Failure::CodedResponse);
     }
     // Ours is HTTP/1.1 even if the upstream's is older: the body then goes out
     // in chunks, and its end can be told from a broken connection.

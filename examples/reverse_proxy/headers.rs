@@ -49,6 +49,22 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a body is in a transfer coding that nobody has undone: hyper undoes `chunked` alone, and
+/// without the field that names the others its bytes would mean something else (RFC 9112 §7).
+pub(crate) fn has_unknown_coding(headers: &HeaderMap) -> bool {
+    let mut chunked = 0;
+    for value in headers.get_all(TRANSFER_ENCODING) {
+        for coding in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                chunked += 1;
+            } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+                return true;
+            }
+        }
+    }
+    chunked > 1
+}
+
 /// Adds this proxy to `Via`, for a message it received in `version`
 /// (RFC 9110 §7.6.3).
 pub(crate) fn append_via(headers: &mut HeaderMap, version: Version) {
@@ -139,6 +155,21 @@ mod tests {
         let mut actual = headers(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
         strip_hop_by_hop(&mut actual);
         assert!(actual.is_empty());
+    }
+
+    #[test]
+    fn chunks_are_the_only_coding() {
+        let unknown = |values: &[&'static str]| {
+            let fields: Vec<_> = values.iter().map(|value| ("transfer-encoding", *value)).collect();
+            has_unknown_coding(&headers(&fields))
+        };
+        for values in [&[][..], &["chunked"], &["Chunked "], &["identity"], &["", "chunked"]] {
+            assert!(!unknown(values), "{values:?}");
+        }
+        let two_lines = &["gzip", "chunked"];
+        for values in [&["gzip"][..], &["gzip, chunked"], two_lines, &["chunked, chunked"]] {
+            assert!(unknown(values), "{values:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The reverse proxy as a process.
 
+mod codings;
 mod failures;
 mod flags;
 mod headers;
