@@ -30,8 +30,9 @@ pub(crate) fn admit<B>(request: &mut Request<B>) -> Result<(), Failure> {
 /// was there (RFC 9112 §3.2.2, RFC 9113 §8.3.1), and checks what there is.
 fn settle_host<B>(request: &mut Request<B>) -> Result<(), Failure> {
     if let Some(authority) = request.uri().authority() {
-        // RFC 9110 §4.2.4: user information in a target is an error.
-        if authority.as_str().contains('@') {
+        // A host and nothing else is for CONNECT (RFC 9112 §3.2.3), and user information in a
+        // target is an error (RFC 9110 §4.2.4).
+        if request.uri().scheme().is_none() || authority.as_str().contains('@') {
             return Err(Failure::BadTarget);
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadTarget)?;
@@ -108,5 +109,14 @@ mod tests {
         let refused = |method, target| admitted(method, Version::HTTP_11, target, &["a"]).err();
         assert_eq!(refused(Method::CONNECT, "a:443"), Some(Failure::Tunnel));
         assert_eq!(refused(Method::GET, "http://u:p@a/"), Some(Failure::BadTarget));
+    }
+
+    /// A target without a slash was taken for the host, and beat the one in `Host`.
+    #[test]
+    fn a_host_is_no_target() {
+        for target in ["b", "b:80", "stats"] {
+            let refused = admitted(Method::GET, Version::HTTP_11, target, &["a"]).err();
+            assert_eq!(refused, Some(Failure::BadTarget), "{target}");
+        }
     }
 }

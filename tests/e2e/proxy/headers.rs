@@ -152,6 +152,9 @@ async fn a_request_without_one_valid_host_is_refused() {
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
         "GET http://user:password@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        // A host where a path belongs was forwarded as `/` of that host.
+        "GET b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET b:80 HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         let mut client = Client::connect(proxy.addr()).await.unwrap();
         client.send_raw(head.as_bytes()).await.unwrap();
