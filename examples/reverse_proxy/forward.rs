@@ -23,7 +23,9 @@ use tower::Service;
 
 use crate::body::{BoxError, ProxyBody, Upload, upload};
 use crate::failure::Failure;
-use crate::headers::{append_forwarded_for, append_via, has_unknown_coding, strip_hop_by_hop};
+use crate::headers::{
+    append_forwarded_for, append_via, has_unknown_coding, join_lengths, strip_hop_by_hop,
+};
 use crate::upstream::Upstream;
 
 /// How long the upstream may take to accept a connection.
@@ -143,6 +145,7 @@ fn pass_on(mut response: Response<Incoming>) -> Result<Response<Incoming>, Failu
     // in chunks, and its end can be told from a broken connection.
     let version = std::mem::replace(response.version_mut(), Version::HTTP_11);
     strip_hop_by_hop(response.headers_mut());
+    join_lengths(response.headers_mut());
     append_via(response.headers_mut(), version);
     Ok(response)
 }

@@ -84,6 +84,16 @@ pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: std::net::Ip
     append_to_list(headers, &NAME, ", ", &client.to_canonical().to_string());
 }
 
+/// Makes one length of one that is said several times (RFC 9110 §8.6). They agree: hyper refuses
+/// messages whose lengths don't.
+pub(crate) fn join_lengths(headers: &mut HeaderMap) {
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return };
+    let first = length.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
+    if let Ok(length) = HeaderValue::from_bytes(first.trim_ascii()) {
+        headers.insert(CONTENT_LENGTH, length);
+    }
+}
+
 /// Makes one `Cookie` field of several: HTTP/2 may split it, HTTP/1.1 may not
 /// (RFC 9113 §8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {

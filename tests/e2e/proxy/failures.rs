@@ -78,6 +78,27 @@ async fn answers_that_are_no_http_are_a_502() {
     assert_eq!(get(proxy.addr(), "/hints", &[]).await.0, "ok");
 }
 
+/// `Content-Length: 2, 2` reached the client as it was, which many refuse, and was never stored.
+#[tokio::test]
+async fn a_length_that_is_said_twice_is_said_once() {
+    const TWO_LINES: &str = "Content-Length: 2\r\nContent-Length: 2";
+    let origin = RawOrigin::start(|request, _| {
+        let is_list = request.starts_with(b"GET /list ");
+        let lengths = if is_list { "Content-Length: 2, 2" } else { TWO_LINES };
+        let head = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{lengths}\r\n\r\nok");
+        vec![RawStep::write(head)]
+    })
+    .await;
+    let proxy = proxy(origin.addr(), &[]);
+    for path in ["/list", "/lines"] {
+        for status in [MISS_STORED, HIT] {
+            let response = send(proxy.addr(), "GET", path, &[], b"").await;
+            assert_eq!((response.text(), response.cache_status()), ("ok".into(), status.into()));
+            assert_eq!(response.header_all("content-length"), ["2"], "{path}");
+        }
+    }
+}
+
 /// However a body breaks off, the client can tell, and nothing of it is stored.
 #[tokio::test]
 async fn a_body_that_breaks_off_never_looks_whole_and_is_never_stored() {
