@@ -75,7 +75,9 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
     let app = api::router(db, &http, address);
 
     say(api::guide(address));
-    say(format_args!("cached in: {}", cache.health().await.store));
+    let health = cache.health().await;
+    let place = if health.enabled { health.store } else { "nothing (ENABLE_CACHING is off)" };
+    say(format_args!("cached in: {place}"));
     say(format_args!("listening on {address}"));
 
     let (stopping, stopped) = oneshot::channel();

@@ -91,6 +91,9 @@ async fn a_wrong_password_is_an_outage_like_any_other() {
 async fn caching_can_be_switched_off() {
     let redis = RedisServer::start();
     let service = quickstart().env("ENABLE_CACHING", "false").env("REDIS_URL", redis.url()).start();
+    // It said "cached in: redis", and nothing was cached.
+    let said = service.output().join("\n");
+    assert!(said.contains("cached in: nothing (ENABLE_CACHING is off)"), "{said}");
     for _ in 0..2 {
         let (_, status) = get(service.addr(), "/campaigns/42/stats", &WS1).await;
         assert_eq!(status, "cache-tower; fwd=bypass; detail=disabled");
