@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tower::{Service, ServiceExt};
 
 use crate::body::BoxError;
@@ -23,6 +25,8 @@ use crate::forward::ClientAddress;
 
 /// How long responses in progress may take once the process was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long a new connection may be without a request: hyper's own limits begin with the first byte.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long to wait after a failed accept: most often there are no file
 /// descriptors left, and trying again at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -71,9 +75,11 @@ where
     let reset = ResetOnDrop::default();
     let io = TokioIo::new(ClientIo::new(stream, reset.clone()));
 
+    let asked = Arc::new(Notify::new());
     let service = {
-        let reset = reset.clone();
+        let (reset, asked) = (reset.clone(), Arc::clone(&asked));
         service_fn(move |mut request: Request<Incoming>| {
+            asked.notify_one();
             reset.set(request.version() <= Version::HTTP_10);
             request.extensions_mut().insert(ClientAddress(client.ip()));
             respond(stack.clone(), request)
@@ -87,8 +93,14 @@ where
     // An error is the client's or the body's; hyper has told whom it can tell.
     // `served` holds the stream: decide about the reset before it goes.
     let mut served = pin!(served);
-    if served.as_mut().await.is_ok() {
-        reset.set(false);
+    let silent = async {
+        if tokio::time::timeout(SILENCE, asked.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = served.as_mut() => if served.is_ok() { reset.set(false) },
+        () = silent => {}
     }
 }
 
@@ -103,5 +115,31 @@ where
     match admit(&mut request) {
         Ok(()) => Ok(stack.oneshot(request).await?.map(Either::Left)),
         Err(failure) => Ok(failure.response().map(Either::Right)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// A connection on which nothing was ever sent stayed open for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_ends() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut client = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, address) = listener.accept().await?;
+        let stack = tower::service_fn(async |_: Request<Incoming>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let graceful = GracefulShutdown::new();
+        tokio::spawn(connection(stream, address, stack, graceful.watcher()));
+        let end = tokio::time::timeout(2 * SILENCE, client.read(&mut [0])).await;
+        assert_eq!(end.expect("in time")?, 0);
+        Ok(())
     }
 }
