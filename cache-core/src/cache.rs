@@ -262,7 +262,7 @@ impl Inner {
             cell.invalidate();
             if let Err(error) = removed {
                 if error.is_outage() {
-                    self.unconfirmed.add([name].into_iter());
+                    self.unconfirmed.add(name);
                 }
                 return Err(error);
             }

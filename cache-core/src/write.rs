@@ -182,7 +182,7 @@ impl Inner {
             if let Err(error) = result {
                 first.namespace.counters.errors.one();
                 if error.is_outage() {
-                    self.unconfirmed.add(keys.iter().map(|key| &*key.rendered));
+                    self.unconfirmed.add_entries(puts);
                 }
                 return Err(error);
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use cache_core::store::{BoxFuture, MemoryStore, ScanStep, Store, WriteBatch, Written};
-use cache_core::{Cache, Deadline, Error, Millis, seconds};
+use cache_core::{Cache, Deadline, Error, ErrorKind, Millis, seconds};
 use cache_tests::Gate;
 
 use crate::setup::Setup;
@@ -33,12 +33,13 @@ pub(crate) enum At {
 pub(crate) struct GatedStore {
     store: MemoryStore,
     held: Mutex<VecDeque<(At, Gate)>>,
+    failing: Mutex<VecDeque<At>>,
 }
 
 impl GatedStore {
     pub(crate) fn new(setup: &Setup) -> Arc<Self> {
         let store = MemoryStore::new(setup.clock.clone());
-        Arc::new(Self { store, held: Mutex::default() })
+        Arc::new(Self { store, held: Mutex::default(), failing: Mutex::default() })
     }
 
     /// A tiered cache over this store.
@@ -54,7 +55,12 @@ impl GatedStore {
         gate
     }
 
-    async fn pass(&self, at: At) {
+    /// The next call that comes there ends as if the store were away.
+    pub(crate) fn fail(&self, at: At) {
+        self.failing.lock().unwrap().push_back(at);
+    }
+
+    async fn pass(&self, at: At) -> Result<(), Error> {
         let gate = {
             let mut held = self.held.lock().unwrap();
             let found = held.iter().position(|(held_at, _)| *held_at == at);
@@ -63,6 +69,12 @@ impl GatedStore {
         if let Some((_, gate)) = gate {
             gate.pass().await;
         }
+        let mut failing = self.failing.lock().unwrap();
+        if let Some(index) = failing.iter().position(|failing_at| *failing_at == at) {
+            failing.remove(index);
+            return Err(Error::new(ErrorKind::Unavailable, "away"));
+        }
+        Ok(())
     }
 }
 
@@ -73,9 +85,9 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
         Box::pin(async move {
-            self.pass(At::Fetch).await;
+            self.pass(At::Fetch).await?;
             let found = self.store.fetch(keys, deadline).await;
-            self.pass(At::FetchReply).await;
+            self.pass(At::FetchReply).await?;
             found
         })
     }
@@ -86,9 +98,9 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Written, Error>> {
         Box::pin(async move {
-            self.pass(At::Write).await;
+            self.pass(At::Write).await?;
             let written = self.store.write(batch, deadline).await;
-            self.pass(At::WriteReply).await;
+            self.pass(At::WriteReply).await?;
             written
         })
     }
@@ -108,7 +120,7 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
-            self.pass(At::Remove).await;
+            self.pass(At::Remove).await?;
             self.store.remove(keys, deadline).await
         })
     }
@@ -119,7 +131,7 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
-            self.pass(At::Remove).await;
+            self.pass(At::Remove).await?;
             self.store.remove_values(keys, deadline).await
         })
     }
@@ -132,7 +144,7 @@ impl Store for GatedStore {
     ) -> BoxFuture<'a, Result<ScanStep, Error>> {
         Box::pin(async move {
             let step = self.store.scan(glob, cursor, deadline).await;
-            self.pass(At::ScanReply).await;
+            self.pass(At::ScanReply).await?;
             step
         })
     }

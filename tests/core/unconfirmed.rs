@@ -3,7 +3,9 @@
 use cache_core::{Cache, Scope, Tag};
 use cache_tests::{FaultProxy, Mode, RedisServer};
 
-use crate::setup::at;
+use crate::finality_keys::overtaken;
+use crate::gated_store::{At, GatedStore};
+use crate::setup::{Setup, at, text};
 
 /// A lookup after the outage used to learn the old generation from Redis again, and what had been
 /// invalidated here came back.
@@ -34,5 +36,28 @@ async fn what_was_invalidated_during_an_outage_stays_so_here_and_goes_everywhere
         crate::recovery::healed(&cache).await;
         assert_eq!(cache.get::<String>("users", "1").await.unwrap(), None, "case {case}");
         assert_eq!(other.get::<String>("users", "1").await.unwrap(), None, "case {case}");
+    }
+}
+
+/// Pinned: a delete that failed was repeated as a mere removal, which took the tombstone of
+/// another delete away: a fill elsewhere that had begun before both brought the old value back.
+#[tokio::test]
+async fn a_delete_that_failed_does_not_undo_another() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    let (cache, filler) = (store.cache(&setup), store.cache(&setup));
+    for (key, failing) in [("1", [true, false]), ("2", [false, true]), ("3", [true, true])] {
+        overtaken(&filler, key, async {
+            for fails in failing {
+                if fails {
+                    store.fail(At::Write);
+                }
+                assert_eq!(cache.delete("users", key).await.is_err(), fails);
+            }
+            assert_eq!(text(&cache, "users", key).await, None);
+        })
+        .await;
+        assert_eq!(text(&cache, "users", key).await, None, "{key}");
+        assert_eq!(text(&filler, "users", key).await, None, "{key}");
     }
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Deadline;
-use crate::store::Store;
+use crate::error::{Error, ErrorKind};
+use crate::store::{Put, Store, WriteBatch};
 
 /// The keys (of generations and of entries) that are still to be removed.
 #[derive(Debug)]
@@ -24,8 +25,17 @@ pub(crate) struct Unconfirmed {
 
 #[derive(Debug, Default)]
 struct Pending {
-    by_key: HashMap<Arc<str>, u64>,
+    by_key: HashMap<Arc<str>, Removal>,
     count: u64,
+}
+
+#[derive(Debug)]
+struct Removal {
+    /// Tells later ones from earlier ones.
+    count: u64,
+    /// What has to take the place of an entry. Were it only removed, the tombstone of another
+    /// deletion might go with it.
+    tombstone: Option<Put>,
 }
 
 /// More keys than this widen to everything under the prefix.
@@ -37,17 +47,27 @@ impl Unconfirmed {
         Self { keys, any, removing: tokio::sync::Mutex::new(()), everything }
     }
 
-    /// Remembers keys whose removal was not confirmed.
-    pub(crate) fn add<'k>(&self, keys: impl Iterator<Item = &'k str>) {
+    /// Remembers a generation whose removal was not confirmed.
+    pub(crate) fn add(&self, generation: &str) {
+        self.add_all(std::iter::once((generation.into(), None)));
+    }
+
+    /// Remembers entries whose tombstones may not have arrived.
+    pub(crate) fn add_entries(&self, tombstones: Vec<Put>) {
+        let entry = |tombstone: Put| (tombstone.key.as_str().into(), Some(tombstone));
+        self.add_all(tombstones.into_iter().map(entry));
+    }
+
+    fn add_all(&self, keys: impl Iterator<Item = (Arc<str>, Option<Put>)>) {
         let mut pending = self.pending();
-        for key in keys {
+        for (key, tombstone) in keys {
             pending.count += 1;
             let count = pending.count;
-            pending.by_key.insert(key.into(), count);
+            pending.by_key.insert(key, Removal { count, tombstone });
         }
         if pending.by_key.len() > MOST {
-            let count = pending.count;
-            pending.by_key = HashMap::from([(Arc::clone(&self.everything), count)]);
+            let everything = Removal { count: pending.count, tombstone: None };
+            pending.by_key = HashMap::from([(Arc::clone(&self.everything), everything)]);
         }
         self.any.store(!pending.by_key.is_empty(), Ordering::Release);
     }
@@ -59,22 +79,50 @@ impl Unconfirmed {
         }
         let waiting = tokio::time::timeout_at(deadline.instant(), self.removing.lock());
         let Ok(_removing) = waiting.await else { return false };
-        let (names, upto) = {
+        let (mut generations, mut tombstones) = (Vec::new(), Vec::new());
+        let upto = {
             let pending = self.pending();
-            (pending.by_key.keys().cloned().collect::<Vec<_>>(), pending.count)
+            for (key, removal) in &pending.by_key {
+                match &removal.tombstone {
+                    Some(tombstone) => tombstones.push(tombstone.clone()),
+                    None => generations.push(Arc::clone(key)),
+                }
+            }
+            pending.count
         };
-        let keys: Vec<&str> = names.iter().map(|name| &**name).collect();
-        if keys.is_empty() {
-            return true;
-        }
-        if store.remove(&keys, deadline).await.is_err() {
+        if self.repeat(store, &generations, &tombstones, deadline).await.is_err() {
             return false;
         }
         let mut pending = self.pending();
         // Those that were added meanwhile are not confirmed by this.
-        pending.by_key.retain(|_, count| *count > upto);
+        pending.by_key.retain(|_, removal| removal.count > upto);
         self.any.store(!pending.by_key.is_empty(), Ordering::Release);
         pending.by_key.is_empty()
+    }
+
+    async fn repeat(
+        &self,
+        store: &dyn Store,
+        generations: &[Arc<str>],
+        tombstones: &[Put],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let mut remove: Vec<&str> = generations.iter().map(|name| &**name).collect();
+        if !tombstones.is_empty() {
+            let batch = WriteBatch { puts: tombstones, ..WriteBatch::default() };
+            match store.write(batch, deadline).await {
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    // No room for tombstones: everything has to fence the fills in flight.
+                    remove.push(&self.everything);
+                    remove.extend(tombstones.iter().map(|tombstone| tombstone.key.as_str()));
+                }
+                written => drop(written?),
+            }
+        }
+        if remove.is_empty() {
+            return Ok(());
+        }
+        store.remove(&remove, deadline).await.map(drop)
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -96,7 +144,7 @@ mod tests {
         let deadline = Deadline::after(seconds(1));
         assert!(unconfirmed.settle(&store, deadline).await);
         store.put("p:gen:n:a", "old");
-        unconfirmed.add(["p:gen:n:a"].into_iter());
+        unconfirmed.add("p:gen:n:a");
         assert!(unconfirmed.settle(&store, deadline).await);
         assert_eq!(store.get("p:gen:n:a"), None);
     }
@@ -106,8 +154,9 @@ mod tests {
         let store = MemoryStore::new(Clock::manual(0));
         let unconfirmed = Unconfirmed::new("p:gen:p".into());
         store.put("p:gen:p", "old");
-        let keys: Vec<String> = (0..=MOST).map(|n| format!("p:gen:w:{n}")).collect();
-        unconfirmed.add(keys.iter().map(String::as_str));
+        for n in 0..=MOST {
+            unconfirmed.add(&format!("p:gen:w:{n}"));
+        }
         assert_eq!(unconfirmed.pending().by_key.len(), 1);
         assert!(unconfirmed.settle(&store, Deadline::after(seconds(1))).await);
         assert_eq!(store.get("p:gen:p"), None);
