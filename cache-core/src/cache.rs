@@ -168,7 +168,8 @@ impl Cache {
     ///
     /// # Errors
     /// When the store is away: then the scope is invalid in this process at once, and elsewhere
-    /// when this process has asked the store again. (If it ends before that, when TTLs end.)
+    /// when this process has asked the store again. (If it ends before that, when TTLs end.) For
+    /// a pattern that was not declared, that scope is its whole namespace.
     pub async fn invalidate(&self, scope: impl Into<Scope>) -> Result<Invalidated, Error> {
         self.invalidate_by(scope, self.inner.deadline()).await
     }
@@ -191,7 +192,7 @@ impl Cache {
                 let templates = namespace.templates();
                 let declared = templates.iter().find_map(|t| t.instance_of_pattern(&pattern));
                 let Some(instance) = declared else {
-                    self.inner.sweep(&namespace, &pattern).await?;
+                    self.inner.invalidate_by_sweep(&namespace, &pattern).await?;
                     return Ok(Invalidated::Complete);
                 };
                 names.pattern(&namespace.name, &instance)

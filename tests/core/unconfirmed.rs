@@ -1,6 +1,6 @@
 //! Invalidations whose removal was not answered in time.
 
-use cache_core::{Cache, Scope, Tag};
+use cache_core::{Cache, Pattern, Scope, Tag};
 use cache_tests::{FaultProxy, Mode, RedisServer};
 
 use crate::finality_keys::overtaken;
@@ -59,5 +59,24 @@ async fn a_delete_that_failed_does_not_undo_another() {
         .await;
         assert_eq!(text(&cache, "users", key).await, None, "{key}");
         assert_eq!(text(&filler, "users", key).await, None, "{key}");
+    }
+}
+
+/// Pinned: a pattern that was not declared, invalidated during an outage, was forgotten: what it
+/// had covered came back with the store.
+#[tokio::test]
+async fn a_pattern_that_could_not_be_swept_stays_invalidated() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    for step in [At::ScanReply, At::Remove] {
+        let (cache, other) = (store.cache(&setup), store.cache(&setup));
+        cache.set("users", "1", "old").await.unwrap();
+        cache.set("others", "1", "v").await.unwrap();
+        store.fail(step);
+        let swept = cache.invalidate(Scope::pattern("users", Pattern::new("*"))).await;
+        assert!(swept.unwrap_err().is_outage());
+        assert_eq!(text(&cache, "users", "1").await, None);
+        assert_eq!(text(&other, "users", "1").await, None);
+        assert_eq!(text(&cache, "others", "1").await.as_deref(), Some("v"));
     }
 }
