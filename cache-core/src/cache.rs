@@ -259,14 +259,13 @@ impl Inner {
             && self.enabled
         {
             let removed = store.remove(&[name], deadline).await;
-            // A read that began before the removal may have learnt the old id since.
-            cell.invalidate();
-            if let Err(error) = removed {
-                if error.is_outage() {
-                    self.unconfirmed.add(name);
-                }
-                return Err(error);
+            if matches!(&removed, Err(error) if error.is_outage()) {
+                self.unconfirmed.add(name);
             }
+            // A read that began before the removal, or before it was known not to be confirmed,
+            // may have learnt the old id since.
+            cell.invalidate();
+            removed?;
         }
         Ok(Invalidated::Complete)
     }

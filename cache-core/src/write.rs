@@ -176,16 +176,13 @@ impl Inner {
                 // No room for a tombstone: the whole namespace has to fence the fills in flight.
                 result = self.delete_without_tombstones(&**store, first, keys, deadline).await;
             }
-            // What was read from the store before the tombstone came may be in L1 by now; and it
-            // may have come although nobody said so.
-            self.forget(keys.iter());
-            if let Err(error) = result {
-                first.namespace.counters.errors.one();
-                if error.is_outage() {
-                    self.unconfirmed.add_entries(puts);
-                }
-                return Err(error);
+            if matches!(&result, Err(error) if error.is_outage()) {
+                self.unconfirmed.add_entries(puts);
             }
+            // What was read from the store before the tombstone came, or before it was known not
+            // to be confirmed, may be in L1 by now; and it may have come although nobody said so.
+            self.forget(keys.iter());
+            result.inspect_err(|_| first.namespace.counters.errors.one())?;
         }
         first.namespace.counters.deletes.add(keys.len() as u64);
         Ok(())

@@ -34,8 +34,8 @@ impl Inner {
     ) -> Result<(), Error> {
         let swept = self.sweep(namespace, pattern).await;
         if matches!(&swept, Err(error) if error.is_outage()) {
-            namespace.cell.invalidate();
             self.unconfirmed.add(&namespace.cell.name);
+            namespace.cell.invalidate();
         }
         swept.map(drop)
     }
