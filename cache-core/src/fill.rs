@@ -158,7 +158,9 @@ impl Fill {
 
     /// Whether a value that this fill produces can still be stored.
     pub fn is_current(&self) -> bool {
-        self.fence.stands() && self.generations.iter().all(GenerationRef::is_current)
+        self.key.is_up_to_date()
+            && self.fence.stands()
+            && self.generations.iter().all(GenerationRef::is_current)
     }
 
     /// Whether another fill of the key has ended since this one's lookup began: then the value

@@ -245,7 +245,7 @@ fn hit(
     let key = asked.key;
     generations.extend(stored.generations);
     let slot = slot(key, stored.entry, generations, decode, now)?;
-    if key.namespace.l1 {
+    if key.namespace.l1 && key.is_up_to_date() {
         asked.fence.pass(|| key.namespace.region.insert(key.hash, Arc::clone(&slot)));
     }
     Some(slot)

@@ -183,7 +183,8 @@ impl Inner {
         if let Some(workspace) = key.workspace_part() {
             cells.push(self.generations.cell(&self.names.workspace(workspace)));
         }
-        for template in namespace.templates().iter() {
+        let templates = namespace.templates();
+        for template in templates.iter() {
             if let Some(instance) = template.instance(key) {
                 let name = self.names.pattern(&namespace.name, &instance);
                 cells.push(self.generations.cell(&name));
@@ -196,6 +197,7 @@ impl Inner {
             rendered: fold([&namespace.base, key.as_str()].concat()).into(),
             namespace: Arc::clone(namespace),
             cells,
+            templates: templates.len(),
         }
     }
 }
@@ -249,9 +251,17 @@ pub struct EntryKey {
     /// The key in the store.
     pub(crate) rendered: Arc<str>,
     pub(crate) cells: SmallVec<[Arc<GenerationCell>; 4]>,
+    /// How many templates were declared when the key was made.
+    templates: usize,
 }
 
 impl EntryKey {
+    /// Whether the key stands under all scopes that it would stand under were it made now. To be
+    /// asked after the generations were noted: a declaration that comes later invalidates them.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.templates == self.namespace.templates().len()
+    }
+
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.
     pub fn as_str(&self) -> &str {
         &self.rendered

@@ -63,7 +63,7 @@ impl Inner {
             let Write { key, value, generations, id, .. } = write;
             key.namespace.counters.sets.one();
             let region = &key.namespace.region;
-            let inserted = key.namespace.l1 && valid && {
+            let inserted = key.namespace.l1 && valid && key.is_up_to_date() && {
                 let slot = new_slot(&key, id, value, generations, self.clock.now());
                 fence.pass_and_break_others(|| region.insert(key.hash, slot)).is_some()
             };

@@ -210,3 +210,43 @@ async fn a_reply_of_redis_that_is_late_does_not_undo_an_invalidation() {
         assert_eq!(get(&cache).await, None, "{scope:?}");
     }
 }
+
+/// Pinned: a read or fill that had begun before a pattern was declared went on under the scopes
+/// it had begun with; what it put into memory was not covered when the pattern was invalidated.
+#[tokio::test]
+async fn a_read_or_fill_that_began_before_a_pattern_was_declared_is_covered_by_it() {
+    for fills in [false, true] {
+        let setup = Setup::shared();
+        let store = GatedStore::new(&setup);
+        if !fills {
+            store.cache(&setup).set("users", key(), "old").await.unwrap();
+        }
+        let cache = store.cache(&setup);
+        let (reply, compute) = (store.hold(At::FetchReply), Gate::new());
+        let task = tokio::spawn({
+            let (cache, compute) = (cache.clone(), compute.clone());
+            async move {
+                let slow = async || {
+                    compute.pass().await;
+                    Ok::<_, std::io::Error>("old".to_owned())
+                };
+                cache.get_or_compute("users", key(), slow).await.unwrap()
+            }
+        });
+        reply.waiting(1).await;
+        declare(&cache);
+        reply.open(1);
+        if fills {
+            compute.waiting(1).await;
+        } else {
+            eventually(PATIENCE, "the read ends", || task.is_finished()).await;
+        }
+        cache.invalidate(Scope::pattern("users", "ws1:campaigns:*".into())).await.unwrap();
+        let new = async || Ok::<_, std::io::Error>("new".to_owned());
+        assert_eq!(cache.get_or_compute("users", key(), new).await.unwrap(), "new");
+        compute.open(1);
+        join(task).await;
+        settled(&cache).await;
+        assert_eq!(get(&cache).await.as_deref(), Some("new"));
+    }
+}
