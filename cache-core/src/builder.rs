@@ -258,7 +258,7 @@ fn regions(
     let largest = |namespace: Option<&Namespace>| {
         let size = namespace.and_then(|n| n.max_value_size).unwrap_or(max_value_size);
         // Decoded, a value may weigh twice as much; its key is small beside that.
-        size as u64 * 2
+        (size as u64).saturating_mul(2)
     };
     let own = bounded
         .iter()

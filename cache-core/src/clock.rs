@@ -89,6 +89,9 @@ pub(crate) fn as_millis(duration: Duration) -> Millis {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A budget of more than this is none; an instant far enough away can't be told.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The moment until which one request may wait for the cache, over all its operations.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(tokio::time::Instant);
@@ -96,7 +99,7 @@ pub struct Deadline(tokio::time::Instant);
 impl Deadline {
     /// `budget` from now.
     pub fn after(budget: Duration) -> Self {
-        Self(tokio::time::Instant::now() + budget)
+        Self(tokio::time::Instant::now() + budget.min(FAR))
     }
 
     /// Whether it has passed.

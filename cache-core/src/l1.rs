@@ -135,8 +135,8 @@ impl Region {
             // turnover, and one more does not.
             Some(max) => {
                 let max = max.max(1) as u64;
-                let least = (bytes / (max + 1)).max(1);
-                (least, (least * max + (least - 1)).min(bytes))
+                let least = (bytes / max.saturating_add(1)).max(1);
+                (least, least.saturating_mul(max).saturating_add(least - 1).min(bytes))
             }
             None => (1, bytes),
         };

@@ -6,6 +6,7 @@ mod breaker;
 mod contract;
 mod corrupt;
 mod environment;
+mod extremes;
 mod faults;
 mod finality_keys;
 mod finality_scopes;
