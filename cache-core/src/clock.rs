@@ -31,7 +31,7 @@ enum Source {
 }
 
 /// Offsets smaller than this are network noise, not skew.
-const NOTICEABLE_SKEW_MS: i64 = 100;
+const NOTICEABLE_SKEW_MS: u64 = 100;
 
 impl Clock {
     /// The system's clock, plus the offset to the store's clock once one was measured.
@@ -67,7 +67,7 @@ impl Clock {
         let Source::System { offset } = &*self.0 else { return };
         let here = asked.midpoint(system_millis());
         let measured = i64::try_from(i128::from(server) - i128::from(here)).unwrap_or(0);
-        if (measured - offset.load(Ordering::Relaxed)).abs() > NOTICEABLE_SKEW_MS {
+        if measured.abs_diff(offset.load(Ordering::Relaxed)) > NOTICEABLE_SKEW_MS {
             offset.store(measured, Ordering::Relaxed);
         }
     }
@@ -126,5 +126,23 @@ impl Stopwatch {
     /// The time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pinned: the difference between two absurd answers to `TIME` overflowed.
+    #[test]
+    fn a_server_may_claim_any_time() {
+        let clock = Clock::system();
+        clock.synchronize(0, system_millis());
+        for server in [i64::MAX as u64 + system_millis(), 0, u64::MAX] {
+            clock.synchronize(server, system_millis());
+            let _ = clock.now();
+        }
+        clock.synchronize(system_millis() + 60_000, system_millis());
+        assert!(clock.now().abs_diff(system_millis() + 60_000) < 10_000);
     }
 }

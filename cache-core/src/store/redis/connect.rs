@@ -233,7 +233,8 @@ impl Settings {
     async fn read_server_time(&self, connection: &mut MultiplexedConnection) {
         let asked = system_millis();
         if let Ok((seconds, micros)) = cmd("TIME").query_async::<(u64, u64)>(connection).await {
-            self.clock.synchronize(seconds.saturating_mul(1000) + micros / 1000, asked);
+            let server = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+            self.clock.synchronize(server, asked);
         }
     }
 }
