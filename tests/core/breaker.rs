@@ -137,6 +137,20 @@ fn a_probe_that_died_with_its_runtime_is_started_again() {
     runtime().block_on(healed(&cache));
 }
 
+/// Pinned: a probe on a runtime that lived on, but that nobody drove any more, was waited for by
+/// all other runtimes: the breaker stayed open for good.
+#[test]
+fn a_probe_on_a_runtime_that_nobody_drives_is_not_waited_for() {
+    let redis = RedisServer::start();
+    let cache = Cache::builder().redis(options(&redis.url())).build().unwrap();
+    redis.kill();
+    let idle = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    idle.block_on(broken(&cache));
+    redis.restart();
+    runtime().block_on(healed(&cache));
+    drop(idle);
+}
+
 #[test]
 fn a_cache_is_built_outside_of_a_runtime() {
     let cache = Cache::builder()
