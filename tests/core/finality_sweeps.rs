@@ -1,10 +1,10 @@
 //! Sweeps: fills and writes in flight do not survive them.
 
-use cache_core::{Cache, Pattern, Scope};
+use cache_core::{Cache, ErrorKind, Pattern, Scope, minutes};
 
 use crate::finality_keys::{overtaken, slow_fill};
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, fill, join, on_every_setup, settled, text};
+use crate::setup::{Setup, fill, join, kind, on_every_setup, settled, text};
 
 async fn a_sweep_overtakes_a_fill(setup: Setup) {
     let cache = setup.cache();
@@ -141,4 +141,28 @@ async fn a_sweep_does_not_undo_a_delete() {
         assert_eq!(text(&setup.cache(), "users", "1").await, None);
         assert_eq!(text(&filler, "users", "1").await, None);
     }
+}
+
+/// Pinned: a sweep waited for ever for the write of a fill on a runtime that nobody drove any more.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_does_not_wait_for_ever_for_a_write() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    let cache = store.cache(&setup);
+    let write = store.hold(At::Write);
+    let idle = std::thread::scope(|scope| {
+        let begin = || {
+            let idle = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            idle.block_on(async {
+                fill(&cache, "users", "1", "old").await;
+                write.waiting(1).await;
+            });
+            idle
+        };
+        scope.spawn(begin).join().unwrap()
+    });
+    let sweep = tokio::time::timeout(minutes(1), cache.delete_pattern("users", "*"));
+    assert_eq!(kind(sweep.await.expect("an answer")), ErrorKind::Timeout);
+    idle.shutdown_background();
+    assert_eq!(cache.delete_pattern("users", "*").await.unwrap(), 0);
 }

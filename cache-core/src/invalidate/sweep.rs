@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::Pattern;
 use crate::state::{Inner, NamespaceState};
@@ -47,7 +48,11 @@ impl Inner {
         let in_memory = self.sweep_memory(glob);
         let Some(store) = &self.store else { return Ok(in_memory) };
         // Fills that had passed their fence before: their writes arrive before the first step.
-        drop(self.commits.write().await);
+        // They have the budget to arrive in, from when they began; twice that if the machine is
+        // busy. One that takes longer is on a runtime that nobody drives, and may arrive later.
+        let arrive_by = Deadline::after(self.budget.saturating_mul(2));
+        let arrived = tokio::time::timeout_at(arrive_by.instant(), self.commits.write()).await;
+        drop(arrived.map_err(|_| Error::new(ErrorKind::Timeout, "a write is still under way"))?);
         let removed = sweep_store(self, &**store, glob.as_str()).await;
         self.sweep_memory(glob);
         removed
