@@ -156,11 +156,7 @@ impl Builder {
     /// # Errors
     /// When a variable is invalid; the error names it.
     pub fn from_env(self) -> Result<Self, Error> {
-        // A variable that is not Unicode is not one of ours.
-        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        self.from_vars(std::env::vars_os().filter_map(unicode))
+        self.from_vars(crate::config::as_text(std::env::vars_os())?)
     }
 
     /// As [`from_env`](Self::from_env), from variables given here.

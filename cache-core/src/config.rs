@@ -12,6 +12,7 @@
 //! | `ENABLE_CACHING` | `false`: every operation passes through |
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -79,6 +80,32 @@ impl Environment {
             enabled: get("ENABLE_CACHING").map(|v| boolean("ENABLE_CACHING", v)).transpose()?,
         })
     }
+}
+
+/// The variables whose names and values are Unicode; an error for one of ours that is not.
+pub(crate) fn as_text(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, Error> {
+    let mut text = Vec::new();
+    for (name, value) in variables {
+        // Ours have names of ASCII letters.
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => text.push((name, value)),
+            Err(_) if is_ours(&name) => {
+                return Err(Error::config(format!("{name}: not Unicode")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(text)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("REDIS_")
+        || name.ends_with(NAMESPACE_TTL)
+        || DEFAULT_TTLS.contains(&name)
+        || name == "ENABLE_CACHING"
 }
 
 fn whole_number(name: &str, value: &str) -> Result<u32, Error> {
@@ -159,5 +186,21 @@ mod tests {
             assert!(error.contains(name), "{error}");
             assert!(!error.contains("s3cret"), "{error}");
         }
+    }
+
+    /// Pinned: a `REDIS_URL` that was not Unicode counted as none: the service ran in memory.
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_unicode_is_an_error_if_the_variable_is_ours() {
+        use std::os::unix::ffi::OsStringExt;
+        let read = |name: &str| {
+            let value = OsString::from_vec(b"s3cret\xff".to_vec());
+            as_text([(name.into(), value), ("PATH".into(), "/bin".into())])
+        };
+        for name in ["REDIS_URL", "REDIS_PASSWORD", "CACHE_TTL", "A_CACHE_TTL", "ENABLE_CACHING"] {
+            let error = read(name).unwrap_err().to_string();
+            assert!(error.contains(name) && !error.contains("s3cret"), "{error}");
+        }
+        assert_eq!(read("LS_COLORS").unwrap(), [("PATH".to_owned(), "/bin".to_owned())]);
     }
 }
