@@ -199,11 +199,14 @@ impl Fill {
         let slot = (namespace.l1 && self.fenced).then(|| {
             new_slot(&self.key, id, value.clone(), generations.clone(), self.inner.clock.now())
         });
+        let stored_here = slot.is_some();
         if let Some(slot) = slot {
             fence.pass(|| namespace.region.insert(self.key.hash, slot));
             fence.note_fill();
         }
-        namespace.counters.sets.one();
+        if stored_here || self.expect.is_some() {
+            namespace.counters.sets.one();
+        }
         Ok(self.expect.map(|expect| PendingWrite {
             inner: Arc::clone(&self.inner),
             key: Arc::clone(&self.key),

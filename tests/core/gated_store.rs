@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use cache_core::store::{BoxFuture, MemoryStore, ScanStep, Store, WriteBatch, Written};
-use cache_core::{Cache, Deadline, Error, ErrorKind, Millis, seconds};
+use cache_core::{Builder, Cache, Deadline, Error, ErrorKind, Millis, seconds};
 use cache_tests::Gate;
 
 use crate::setup::Setup;
@@ -44,8 +44,17 @@ impl GatedStore {
 
     /// A tiered cache over this store.
     pub(crate) fn cache(self: &Arc<Self>, setup: &Setup) -> Cache {
+        self.builder(setup).build().unwrap()
+    }
+
+    /// A cache over this store alone.
+    pub(crate) fn cache_without_l1(self: &Arc<Self>, setup: &Setup) -> Cache {
+        self.builder(setup).l1(false).build().unwrap()
+    }
+
+    fn builder(self: &Arc<Self>, setup: &Setup) -> Builder {
         let builder = Cache::builder().prefix(&setup.prefix).clock(setup.clock.clone());
-        builder.store(self.clone()).operation_budget(seconds(10)).build().unwrap()
+        builder.store(self.clone()).operation_budget(seconds(10))
     }
 
     /// Holds the next call that comes there; it goes on when the gate is opened.

@@ -2,6 +2,7 @@
 
 use cache_core::{NamespaceStats, Stats, minutes};
 
+use crate::gated_store::{At, GatedStore};
 use crate::setup::{Setup, fill, join, on_every_setup, settled, text};
 
 fn stats(cache: &cache_core::Cache) -> NamespaceStats {
@@ -95,3 +96,16 @@ on_every_setup!(
     hits_and_misses_are_reads,
     a_cancelled_leader_is_one_read_and_its_waiters_one_each,
 );
+
+/// Pinned: a fill that could be stored nowhere counted as a value written.
+#[tokio::test]
+async fn what_could_not_be_stored_is_no_set() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    let cache = store.cache_without_l1(&setup);
+    store.fail(At::Fetch);
+    assert_eq!(fill(&cache, "users", "1", "v").await, "v");
+    settled(&cache).await;
+    let NamespaceStats { misses, sets, errors, .. } = stats(&cache);
+    assert_eq!((misses, sets, errors), (1, 0, 1));
+}
