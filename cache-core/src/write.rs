@@ -49,15 +49,16 @@ impl Inner {
             items.into_iter().map(|(k, v)| self.prepare(k, v, tags)).collect();
         let mut valid = true;
         if let Some(store) = &self.store {
+            let keys = writes.iter().map(|write| Arc::clone(&write.key)).collect();
+            let mut unless_stored = self.forget_in_the_end(keys);
             let stored = self.put_in_store(&**store, &mut writes, deadline).await;
             if stored.is_err() {
                 for write in &writes {
                     write.key.namespace.counters.errors.one();
                 }
-                // It may have arrived all the same.
-                self.forget(writes.iter().map(|write| &write.key));
             }
             valid = stored?;
+            unless_stored.keys.clear();
         }
         for (write, mut fence) in writes.into_iter().zip(fences) {
             let Write { key, value, generations, id, .. } = write;
@@ -83,6 +84,12 @@ impl Inner {
             key.cells.iter().cloned().chain(tag_cells).map(|cell| cell.snapshot()).collect();
         let tags = tags.iter().map(|tag| tag.as_str().into()).collect();
         Write { key, value, generations, id: fastrand::u64(1..), tags }
+    }
+
+    /// Forgets keys when it is dropped, as the future of a write may be at any time: what it wrote
+    /// may have arrived.
+    fn forget_in_the_end(&self, keys: Vec<Arc<EntryKey>>) -> Forget<'_> {
+        Forget { inner: self, keys }
     }
 
     /// Drops keys from L1, and keeps those who read them now from putting them back.
@@ -171,6 +178,7 @@ impl Inner {
             };
             let puts: Vec<Put> = keys.iter().map(put).collect();
             let batch = WriteBatch { puts: &puts, ..WriteBatch::default() };
+            let in_the_end = self.forget_in_the_end(keys.to_vec());
             let mut result = store.write(batch, deadline).await.map(drop);
             if matches!(&result, Err(error) if error.kind() == ErrorKind::Full) {
                 // No room for a tombstone: the whole namespace has to fence the fills in flight.
@@ -181,7 +189,7 @@ impl Inner {
             }
             // What was read from the store before the tombstone came, or before it was known not
             // to be confirmed, may be in L1 by now; and it may have come although nobody said so.
-            self.forget(keys.iter());
+            drop(in_the_end);
             result.inspect_err(|_| first.namespace.counters.errors.one())?;
         }
         first.namespace.counters.deletes.add(keys.len() as u64);
@@ -244,6 +252,17 @@ impl Inner {
             ..Slot::clone(&slot)
         });
         fence.pass(|| key.namespace.region.insert(key.hash, touched)).is_some()
+    }
+}
+
+struct Forget<'i> {
+    inner: &'i Inner,
+    keys: Vec<Arc<EntryKey>>,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.inner.forget(self.keys.iter());
     }
 }
 

@@ -278,3 +278,29 @@ async fn a_touch_does_not_undo_a_set() {
     assert!(!join(toucher).await, "what it would have touched is no more");
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("new"));
 }
+
+/// Pinned: a set or delete that was cancelled after the store had written left behind in memory
+/// what others had read before: this process went on with a value that nobody else had any more.
+#[tokio::test]
+async fn a_write_that_is_cancelled_leaves_nothing_older_in_memory() {
+    for new in [None, Some("new")] {
+        let (_setup, store, cache) = with_old().await;
+        let (write, written) = (store.hold(At::Write), store.hold(At::WriteReply));
+        let writer = tokio::spawn({
+            let cache = cache.clone();
+            async move {
+                match new {
+                    Some(new) => cache.set("users", "1", new).await.unwrap(),
+                    None => cache.delete("users", "1").await.unwrap(),
+                }
+            }
+        });
+        write.waiting(1).await;
+        assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("old"));
+        write.open(1);
+        written.waiting(1).await;
+        writer.abort();
+        assert!(writer.await.unwrap_err().is_cancelled());
+        assert_eq!(text(&cache, "users", "1").await.as_deref(), new);
+    }
+}
