@@ -3,20 +3,34 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{Cache, Scope};
-use cache_tests::body;
+use cache_core::{Cache, RedisOptions, Scope};
+use cache_tests::{RedisServer, body};
 use cache_tower::HttpCache;
 use http::Request;
 use http_body_util::Empty;
 
 use crate::setup::{
-    Down, app, at_rest, cache_status, chunk, fresh, get, head, http, memory, send, settle, whole,
+    Down, LIMIT, app, at_rest, cache_status, chunk, fresh, get, head, http, memory, send, settle,
+    whole,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_ask_and_the_origin_is_called_once() {
-    let http = http(&memory());
-    let (app, mut calls) = app(&http);
+    a_thousand_ask(&http(&memory())).await;
+}
+
+/// With no memory of its own, and Redis between those who come and what the first has fetched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_memory_a_thousand_are_one_call_too() {
+    let redis = RedisServer::start();
+    let options = RedisOptions::url(&redis.url()).expect("valid");
+    // Time enough for a busy machine: what Redis does not take in time is fetched again.
+    let cache = Cache::builder().l1(false).redis(options).operation_budget(LIMIT);
+    a_thousand_ask(&http(&cache.build().expect("valid"))).await;
+}
+
+async fn a_thousand_ask(http: &HttpCache) {
+    let (app, mut calls) = app(http);
     let going: Vec<_> = (0..1000).map(|_| send(&app, get("/a"))).collect();
     let body = calls.next().await.stream();
     let expected = "piece;".repeat(50);
@@ -35,7 +49,7 @@ async fn a_thousand_ask_and_the_origin_is_called_once() {
     let stats = http.stats();
     assert_eq!(stats.hits + stats.misses, 1000);
     assert_eq!(stats.collapsed + 1, stats.misses);
-    at_rest(&http).await;
+    at_rest(http).await;
 }
 
 #[tokio::test]

@@ -10,24 +10,21 @@
 //! cancelled, or be left unpolled for a while.) No member waits past its own deadline. One whose
 //! leader ends with its runtime, or is refused for the sake of another's keys, asks again alone.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::NO_ANSWER;
+use super::wanted_keys::{MAX_KEYS, Places, Wanted};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
 
 const MAX_MEMBERS: usize = 64;
 /// All members wait for all values; so where values are large, batches have fewer members.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Reads of more keys than this are batches already.
-const MAX_KEYS: usize = 8;
 
 /// Where readers meet.
 #[derive(Debug, Default)]
@@ -49,15 +46,8 @@ struct Batch {
     /// The leader lands by then, if its runtime runs.
     deadline: Deadline,
     runtime: Option<runtime::Id>,
-}
-
-/// The keys of a batch, each once.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    text: String,
-    /// Of each key the hash, and where it ends in `text`.
-    keys: Vec<(u64, usize)>,
-    members: usize,
+    /// Somebody has waited for it in vain.
+    stuck: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -71,9 +61,6 @@ enum Outcome {
 
 /// What Redis holds under each key asked for.
 pub(super) type Values = Vec<Option<Bytes>>;
-
-/// Which of the wanted keys are whose.
-type Places = SmallVec<[usize; MAX_KEYS]>;
 
 /// Held while asking.
 #[derive(Debug)]
@@ -115,7 +102,8 @@ impl Gatherer {
             return Joined::Alone;
         }
         let mut open = lock(&self.open);
-        if let Some(batch) = &*open {
+        let usable = open.as_ref().filter(|batch| !batch.stuck.load(Ordering::Relaxed));
+        if let Some(batch) = usable {
             let batch = Arc::clone(batch);
             let (places, members) = lock(&batch.wanted).add(keys);
             if members >= self.room() {
@@ -147,49 +135,6 @@ impl Gatherer {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.0.asking.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Wanted {
-    /// Where these keys are among those wanted, and how many members there are now.
-    fn add(&mut self, keys: &[&str]) -> (Places, usize) {
-        let places = keys.iter().map(|key| self.place(key)).collect();
-        self.members += 1;
-        (places, self.members)
-    }
-
-    fn place(&mut self, key: &str) -> usize {
-        let hash = xxh3_64(key.as_bytes());
-        let known = self.keys.iter().enumerate().filter(|(_, (known, _))| *known == hash);
-        for (place, _) in known {
-            if self.get(place) == Some(key) {
-                return place;
-            }
-        }
-        self.text.push_str(key);
-        self.keys.push((hash, self.text.len()));
-        self.keys.len() - 1
-    }
-
-    fn get(&self, place: usize) -> Option<&str> {
-        let start = match place.checked_sub(1) {
-            Some(before) => self.keys.get(before)?.1,
-            None => 0,
-        };
-        self.text.get(start..self.keys.get(place)?.1)
-    }
-
-    /// The keys, each once.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        (0..self.keys.len()).filter_map(|place| self.get(place))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    pub(super) fn members(&self) -> usize {
-        self.members
     }
 }
 
@@ -233,7 +178,9 @@ impl Member {
                 // Timers cost as much as the rest of this.
                 done.await;
             } else if tokio::time::timeout_at(deadline.instant(), done).await.is_err() {
-                // The one who asks takes note of it, if Redis is to blame.
+                // The one who asks takes note of it, if Redis is to blame. If it is the one who
+                // asks who does not run, nobody else is to wait for him.
+                self.batch.stuck.store(true, Ordering::Relaxed);
                 return Some(Err(Error::new(ErrorKind::Timeout, NO_ANSWER)));
             }
         }
@@ -259,6 +206,7 @@ impl Batch {
             done: Notify::new(),
             deadline,
             runtime: this_runtime(),
+            stuck: AtomicBool::new(false),
         }
     }
 
@@ -383,7 +331,9 @@ mod tests {
             answer.is_some_and(|answer| answer.is_err_and(|e| e.kind() == ErrorKind::Timeout))
         };
         assert!(timed_out(waits.answer(soon()).await));
-        drop(opened);
+        // Nor does anybody join it any more.
+        let (_, leader) = first(&gatherer, &["a"]);
+        drop((opened, leader));
 
         let (opens, leader) = first(&gatherer, &["a"]);
         let hasty = Deadline::after(Duration::from_millis(10));

@@ -13,6 +13,7 @@ mod fault;
 mod gather;
 mod options;
 mod script;
+mod wanted_keys;
 
 use std::sync::Arc;
 use std::time::Duration;
