@@ -12,9 +12,14 @@ use http::Extensions;
 pub(crate) struct Budget(Arc<Mutex<Duration>>);
 
 impl Budget {
+    /// A budget of its own, for what no client waits for.
+    pub(crate) fn new(whole: Duration) -> Self {
+        Self(Arc::new(Mutex::new(whole)))
+    }
+
     /// The budget of a request; `whole`, if no layer has opened one yet.
     pub(crate) fn of(extensions: &mut Extensions, whole: Duration) -> Self {
-        extensions.get_or_insert_with(|| Self(Arc::new(Mutex::new(whole)))).clone()
+        extensions.get_or_insert_with(|| Self::new(whole)).clone()
     }
 
     /// Runs an operation of the cache, which has to be done by the deadline that it is given.

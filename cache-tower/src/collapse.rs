@@ -72,6 +72,12 @@ impl SharedResponse {
         Self { head, has_age, body: Arc::downgrade(body), whole, variant }
     }
 
+    /// One that has arrived to its end.
+    pub(crate) fn whole(head: Head, cached: Shared) -> Self {
+        let whole = Arc::new(OnceLock::from(cached));
+        Self { head, has_age: false, body: Weak::new(), whole, variant: None }
+    }
+
     /// The response to a request that waited for it.
     pub(crate) fn follow<B>(
         &self,
@@ -88,7 +94,9 @@ impl SharedResponse {
             return Follow::NotForThis;
         }
         let now = ask.shared.values.cache().clock().now();
-        let Reuse::Use { age_secs } = reuse(directives, &self.head.freshness, now) else {
+        let (Reuse::Use { age_secs } | Reuse::UseStale { age_secs }) =
+            reuse(directives, &self.head.freshness, now)
+        else {
             return Follow::NotForThis;
         };
         let whole = self.whole.get().and_then(|whole| whole.downcast_ref::<Cached>());

@@ -12,13 +12,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{API_RESPONSES, Cache, Flights, Values};
+use cache_core::{API_RESPONSES, Cache, Flights, Millis, Values};
 use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use crate::fill::Outcome;
 use crate::memo::Memo;
 use crate::partition::Workspace;
+use crate::refresh::Refreshes;
 use crate::status::{Counters, Decision, HttpStats, render_name};
 use crate::stored::Marker;
 
@@ -42,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) wait_timeout: Duration,
     pub(crate) share_credentials: bool,
     pub(crate) strip_set_cookie: bool,
+    /// How long a response that can be validated is kept when it is no longer fresh.
+    pub(crate) keep_stale: Millis,
+    pub(crate) refreshes: Refreshes,
     pub(crate) flights: Flights<Outcome>,
     /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
     pub(crate) markers: Memo<Arc<Marker>>,
@@ -73,6 +77,7 @@ impl HttpCache {
             wait_timeout: Duration::from_secs(5),
             share_credentials: false,
             strip_set_cookie: false,
+            keep_stale: KEEP_STALE,
         }
     }
 
@@ -105,6 +110,7 @@ pub struct HttpCacheBuilder {
     wait_timeout: Duration,
     share_credentials: bool,
     strip_set_cookie: bool,
+    keep_stale: Duration,
 }
 
 impl HttpCacheBuilder {
@@ -157,6 +163,16 @@ impl HttpCacheBuilder {
         self
     }
 
+    /// How long a response is kept when it is no longer fresh, so that the origin can be asked
+    /// whether it still holds (`ETag`, `Last-Modified`), or be done without while it is away. A
+    /// response that can't be validated is kept for no longer than it was fresh. Default: 1 hour;
+    /// zero: stale responses are kept only for as long as `stale-while-revalidate` and
+    /// `stale-if-error` say.
+    pub fn keep_stale(mut self, duration: Duration) -> Self {
+        self.keep_stale = duration;
+        self
+    }
+
     /// Builds the response cache.
     pub fn build(self) -> HttpCache {
         let values = self.cache.namespace(&self.namespace);
@@ -174,6 +190,8 @@ impl HttpCacheBuilder {
                 wait_timeout: self.wait_timeout,
                 share_credentials: self.share_credentials,
                 strip_set_cookie: self.strip_set_cookie,
+                keep_stale: Millis::try_from(self.keep_stale.as_millis()).unwrap_or(Millis::MAX),
+                refreshes: Refreshes::default(),
                 flights: Flights::default(),
                 markers: Memo::new(MARKERS),
                 uncacheable: Memo::new(UNCACHEABLE),
@@ -185,4 +203,5 @@ impl HttpCacheBuilder {
     }
 }
 
+const KEEP_STALE: Duration = Duration::from_secs(60 * 60);
 const HEAD_ROOM: usize = 16 * 1024;

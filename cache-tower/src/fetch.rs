@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{EntryTimes, Fill, Format, Leader, Millis, NewEntry, Ttl};
+use cache_core::{EntryTimes, Fill, Format, Leader, Millis, NewEntry, Slot, Ttl};
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -22,11 +22,13 @@ use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
 use crate::policy::{
-    Exchange, NoStore, RequestFacts, Storable, StoredFreshness, VaryFields, is_conditional,
-    not_modified, not_modified_headers, storable, stored_headers, strip_conditionals,
+    Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
+    add_conditions, has_validator, is_conditional, kept_stale, not_modified, not_modified_headers,
+    reuse, storable, stored_headers, strip_conditionals,
 };
+use crate::revalidate::{Validated, answer_on_error, failure, is_obsolete};
 use crate::status::Decision;
-use crate::stored::{Head, Marker, load, store, store_marker};
+use crate::stored::{Cached, Head, Marker, load, store, store_marker};
 
 /// What one fetch has to go by.
 pub(crate) struct Fetch {
@@ -64,7 +66,7 @@ where
     ResB::Error: Into<BoxError>,
 {
     let Fetch { vacancy, leader, budget } = fetch;
-    let Vacancy { mut fill, why, marker } = *vacancy;
+    let Vacancy { mut fill, why, marker, stale } = *vacancy;
     if let Some(fill) = &mut fill {
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
@@ -73,13 +75,20 @@ where
         // The whole response is wanted here; the client's conditions are answered below.
         strip_conditionals(request.headers_mut());
     }
+    let validating = fill.is_some()
+        && stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
+            // RFC 9111 §4.3.1.
+            Cached::Response(stored) => add_conditions(request.headers_mut(), &stored.template),
+            Cached::Varies(_) => false,
+        });
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
     ask.fetching.store(fill.is_some(), Ordering::Release);
     let request_sent = clock.now();
-    let response = Oneshot::new(inner, request).await?;
+    let answered = Oneshot::new(inner, request).await;
     let exchange = Exchange { request_sent, response_received: clock.now() };
     if mark.is_claimed() {
+        let response = answered?;
         if ask.site.site == Site::Layer {
             let until = exchange.response_received + REMEMBER_ROUTE;
             ask.shared.inner_routes.remember(ask.route, (), until);
@@ -87,17 +96,38 @@ where
         return Ok(response.map(CacheBody::origin));
     }
     let leader = mark.take_leader().map(Arc::new);
-    let (parts, body) = response.into_parts();
+    if let (Some(failure), Some(slot)) = (failure(&answered), &stale)
+        && let Some(response) = answer_on_error(ask, slot, why, (&Method::GET, &asked), failure)
+    {
+        if let Some(leader) = leader {
+            leader.land(Outcome::OriginFailed(failure));
+        }
+        return Ok(response);
+    }
+    let (parts, body) = answered?.into_parts();
     let arrival = Arrival { ask, asked: &asked, exchange, leader: leader.clone() };
+    let obsolete = stale.as_ref().and(fill.as_ref()).map(|fill| Arc::clone(fill.key()));
+    let confirms = validating && parts.status == StatusCode::NOT_MODIFIED;
+    let fill = match (stale.filter(|_| confirms), fill) {
+        (Some(slot), Some(fill)) => {
+            let validated = Validated { slot, fill, why };
+            return Ok(match arrival.confirmed(&parts, validated, &budget).await {
+                Some(response) => response,
+                None => Response::from_parts(parts, CacheBody::origin(body)),
+            });
+        }
+        (_, fill) => fill,
+    };
     match arrival.place(&parts, &body, fill, marker) {
         Ok(place) => Ok(arrival.hand_on(parts, body, place, Decision::Stored(why))),
         Err(refusal) => {
-            if let Some(leader) = leader {
-                leader.land(Outcome::NotShared);
-            }
+            arrival.let_go();
             if !is_of_the_request(refusal) {
                 let until = exchange.response_received + REMEMBER_UNCACHEABLE;
                 ask.shared.uncacheable.remember(ask.hash, (), until);
+            }
+            if let Some(key) = obsolete.filter(|_| is_obsolete(parts.status, refusal)) {
+                arrival.forget(&key, &budget).await;
             }
             let mut response = Response::from_parts(parts, CacheBody::origin(body));
             ask.tally.tell(Decision::NotStored(why, refusal), &mut response);
@@ -113,7 +143,7 @@ const REMEMBER_UNCACHEABLE: Millis = 10_000;
 const MARKER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Refusals that say nothing about what other requests would get.
-fn is_of_the_request(refusal: NoStore) -> bool {
+pub(crate) fn is_of_the_request(refusal: NoStore) -> bool {
     matches!(
         refusal,
         NoStore::Authorization | NoStore::Cookie | NoStore::RequestNoStore | NoStore::Overtaken
@@ -121,12 +151,12 @@ fn is_of_the_request(refusal: NoStore) -> bool {
 }
 
 /// A response whose head has arrived.
-struct Arrival<'a> {
-    ask: &'a Ask,
+pub(crate) struct Arrival<'a> {
+    pub(crate) ask: &'a Ask,
     /// The headers of the request as the client sent them.
-    asked: &'a HeaderMap,
-    exchange: Exchange,
-    leader: Option<Arc<Leader<Outcome>>>,
+    pub(crate) asked: &'a HeaderMap,
+    pub(crate) exchange: Exchange,
+    pub(crate) leader: Option<Arc<Leader<Outcome>>>,
 }
 
 /// Where and as what a response is stored.
@@ -160,17 +190,13 @@ impl Arrival<'_> {
         let fill = fill.ok_or(NoStore::Overtaken)?;
         let Storable { freshness, directives, strip, vary, audience } = storable;
         let received = self.exchange.response_received;
-        let times = EntryTimes {
-            created: received,
-            fresh_until: received.saturating_add(freshness.remaining()),
-            stale_until: received.saturating_add(freshness.remaining()),
-        };
         let head = Head {
             status: parts.status,
             headers: stored_headers(&parts.headers, &strip, received),
             freshness: StoredFreshness::new(freshness, &directives, received),
             audience,
         };
+        let times = self.times(&freshness, &head);
         let (fill, variant) = match vary {
             None => (fill, None),
             Some(fields) => {
@@ -179,6 +205,27 @@ impl Arrival<'_> {
             }
         };
         Ok(Place { fill, head, times, variant, length })
+    }
+
+    /// Herds wait in line for what they may share; what has to be validated for each they may not.
+    pub(crate) fn note_sharing(&self, head: &Head) {
+        let (uncacheable, received) =
+            (&self.ask.shared.uncacheable, self.exchange.response_received);
+        if matches!(reuse(None, &head.freshness, received), Reuse::Fetch(_)) {
+            uncacheable.remember(self.ask.hash, (), received + REMEMBER_UNCACHEABLE);
+        } else {
+            uncacheable.forget(self.ask.hash);
+        }
+    }
+
+    /// From when and until when a response is of use.
+    pub(crate) fn times(&self, freshness: &Freshness, head: &Head) -> EntryTimes {
+        let received = self.exchange.response_received;
+        let fresh_until = received.saturating_add(freshness.remaining());
+        let keep = self.ask.shared.keep_stale;
+        let kept = kept_stale(freshness, &head.freshness, has_validator(&head.headers), keep);
+        let stale_until = fresh_until.saturating_add(kept);
+        EntryTimes { created: received, fresh_until, stale_until }
     }
 
     /// The fill for the variant that this request has selected. A URI whose responses have not
@@ -234,7 +281,7 @@ impl Arrival<'_> {
     {
         let shared = &self.ask.shared;
         let Place { fill, head, times, variant, length } = place;
-        shared.uncacheable.forget(self.ask.hash);
+        self.note_sharing(&head);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
             shared: Arc::clone(shared),

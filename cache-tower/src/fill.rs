@@ -13,7 +13,9 @@ use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
 use crate::fetch::{Fetch, fetch, pass};
 use crate::lookup::{Ask, Found, Vacancy, answer, directives, gateway_timeout, needs_own_response};
-use crate::policy::{BypassReason, MissReason, NoStore, RequestDirectives, Reuse, reuse};
+use crate::policy::{BypassReason, Failure, MissReason, NoStore, RequestDirectives, Reuse, reuse};
+use crate::refresh::{self, Refreshing};
+use crate::revalidate::answer_on_error;
 use crate::status::Decision;
 use crate::stored::Cached;
 
@@ -24,6 +26,8 @@ pub(crate) enum Outcome {
     Shared(Arc<SharedResponse>),
     /// It is not for sharing: they go themselves.
     NotShared,
+    /// The origin failed, and what is stored was good enough.
+    OriginFailed(Failure),
 }
 
 /// How often a request looks again because what it waited for came to nothing.
@@ -36,7 +40,10 @@ pub(crate) async fn serve<S, ReqB, ResB>(
     mut request: Request<ReqB>,
 ) -> Result<Response<CacheBody<ResB>>, S::Error>
 where
-    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqB: Send + 'static,
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
@@ -53,6 +60,12 @@ where
                 .await
             {
                 Looked::Answered(response) => return Ok(response),
+                Looked::Stale(response, refreshing) => {
+                    if let Some(refreshing) = refreshing {
+                        refresh::spawn(ask, inner, request, refreshing);
+                    }
+                    return Ok(response);
+                }
                 Looked::Past(_) if only_if_cached => return Ok(not_cached(&ask)),
                 Looked::Past(decision) => return pass(&ask, inner, request, decision).await,
                 Looked::Vacant(vacancy) => vacancy,
@@ -98,6 +111,16 @@ where
                         return Ok(*response);
                     }
                     Followed::LookAgain => {}
+                    Followed::OriginFailed(failure) => {
+                        let asked = (request.method(), request.headers());
+                        let stale = vacancy.stale.as_ref();
+                        let answer = stale.and_then(|slot| {
+                            answer_on_error(&ask, slot, vacancy.why, asked, failure)
+                        });
+                        if let Some(response) = answer {
+                            return Ok(response);
+                        }
+                    }
                     Followed::Alone => {
                         let alone = Fetch { vacancy, leader: None, budget };
                         return fetch(&ask, inner, request, alone).await;
@@ -149,6 +172,7 @@ where
 
 enum Looked<B> {
     Answered(Response<CacheBody<B>>),
+    Stale(Response<CacheBody<B>>, Option<Refreshing>),
     Past(Decision),
     Vacant(Box<Vacancy>),
 }
@@ -178,19 +202,26 @@ async fn look_up<B>(
                     ask.tally.hit(Read::StoreHit);
                     return Looked::Answered(answer(stored, method, Some(headers), age_secs));
                 }
+                Reuse::UseStale { age_secs } => {
+                    let mut response = answer(stored, method, Some(headers), age_secs);
+                    ask.tally.correct(Decision::StaleHit, &mut response);
+                    shared.values.count(Read::StoreHit);
+                    return Looked::Stale(response, shared.refreshes.begin(key.hash()));
+                }
                 Reuse::Fetch(why) => why,
             }
         }
         _ => MissReason::UriMiss,
     };
     let fill = shared.values.replace(&key, &slot);
-    Looked::Vacant(Box::new(Vacancy { fill, why, marker }))
+    Looked::Vacant(Box::new(Vacancy { fill, why, marker, stale: Some(slot) }))
 }
 
 enum Followed<B> {
     Response(Box<Response<CacheBody<B>>>),
     Whole(Box<Response<CacheBody<B>>>),
     LookAgain,
+    OriginFailed(Failure),
     Alone,
     OutOfPatience,
 }
@@ -214,6 +245,7 @@ async fn follow<B>(
             }
         }
         Ok(Landing::Landed(Outcome::NotShared)) => Followed::Alone,
+        Ok(Landing::Landed(Outcome::OriginFailed(failure))) => Followed::OriginFailed(failure),
         Ok(Landing::Abandoned) => Followed::LookAgain,
         Err(_) => Followed::OutOfPatience,
     }

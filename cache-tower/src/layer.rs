@@ -16,7 +16,7 @@ use crate::future::ResponseFuture;
 use crate::key::Site;
 use crate::lookup::{Entrance, enter};
 use crate::policy::StoreRules;
-use crate::{fill, invalidate};
+use crate::{fill, invalidate, refresh};
 
 /// Caches the responses of the service inside by what their headers allow (RFC 9111).
 ///
@@ -134,6 +134,12 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         match enter(&self.shared, &self.site, &request) {
             Entrance::Answered(response) => ResponseFuture::ready(response),
+            Entrance::Stale(response, refresh) => {
+                if let Some((ask, refreshing)) = refresh {
+                    refresh::spawn(ask, self.inner.clone(), request, refreshing);
+                }
+                ResponseFuture::ready(response)
+            }
             Entrance::Past(decision) => {
                 ResponseFuture::past(&self.shared, self.inner.clone(), request, decision)
             }

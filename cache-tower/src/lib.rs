@@ -39,6 +39,7 @@
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
 //! | `lookup` | admission, key, what is stored |
 //! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
+//! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
@@ -63,6 +64,8 @@ mod memo;
 mod nested;
 mod partition;
 mod policy;
+mod refresh;
+mod revalidate;
 mod status;
 mod stored;
 mod tally;
@@ -74,4 +77,5 @@ pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use key::key_segment;
 pub use layer::{CacheLayer, CacheService};
 pub use partition::Workspace;
+pub use revalidate::OriginUnreachable;
 pub use status::HttpStats;

@@ -20,6 +20,7 @@ use crate::policy::{
     Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
     admit, not_modified, not_modified_headers, reuse,
 };
+use crate::refresh::Refreshing;
 use crate::status::Decision;
 use crate::stored::{Cached, Marker, StoredResponse, load};
 use crate::tally::Tally;
@@ -29,6 +30,8 @@ use crate::tally::Tally;
 pub(crate) enum Entrance<B> {
     /// It is answered from this process' memory.
     Answered(Response<CacheBody<B>>),
+    /// So it is, with what is stale: to be refreshed.
+    Stale(Response<CacheBody<B>>, Option<(Box<Ask>, Refreshing)>),
     /// It goes past the cache.
     Past(Decision),
     /// It may change something: it is forwarded, and what it changes is invalidated.
@@ -68,6 +71,8 @@ pub(crate) struct Vacancy {
     pub(crate) why: MissReason,
     /// The marker under which the fill's key lies, with its own key and slot.
     pub(crate) marker: Option<KnownMarker>,
+    /// What is stored, and can't be used as it is.
+    pub(crate) stale: Option<Arc<Slot>>,
 }
 
 /// The marker of a URI, as it was found.
@@ -110,7 +115,8 @@ pub(crate) fn enter<B: Body, R>(
     target.write_identity(site.site, seen.reflected, &mut primary);
     let hash = shared.values.hash(&primary);
     let now = shared.values.cache().clock().now();
-    if let Some(slot) = in_memory(shared, hash, &primary, headers, now)
+    let mut stale = None;
+    if let Some((own_hash, slot)) = in_memory(shared, hash, &primary, headers, now)
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
         let directives = seen.directives.then(|| RequestDirectives::parse(headers));
@@ -123,18 +129,32 @@ pub(crate) fn enter<B: Body, R>(
             }
             return bypass(BypassReason::Credentials);
         }
-        if let Reuse::Use { age_secs } = reuse(directives.as_ref(), &stored.freshness, now) {
-            shared.count_hit(Read::L1Hit);
-            let conditions = seen.conditions.then_some(headers);
-            return Entrance::Answered(answer(stored, request.method(), conditions, age_secs));
+        let conditions = seen.conditions.then_some(headers);
+        match reuse(directives.as_ref(), &stored.freshness, now) {
+            Reuse::Use { age_secs } => {
+                shared.count_hit(Read::L1Hit);
+                return Entrance::Answered(answer(stored, request.method(), conditions, age_secs));
+            }
+            Reuse::UseStale { age_secs } => {
+                let mut response = answer(stored, request.method(), conditions, age_secs);
+                let tally = Tally::new(shared, Decision::Unanswered);
+                tally.correct(Decision::StaleHit, &mut response);
+                shared.values.count(Read::L1Hit);
+                stale = Some((response, shared.refreshes.begin(own_hash)));
+            }
+            Reuse::Fetch(_) => {}
         }
+    }
+    if let Some((response, None)) = stale {
+        return Entrance::Stale(response, None);
     }
     let route = route_hash(shared, request).unwrap_or(hash);
     // The layer of a whole router asks; an endpoint is what the others have remembered.
-    if site.site == Site::Layer && shared.inner_routes.get(route, now).is_some() {
+    if stale.is_none() && site.site == Site::Layer && shared.inner_routes.get(route, now).is_some()
+    {
         return bypass(BypassReason::InnerCache);
     }
-    Entrance::Lookup(Box::new(Ask {
+    let ask = Box::new(Ask {
         shared: Arc::clone(shared),
         site: Arc::clone(site),
         uri: uri.clone(),
@@ -144,11 +164,21 @@ pub(crate) fn enter<B: Body, R>(
         route,
         head_only: admission == Admission::LookupHead,
         fetching: Arc::default(),
-        tally: Tally::new(shared, Decision::Unanswered),
-    }))
+        tally: if stale.is_some() {
+            Tally::silent(shared)
+        } else {
+            Tally::new(shared, Decision::Unanswered)
+        },
+    });
+    match stale {
+        Some((response, refreshing)) => {
+            Entrance::Stale(response, refreshing.map(|refreshing| (ask, refreshing)))
+        }
+        None => Entrance::Lookup(ask),
+    }
 }
 
-/// The entry in this process' memory: the response itself, or the variant of it that the marker
+/// The entry in this process' memory, with the hash of its identity: the response itself, or the variant of it that the marker
 /// leads to.
 fn in_memory(
     shared: &Shared,
@@ -156,11 +186,12 @@ fn in_memory(
     primary: &Identity,
     headers: &HeaderMap,
     now: Millis,
-) -> Option<Arc<Slot>> {
+) -> Option<(u128, Arc<Slot>)> {
     let slot = shared.values.peek_at(hash, primary, now)?;
-    let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some(slot) };
+    let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some((hash, slot)) };
     let identity = variant(primary, marker.id, &marker.fields, headers);
-    shared.values.peek_at(shared.values.hash(&identity), &identity, now)
+    let hash = shared.values.hash(&identity);
+    Some((hash, shared.values.peek_at(hash, &identity, now)?))
 }
 
 impl Ask {
@@ -268,7 +299,7 @@ fn under_marker(answer: Option<Lookup>, key: &Arc<EntryKey>, marker: KnownMarker
 }
 
 fn vacant(fill: Option<Fill>, why: MissReason, marker: Option<KnownMarker>) -> Found {
-    Found::Nothing(Box::new(Vacancy { fill, why, marker }))
+    Found::Nothing(Box::new(Vacancy { fill, why, marker, stale: None }))
 }
 
 /// Nothing is known, and nothing can be stored.

@@ -12,6 +12,12 @@ use crate::policy::{BypassReason, MissReason, NoStore};
 pub(crate) enum Decision {
     /// Answered from what is stored.
     Hit,
+    /// Answered with what is stored and stale, while it is refreshed (RFC 5861 §3).
+    StaleHit,
+    /// Answered with what is stored and stale, because the origin failed (RFC 5861 §4).
+    StaleOnError(MissReason),
+    /// Answered with what is stored, which the origin has confirmed (RFC 9111 §4.3.3).
+    Validated(MissReason),
     /// Fetched, and being stored.
     Stored(MissReason),
     /// Fetched, and not stored.
@@ -38,6 +44,8 @@ impl Decision {
                 | Self::NotStored(..)
                 | Self::Collapsed(_)
                 | Self::OnlyIfCached
+                | Self::StaleOnError(_)
+                | Self::Validated(_)
                 | Self::Unanswered
         )
     }
@@ -46,6 +54,11 @@ impl Decision {
     pub(crate) fn render(self, cache: &str) -> HeaderValue {
         let text = match self {
             Self::Hit => format!("{cache}; hit"),
+            Self::StaleHit => format!("{cache}; hit; detail=stale-while-revalidate"),
+            Self::StaleOnError(why) => {
+                format!("{cache}; fwd={}; detail=stale-if-error", why.as_str())
+            }
+            Self::Validated(why) => format!("{cache}; fwd={}; fwd-status=304", why.as_str()),
             Self::Stored(why) => format!("{cache}; fwd={}; stored", why.as_str()),
             Self::NotStored(why, refusal) => {
                 format!("{cache}; fwd={}; detail={}", why.as_str(), refusal.as_str())
@@ -92,6 +105,11 @@ pub struct HttpStats {
     pub misses: u64,
     /// Of the misses, those that shared another request's fetch.
     pub collapsed: u64,
+    /// Of all, those answered with what was stale: while it was refreshed, or because the origin
+    /// failed.
+    pub stale: u64,
+    /// Of the misses, those answered with what was stored, after the origin had confirmed it.
+    pub validated: u64,
     /// Forwarded without being looked up, unsafe methods among them.
     pub bypasses: u64,
 }
@@ -101,6 +119,8 @@ pub(crate) struct Counters {
     hits: AtomicU64,
     misses: AtomicU64,
     collapsed: AtomicU64,
+    stale: AtomicU64,
+    validated: AtomicU64,
     bypasses: AtomicU64,
 }
 
@@ -109,6 +129,18 @@ impl Counters {
         let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match decision {
             Decision::Hit => add(&self.hits),
+            Decision::StaleHit => {
+                add(&self.stale);
+                add(&self.hits)
+            }
+            Decision::StaleOnError(_) => {
+                add(&self.stale);
+                add(&self.misses)
+            }
+            Decision::Validated(_) => {
+                add(&self.validated);
+                add(&self.misses)
+            }
             Decision::Collapsed(_) => {
                 add(&self.collapsed);
                 add(&self.misses)
@@ -127,6 +159,8 @@ impl Counters {
             hits: get(&self.hits),
             misses: get(&self.misses),
             collapsed: get(&self.collapsed),
+            stale: get(&self.stale),
+            validated: get(&self.validated),
             bypasses: get(&self.bypasses),
         }
     }
@@ -145,6 +179,9 @@ mod tests {
                 Decision::NotStored(MissReason::VaryMiss, NoStore::SetCookie),
                 "c; fwd=vary-miss; detail=set-cookie",
             ),
+            (Decision::StaleHit, "c; hit; detail=stale-while-revalidate"),
+            (Decision::StaleOnError(MissReason::Stale), "c; fwd=stale; detail=stale-if-error"),
+            (Decision::Validated(MissReason::Stale), "c; fwd=stale; fwd-status=304"),
             (Decision::Collapsed(MissReason::UriMiss), "c; fwd=uri-miss; collapsed"),
             (Decision::Bypass(BypassReason::Range), "c; fwd=bypass; detail=range"),
             (Decision::Bypass(BypassReason::Method), "c; fwd=method"),

@@ -51,6 +51,7 @@ const MUST_REVALIDATE: u8 = 1;
 const IMMUTABLE: u8 = 2;
 const WITHOUT_AUTHORIZATION: u8 = 4;
 const WITHOUT_CREDENTIALS: u8 = 8;
+const NO_CACHE: u8 = 16;
 
 /// The head of a response that is about to be stored.
 #[derive(Debug, Clone)]
@@ -97,6 +98,15 @@ pub(crate) fn load(payload: &Bytes, status: &HeaderValue) -> Option<(Shared, usi
     };
     let weight = cached.weight();
     Some((Arc::new(cached), weight))
+}
+
+/// The head and the body of a response, as they were stored.
+pub(crate) fn reload(payload: &Bytes) -> Option<(Head, Bytes)> {
+    let mut rest = payload.clone();
+    if rest.try_get_u8().ok()? != RESPONSE {
+        return None;
+    }
+    Some((read_head(&mut rest)?, rest))
 }
 
 impl Cached {
@@ -155,7 +165,7 @@ fn age_value(secs: u64) -> HeaderValue {
 
 fn head_size(head: &Head) -> usize {
     let lines = head.headers.iter().map(|(name, value)| 6 + name.as_str().len() + value.len());
-    1 + 2 + 1 + 3 * size_of::<Millis>() + 4 + lines.sum::<usize>()
+    1 + 2 + 1 + 5 * size_of::<Millis>() + 4 + lines.sum::<usize>()
 }
 
 fn put_head(out: &mut BytesMut, head: &Head) {
@@ -165,6 +175,7 @@ fn put_head(out: &mut BytesMut, head: &Head) {
     out.put_u8(
         flag(head.freshness.must_revalidate, MUST_REVALIDATE)
             | flag(head.freshness.immutable, IMMUTABLE)
+            | flag(head.freshness.no_cache, NO_CACHE)
             | match head.audience {
                 Audience::All => 0,
                 Audience::WithoutAuthorization => WITHOUT_AUTHORIZATION,
@@ -174,6 +185,8 @@ fn put_head(out: &mut BytesMut, head: &Head) {
     out.put_u64_le(head.freshness.received);
     out.put_u64_le(head.freshness.initial_age);
     out.put_u64_le(head.freshness.lifetime);
+    out.put_u64_le(head.freshness.while_revalidate);
+    out.put_u64_le(head.freshness.if_error);
     // A header map holds at most 32,768 lines of names below 64 KiB.
     out.put_u32_le(u32::try_from(head.headers.len()).unwrap_or(u32::MAX));
     for (name, value) in &head.headers {
@@ -192,8 +205,11 @@ fn read_head(rest: &mut Bytes) -> Option<Head> {
         received: rest.try_get_u64_le().ok()?,
         initial_age: rest.try_get_u64_le().ok()?,
         lifetime: rest.try_get_u64_le().ok()?,
+        while_revalidate: rest.try_get_u64_le().ok()?,
+        if_error: rest.try_get_u64_le().ok()?,
         must_revalidate: flags & MUST_REVALIDATE != 0,
         immutable: flags & IMMUTABLE != 0,
+        no_cache: flags & NO_CACHE != 0,
     };
     let mut headers = HeaderMap::new();
     for _ in 0..rest.try_get_u32_le().ok()? {

@@ -14,6 +14,9 @@ fn head() -> Head {
         lifetime: 60_000,
         must_revalidate: true,
         immutable: false,
+        no_cache: true,
+        while_revalidate: 3_000,
+        if_error: 4_000,
     };
     Head { status: StatusCode::OK, headers, freshness, audience: Audience::WithoutCredentials }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_core::Read;
 use http::Response;
+use http::header::Entry;
 
 use crate::config::Shared;
 use crate::status::Decision;
@@ -14,8 +15,8 @@ use crate::stored::CACHE_STATUS;
 /// client that leaves) when it is dropped. So hits, misses and bypasses add up to the requests.
 pub(crate) struct Tally {
     shared: Arc<Shared>,
-    /// What it is without a response.
-    unanswered: Decision,
+    /// What it is without a response; `None`: it is no request of a client.
+    unanswered: Option<Decision>,
     counted: AtomicBool,
     taken_over: Arc<AtomicBool>,
 }
@@ -24,10 +25,17 @@ impl Tally {
     pub(crate) fn new(shared: &Arc<Shared>, unanswered: Decision) -> Self {
         Self {
             shared: Arc::clone(shared),
-            unanswered,
+            unanswered: Some(unanswered),
             counted: AtomicBool::new(false),
             taken_over: Arc::default(),
         }
+    }
+
+    /// Of a request whose client has been answered already: counts nothing.
+    pub(crate) fn silent(shared: &Arc<Shared>) -> Self {
+        let mut tally = Self::new(shared, Decision::Unanswered);
+        tally.unanswered = None;
+        tally
     }
 
     /// To be set when an inner cache takes the request over: then it is not counted here.
@@ -44,6 +52,16 @@ impl Tally {
         let _ = response.headers_mut().try_append(CACHE_STATUS, decision.render(&self.shared.name));
     }
 
+    /// As [`tell`](Self::tell), of a response that was stored, and says that it is a hit.
+    pub(crate) fn correct<B>(&self, decision: Decision, response: &mut Response<B>) {
+        self.count(decision);
+        if let Entry::Occupied(mut status) = response.headers_mut().entry(CACHE_STATUS)
+            && let Some(own) = status.iter_mut().last()
+        {
+            *own = decision.render(&self.shared.name);
+        }
+    }
+
     /// Counts a response that was stored, and says so itself.
     pub(crate) fn hit(&self, read: Read) {
         self.counted.store(true, Ordering::Relaxed);
@@ -52,6 +70,9 @@ impl Tally {
 
     fn count(&self, decision: Decision) {
         self.counted.store(true, Ordering::Relaxed);
+        if self.unanswered.is_none() {
+            return;
+        }
         self.shared.counters.count(decision);
         if decision.is_miss() {
             self.shared.values.count(Read::Miss);
@@ -61,8 +82,11 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        if !self.counted.load(Ordering::Relaxed) && !self.taken_over.load(Ordering::Acquire) {
-            self.count(self.unanswered);
+        if let Some(unanswered) = self.unanswered
+            && !self.counted.load(Ordering::Relaxed)
+            && !self.taken_over.load(Ordering::Acquire)
+        {
+            self.count(unanswered);
         }
     }
 }

@@ -154,6 +154,12 @@ pub(crate) struct ResponseDirectives {
 }
 
 impl ResponseDirectives {
+    /// Whether a shared cache must never use the response stale. `s-maxage` implies
+    /// `proxy-revalidate` (RFC 9111 §5.2.2.10).
+    pub(crate) fn forbid_stale(&self) -> bool {
+        self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
+    }
+
     /// Parses the `Cache-Control` of a response.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         Self::parse(headers.get_all(CACHE_CONTROL))

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::{AGE, DATE, EXPIRES};
 
 use super::field::{date, delta_seconds, members};
-use super::{Millis, ResponseDirectives};
+use super::{Millis, ResponseDirectives, millis};
 
 /// When the origin was asked and when its response head came, by the clock of this cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +108,6 @@ fn expires(headers: &HeaderMap) -> Millis {
     let mut lines = headers.get_all(EXPIRES).iter();
     let first = lines.next();
     first.filter(|first| lines.all(|line| line == first)).and_then(date).unwrap_or(0)
-}
-
-fn millis(seconds: u32) -> Millis {
-    Millis::from(seconds) * 1000
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! |---|---|---|
 //! | `request` | may the cache serve this request at all? | [`Admission`] |
 //! | `reuse` | may this stored response answer it now? | [`Reuse`] |
+//! | `stale` | may it be used though it is stale? | `bool` |
+//! | `revalidate` | what is the origin asked, and what does its 304 change? | header maps |
 //! | `validate` | is the client's own copy still good (304)? | `bool` |
 //! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
 //! | `headers` | which of its headers are stored? | a header map |
@@ -34,6 +36,11 @@
 
 /// Milliseconds: since the unix epoch for a point in time, else a duration.
 pub(crate) type Millis = u64;
+
+/// Of delta-seconds.
+fn millis(seconds: u32) -> Millis {
+    Millis::from(seconds) * 1000
+}
 
 /// Declares a set of refusals, each with the one name that status, metrics and logs use for it.
 macro_rules! reasons {
@@ -62,6 +69,8 @@ mod headers;
 mod invalidate;
 mod request;
 mod reuse;
+mod revalidate;
+mod stale;
 mod storable;
 mod syntax;
 mod validate;
@@ -73,6 +82,8 @@ pub(crate) use headers::stored_headers;
 pub(crate) use invalidate::{Base, affected};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
+pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};
+pub(crate) use stale::{Failure, kept_stale, on_error};
 pub(crate) use storable::{Audience, NoStore, RequestFacts, Storable, StoreRules, storable};
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
 pub(crate) use vary::{Vary, VaryFields};

@@ -3,11 +3,15 @@
 //! ```text
 //! match reuse(None, &stored, now) {
 //!     Reuse::Use { age_secs } => serve(age_secs),
+//!     Reuse::UseStale { age_secs } => { serve(age_secs); refresh_in_background() }
 //!     Reuse::Fetch(reason) => fetch(reason.as_str()),   // the fwd value of Cache-Status
 //! }
 //! ```
 
-use super::{Freshness, Millis, RequestDirectives, ResponseDirectives, current_age};
+use super::stale::{while_revalidate, within_max_stale};
+use super::{
+    FieldForm, Freshness, Millis, RequestDirectives, ResponseDirectives, current_age, millis,
+};
 
 /// What a stored response remembers of its freshness: numbers, so that a hit parses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,12 @@ pub(crate) struct StoredFreshness {
     pub(crate) must_revalidate: bool,
     /// Does not change while fresh (RFC 8246).
     pub(crate) immutable: bool,
+    /// Never to be used without validation (RFC 9111 §5.2.2.4).
+    pub(crate) no_cache: bool,
+    /// How long past its lifetime it may be used while it is refreshed (RFC 5861 §3).
+    pub(crate) while_revalidate: Millis,
+    /// How long past its lifetime it may be used when the origin fails (RFC 5861 §4).
+    pub(crate) if_error: Millis,
 }
 
 impl StoredFreshness {
@@ -35,12 +45,22 @@ impl StoredFreshness {
             received,
             initial_age: freshness.initial_age,
             lifetime: freshness.lifetime,
-            // RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate.
-            must_revalidate: directives.must_revalidate
-                || directives.proxy_revalidate
-                || directives.s_maxage.is_some(),
+            must_revalidate: directives.forbid_stale(),
             immutable: directives.immutable,
+            no_cache: directives.no_cache == FieldForm::All,
+            while_revalidate: directives.stale_while_revalidate.map_or(0, millis),
+            if_error: directives.stale_if_error.map_or(0, millis),
         }
+    }
+
+    /// Whether nothing allows to use it stale (RFC 9111 §4.2.4).
+    pub(crate) fn forbids_stale(&self) -> bool {
+        self.must_revalidate || self.no_cache
+    }
+
+    /// For how many milliseconds it has been stale at `now`.
+    pub(crate) fn staleness(&self, now: Millis) -> Millis {
+        self.age(now).saturating_sub(self.lifetime)
     }
 
     /// The age at `now`, in milliseconds (RFC 9111 §4.2.3).
@@ -92,6 +112,11 @@ pub(crate) enum Reuse {
         /// Whole seconds.
         age_secs: u64,
     },
+    /// Yes, though it is stale; the origin has to be asked in the background (RFC 5861 §3).
+    UseStale {
+        /// Whole seconds.
+        age_secs: u64,
+    },
     /// No: the origin has to be asked.
     Fetch(MissReason),
 }
@@ -103,18 +128,27 @@ pub(crate) fn reuse(
     stored: &StoredFreshness,
     now: Millis,
 ) -> Reuse {
+    let age_secs = stored.age(now) / 1000;
+    if stored.no_cache {
+        return Reuse::Fetch(MissReason::Stale);
+    }
     if !stored.is_fresh(now) {
+        if request.is_some_and(|request| within_max_stale(request, stored, now)) {
+            return Reuse::Use { age_secs };
+        }
+        if while_revalidate(request, stored, now) {
+            return Reuse::UseStale { age_secs };
+        }
         return Reuse::Fetch(MissReason::Stale);
     }
     if request.is_some_and(|request| refuses(request, stored, now)) {
         return Reuse::Fetch(MissReason::Request);
     }
-    Reuse::Use { age_secs: stored.age(now) / 1000 }
+    Reuse::Use { age_secs }
 }
 
 /// Whether the client won't take what is fresh by the origin's word.
 fn refuses(request: &RequestDirectives, stored: &StoredFreshness, now: Millis) -> bool {
-    let millis = |seconds: u32| Millis::from(seconds) * 1000;
     // RFC 9111 §5.2.1.1. 0 asks for validation, even within the millisecond of reception.
     let too_old =
         request.max_age.is_some_and(|max_age| max_age == 0 || stored.age(now) > millis(max_age));
@@ -139,6 +173,9 @@ mod tests {
         lifetime: 20_000,
         must_revalidate: false,
         immutable: false,
+        no_cache: false,
+        while_revalidate: 0,
+        if_error: 0,
     };
 
     #[test]
@@ -217,6 +254,7 @@ mod tests {
                 lifetime: 9,
                 must_revalidate,
                 immutable,
+                ..STORED
             };
             assert_eq!(StoredFreshness::new(freshness, &directives, 7), expected);
         }
@@ -233,6 +271,8 @@ mod tests {
             let found = reuse(Some(&request), &stored, now);
             let used = matches!(found, Reuse::Use { .. });
             prop_assert!(!used || stored.is_fresh(now));
+            let stale = matches!(found, Reuse::UseStale { .. });
+            prop_assert!(!stale);
         }
     }
 }

@@ -11,6 +11,8 @@ use http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::headers::is_indispensable;
+use super::revalidate::has_validator;
+use super::stale::is_of_use;
 use super::{
     Exchange, FieldForm, Freshness, FreshnessSource, Millis, RequestDirectives, ResponseDirectives,
     Vary, VaryFields,
@@ -42,7 +44,8 @@ reasons! {
         Partial => "partial",
         /// 304: not a response of its own (RFC 9111 §4.3.3).
         NotModified => "not-modified",
-        /// Nothing says that it is fresh, or for no longer than it is old already.
+        /// Nothing says that it is fresh, or for longer than it is old already; and it is neither
+        /// to be validated nor to be used stale.
         NoFreshness => "no-freshness",
         /// A status other than 206 with `Content-Range`: part of a response, or a confused origin.
         ContentRange => "content-range",
@@ -172,10 +175,7 @@ pub(crate) fn storable(
     if cookie_decides {
         return Err(NoStore::Cookie);
     }
-    // RFC 9111 §4.2, §5.2.2.4. Until stored responses are revalidated, these would never be used.
-    let needs_validation_first =
-        freshness.remaining() == 0 || directives.no_cache == FieldForm::All;
-    if needs_validation_first {
+    if !is_of_use(&freshness, &directives, has_validator(headers)) {
         return Err(NoStore::NoFreshness);
     }
     Ok(Storable { freshness, directives, strip, vary, audience })

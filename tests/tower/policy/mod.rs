@@ -8,6 +8,8 @@ mod origin;
 mod outage;
 mod patterns;
 mod requests;
+mod revalidation;
+mod stale;
 mod storing;
 mod unsafe_methods;
 mod vary;

@@ -62,7 +62,12 @@ fn by_response_headers() {
         (&[("cache-control", "max-age=60"), ("age", "60")], "no-freshness"),
         (&[("cache-control", "max-age=0")], "no-freshness"),
         (&[("cache-control", "s-maxage=0, max-age=60")], "no-freshness"),
-        (&[("cache-control", "max-age=x"), ("etag", "\"a\"")], "no-freshness"),
+        (&[("cache-control", "max-age=x")], "no-freshness"),
+        // What is stale at once may be validated.
+        (&[("cache-control", "max-age=x"), ("etag", "\"a\"")], "stored"),
+        (&[("cache-control", "no-cache"), ("etag", "\"a\"")], "stored"),
+        (&[("expires", "0"), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], "stored"),
+        (&[("etag", "\"a\"")], "no-freshness"),
         (&[("expires", "0")], "no-freshness"),
         (&[("cache-control", "public")], "no-freshness"),
         (&[("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], "no-freshness"),

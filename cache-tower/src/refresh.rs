@@ -1,0 +1,115 @@
+//! Refreshing: what was answered stale is fetched again in the background, once at a time.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use cache_core::Joined;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tower::Service;
+
+use crate::body::{BoxError, CacheBody};
+use crate::budget::Budget;
+use crate::config::Shared;
+use crate::fetch::{Fetch, fetch};
+use crate::lookup::{Ask, Found, Vacancy};
+use crate::policy::{MissReason, Reuse, reuse};
+use crate::stored::Cached;
+use crate::tally::Tally;
+
+/// The responses that are being refreshed, by the hash of their identity.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refreshes(Arc<Mutex<HashSet<u128>>>);
+
+/// Held while a response is refreshed.
+#[derive(Debug)]
+pub(crate) struct Refreshing {
+    refreshes: Refreshes,
+    hash: u128,
+}
+
+impl Refreshes {
+    /// `None`: it is being refreshed already.
+    pub(crate) fn begin(&self, hash: u128) -> Option<Refreshing> {
+        let is_first = self.lock().insert(hash);
+        // Made only then: it ends the refresh when it is dropped.
+        is_first.then(|| Refreshing { refreshes: self.clone(), hash })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<u128>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.refreshes.lock().remove(&self.hash);
+    }
+}
+
+/// Fetches in the background what the request was answered with stale.
+pub(crate) fn spawn<S, ReqB, ResB>(
+    mut ask: Box<Ask>,
+    inner: S,
+    mut request: Request<ReqB>,
+    refreshing: Refreshing,
+) where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqB: Send + 'static,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    ask.tally = Tally::silent(&ask.shared);
+    // RFC 9110 §9.3.2: what HEAD asks for, without its body, is what GET brings.
+    *request.method_mut() = Method::GET;
+    let background = ask.shared.values.cache().background().clone();
+    let began = background.try_spawn(async move {
+        if let Some(response) = run(&ask, inner, request).await {
+            // The client has its answer: this one is read for the cache.
+            let mut body = pin!(response.into_body());
+            while let Some(Ok(_)) = body.frame().await {}
+        }
+        drop(refreshing);
+    });
+    if !began {
+        tracing::debug!("no place in the background: a stale response is not refreshed");
+    }
+}
+
+async fn run<S, ReqB, ResB>(
+    ask: &Ask,
+    inner: S,
+    request: Request<ReqB>,
+) -> Option<Response<CacheBody<ResB>>>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    let shared: &Arc<Shared> = &ask.shared;
+    let budget = Budget::new(shared.values.cache().operation_budget());
+    let Found::Response { key, slot, marker } = ask.find(request.headers(), &budget).await else {
+        return None;
+    };
+    let now = shared.values.cache().clock().now();
+    let still_stale = match slot.decoded::<Cached>() {
+        Some(Cached::Response(stored)) => {
+            !matches!(reuse(None, &stored.freshness, now), Reuse::Use { .. })
+        }
+        _ => false,
+    };
+    let fill = shared.values.replace(&key, &slot).filter(|_| still_stale)?;
+    let Joined::Leader(leader) = shared.flights.join(key.hash(), &fill) else {
+        // Somebody who would not have it stale is fetching.
+        return None;
+    };
+    let (fill, stale) = (Some(fill), Some(slot));
+    let vacancy = Box::new(Vacancy { fill, why: MissReason::Stale, marker, stale });
+    let fetching = Fetch { vacancy, leader: Some(leader), budget };
+    fetch(ask, inner, request, fetching).await.ok()
+}

@@ -1,0 +1,184 @@
+//! Stale responses and the origin: it confirms one (304), or fails and one has to do.
+
+use std::sync::Arc;
+
+use cache_core::{EntryKey, EntryTimes, Fill, Format, NewEntry, Slot};
+use http::response::Parts;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+
+use crate::body::CacheBody;
+use crate::budget::Budget;
+use crate::collapse::SharedResponse;
+use crate::fetch::{Arrival, is_of_the_request};
+use crate::fill::Outcome;
+use crate::lookup::{Ask, answer, directives};
+use crate::policy::{
+    Failure, MissReason, NoStore, RequestFacts, StoredFreshness, freshened, is_about, on_error,
+    storable, stored_headers, varies_otherwise,
+};
+use crate::status::Decision;
+use crate::stored::{Cached, Head, load, reload, store};
+
+/// In the extensions of a response: it stands for the origin's, which could not be reached or gave
+/// none. Put there by a service that turns its own failures into responses, as a proxy does with
+/// 502 and 504, it lets the cache answer with what it has (RFC 9111 §4.2.4: "disconnected").
+///
+/// ```
+/// use cache_tower::OriginUnreachable;
+/// use http::{Response, StatusCode};
+///
+/// let mut response = Response::new("the origin can't be reached");
+/// *response.status_mut() = StatusCode::BAD_GATEWAY;
+/// response.extensions_mut().insert(OriginUnreachable);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginUnreachable;
+
+/// How the origin failed, if it did.
+pub(crate) fn failure<B, E>(answered: &Result<Response<B>, E>) -> Option<Failure> {
+    let Ok(response) = answered else { return Some(Failure::Disconnected) };
+    if response.extensions().get::<OriginUnreachable>().is_some() {
+        return Some(Failure::Disconnected);
+    }
+    // RFC 5861 §4.
+    matches!(response.status().as_u16(), 500 | 502 | 503 | 504).then_some(Failure::Answered)
+}
+
+/// The stored response, if it may be used though it is stale, because the origin has failed.
+pub(crate) fn answer_on_error<B>(
+    ask: &Ask,
+    slot: &Slot,
+    why: MissReason,
+    (method, headers): (&Method, &HeaderMap),
+    failure: Failure,
+) -> Option<Response<CacheBody<B>>> {
+    let Some(Cached::Response(stored)) = slot.decoded::<Cached>() else { return None };
+    let now = ask.shared.values.cache().clock().now();
+    if !on_error(directives(headers).as_ref(), &stored.freshness, failure, now) {
+        return None;
+    }
+    let age_secs = stored.freshness.age(now) / 1000;
+    let mut response = answer(stored, method, Some(headers), age_secs);
+    ask.tally.correct(Decision::StaleOnError(why), &mut response);
+    Some(response)
+}
+
+/// What is stored and being validated.
+pub(crate) struct Validated {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) fill: Fill,
+    pub(crate) why: MissReason,
+}
+
+impl Arrival<'_> {
+    /// The response to a request whose stored response the origin has confirmed (RFC 9111 §4.3.3).
+    pub(crate) async fn confirmed<B>(
+        self,
+        parts: &Parts,
+        validated: Validated,
+        budget: &Budget,
+    ) -> Option<Response<CacheBody<B>>> {
+        let Validated { slot, fill, why } = validated;
+        let (old, body) = reload(slot.payload())?;
+        let key = Arc::clone(fill.key());
+        let received = self.exchange.response_received;
+        // RFC 9111 §4.3.4: what is about something else updates nothing; but the stored response
+        // is what the origin was asked about, and it has said that it holds.
+        let about = is_about(&old.headers, &parts.headers)
+            && !varies_otherwise(&old.headers, &parts.headers);
+        let update = if about { parts.headers.clone() } else { HeaderMap::new() };
+        let headers = freshened(&old.headers, &update, received);
+        let (updated, refusal) = match self.updated(&old, &headers) {
+            Ok(updated) => (Some(updated), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
+        let (head, times) = match updated {
+            Some((head, times)) => (head, Some(times)),
+            None => (Head { headers: stored_headers(&headers, &[], received), ..old }, None),
+        };
+        let age_secs = head.freshness.initial_age / 1000;
+        let payload = store(&head, [&body].into_iter());
+        let decoded = load(&payload, &self.ask.shared.hit)?;
+        let Some(Cached::Response(stored)) = decoded.0.downcast_ref::<Cached>() else {
+            return None;
+        };
+        let mut response = answer(stored, &Method::GET, Some(self.asked), age_secs);
+        // What the origin sets for this client is this client's.
+        for cookie in parts.headers.get_all(header::SET_COOKIE) {
+            let _ = response.headers_mut().try_append(header::SET_COOKIE, cookie.clone());
+        }
+        self.ask.tally.correct(Decision::Validated(why), &mut response);
+        match times {
+            Some(times) if about => {
+                self.note_sharing(&head);
+                if let Some(leader) = &self.leader {
+                    let whole = SharedResponse::whole(head, Arc::clone(&decoded.0));
+                    leader.land(Outcome::Shared(Arc::new(whole)));
+                }
+                let decoded = Some(decoded);
+                let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
+                self.commit(fill, entry);
+            }
+            _ => {
+                self.let_go();
+                if !refusal.is_some_and(is_of_the_request) {
+                    self.forget(&key, budget).await;
+                }
+            }
+        }
+        Some(response)
+    }
+
+    fn updated(&self, old: &Head, headers: &HeaderMap) -> Result<(Head, EntryTimes), NoStore> {
+        let facts = RequestFacts { method: &Method::GET, headers: self.asked };
+        let found = storable(facts, old.status, headers, &self.ask.site.store, self.exchange)?;
+        let received = self.exchange.response_received;
+        let freshness = StoredFreshness::new(found.freshness, &found.directives, received);
+        let head = Head {
+            status: old.status,
+            headers: stored_headers(headers, &found.strip, received),
+            freshness,
+            audience: found.audience,
+        };
+        let times = self.times(&found.freshness, &head);
+        Ok((head, times))
+    }
+
+    fn commit(&self, fill: Fill, entry: NewEntry) {
+        match fill.commit(entry) {
+            Ok(Some(write)) => {
+                let leader = self.leader.clone();
+                // Until the store has it, those who come are given the response from here.
+                self.ask.shared.values.cache().background().try_spawn(async move {
+                    write.run().await;
+                    drop(leader);
+                });
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "response not stored"),
+        }
+    }
+
+    /// Lets those who wait go themselves.
+    pub(crate) fn let_go(&self) {
+        if let Some(leader) = &self.leader {
+            leader.land(Outcome::NotShared);
+        }
+    }
+
+    /// Deletes what is stored and no longer true.
+    pub(crate) async fn forget(&self, key: &Arc<EntryKey>, budget: &Budget) {
+        let (values, keys) = (&self.ask.shared.values, std::slice::from_ref(key));
+        let deleted =
+            budget.spend(async |deadline| values.delete_prepared(keys, deadline).await).await;
+        if let Err(error) = deleted {
+            tracing::debug!(%error, "a response that is obsolete was not deleted");
+        }
+    }
+}
+
+/// Whether a refusal to store a response is about what is stored already, too: a server error says
+/// nothing about it.
+pub(crate) fn is_obsolete(status: StatusCode, refusal: NoStore) -> bool {
+    !status.is_server_error() && !is_of_the_request(refusal)
+}
