@@ -165,7 +165,7 @@ impl HttpCacheBuilder {
 
     /// How long a response is kept when it is no longer fresh, so that the origin can be asked
     /// whether it still holds (`ETag`, `Last-Modified`), or be done without while it is away. A
-    /// response that can't be validated is kept for no longer than it was fresh. Default: 1 hour;
+    /// response that can't be validated is kept for about as long as it was fresh. Default: 1 hour;
     /// zero: stale responses are kept only for as long as `stale-while-revalidate` and
     /// `stale-if-error` say.
     pub fn keep_stale(mut self, duration: Duration) -> Self {

@@ -1,6 +1,7 @@
 //! The answers of the proxy itself: why a request got none from the upstream.
 
 use bytes::Bytes;
+use cache_tower::OriginUnreachable;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -95,6 +96,14 @@ impl Failure {
         }
     }
 
+    /// Whether there is no response of the upstream server, for reasons of its own.
+    fn is_of_the_upstream(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::ConnectTimeout | Self::ResponseTimeout | Self::BadResponse
+        )
+    }
+
     /// The response to give: plain text that no cache keeps.
     pub(crate) fn response(self) -> Response<Full<Bytes>> {
         const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -105,6 +114,10 @@ impl Failure {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PROXY_STATUS, HeaderValue::from_static(proxy_status));
+        if self.is_of_the_upstream() {
+            // Whoever has something stored may answer with that.
+            response.extensions_mut().insert(OriginUnreachable);
+        }
         response
     }
 }

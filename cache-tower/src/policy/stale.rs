@@ -89,7 +89,7 @@ pub(crate) fn is_of_use(
 }
 
 /// For how long a response is kept when it is no longer fresh. `keep` is for those that can be
-/// validated; those that can't are kept for when the origin is away, for no longer than they were
+/// validated; those that can't are kept for when the origin is away, for about as long as they were
 /// fresh.
 pub(crate) fn kept_stale(
     freshness: &Freshness,
@@ -101,10 +101,13 @@ pub(crate) fn kept_stale(
         0
     } else {
         let windows = stored.while_revalidate.max(stored.if_error);
-        windows.max(freshness.remaining().min(keep))
+        windows.max(freshness.remaining().max(SHORT).min(keep))
     };
     if has_validator { served.max(keep) } else { served }
 }
+
+/// Kept for less than that, it is hardly ever there when the origin is not.
+const SHORT: Millis = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cache_tests::http_client::{self, Client};
 use cache_tests::ports::{free_port, local};
+use cache_tests::wait::eventually_some;
 use cache_tests::{Gate, Nginx, Origin, RawOrigin, RawStep, body, eventually};
 
 use crate::setup::{HIT, MISS_STORED, PATIENCE, get, join, proxy, send};
@@ -24,6 +25,26 @@ async fn an_upstream_that_is_not_there_is_a_502_and_no_memory_of_it() {
     }
     // what is stored is served all the same
     assert_eq!(get(proxy.addr(), "/kept", &[]).await, ("kept".into(), HIT.into()));
+}
+
+#[tokio::test]
+async fn an_upstream_confirms_what_is_stale_and_is_stood_in_for_when_it_is_gone() {
+    let config = "add_header Cache-Control max-age=0;";
+    let mut nginx = Nginx::start(config, &[("page", b"page")]);
+    let proxy = proxy(nginx.addr(), &[]);
+    let status = async || {
+        let (body, status) = get(proxy.addr(), "/page", &[]).await;
+        assert_eq!(body, "page");
+        status
+    };
+    assert_eq!(status().await, MISS_STORED);
+    let confirmed = "cache-tower; fwd=stale; fwd-status=304";
+    eventually_some(PATIENCE, "stored, then confirmed", async || {
+        (status().await == confirmed).then_some(())
+    })
+    .await;
+    nginx.kill();
+    assert_eq!(status().await, "cache-tower; fwd=stale; detail=stale-if-error");
 }
 
 #[tokio::test]
