@@ -96,9 +96,11 @@ pub(crate) fn current_age(initial_age: Millis, received: Millis, now: Millis) ->
 fn initial_age(headers: &HeaderMap, date: Millis, exchange: Exchange) -> Millis {
     let apparent_age = exchange.response_received.saturating_sub(date);
     let response_delay = exchange.response_received.saturating_sub(exchange.request_sent);
-    // RFC 9111 §5.1: a single number. Of a list the first that is one; else it isn't there.
-    let age_value =
-        members(headers, &AGE).find_map(|age| delta_seconds(age.iter().copied())).map_or(0, millis);
+    // RFC 9111 §5.1: of a list the first member counts, and what isn't a number isn't there.
+    let age_value = members(headers, &AGE)
+        .next()
+        .and_then(|age| delta_seconds(age.iter().copied()))
+        .map_or(0, millis);
     apparent_age.max(age_value.saturating_add(response_delay))
 }
 

@@ -29,6 +29,22 @@ async fn age_counts_on_from_the_origin_s() {
     }
 }
 
+/// The first member of a list counts (RFC 9111 §5.1); a later one was taken where it is no number.
+#[tokio::test]
+async fn of_a_list_of_ages_the_first_counts() {
+    for (ages, expected) in [
+        (&[("age", "10"), ("age", "20")][..], 10),
+        (&[("age", "10, x")], 10),
+        (&[("age", "x, 10")], 0),
+        (&[("age", "-5")], 0),
+    ] {
+        let lines = [&[("cache-control", "max-age=60")], ages].concat();
+        let app = App::new(&Origin::fixed(200, &lines, "body"));
+        app.get("/a", &[]).await;
+        assert_eq!(age(&app.get("/a", &[]).await), expected, "{ages:?}");
+    }
+}
+
 #[tokio::test]
 async fn without_age_a_hit_gets_one_and_a_miss_none() {
     let app = App::new(&Origin::fixed(200, &[("cache-control", "max-age=60")], "body"));
