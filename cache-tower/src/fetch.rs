@@ -23,8 +23,8 @@ use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
-    add_conditions, has_validator, is_conditional, kept_stale, not_modified, not_modified_headers,
-    reuse, storable, stored_headers, strip_conditionals,
+    add_conditions, has_validator, is_conditional, is_without_content, kept_stale, not_modified,
+    not_modified_headers, reuse, storable, stored_headers, strip_conditionals,
 };
 use crate::revalidate::{Validated, answer_on_error, failure, is_obsolete};
 use crate::status::Decision;
@@ -179,10 +179,13 @@ impl Arrival<'_> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
         let rules = &self.ask.site.store;
         let storable = storable(facts, parts.status, &parts.headers, rules, self.exchange)?;
+        let announced = if is_without_content(parts.status) {
+            None
+        } else {
+            content_length(&parts.headers).map_err(|()| NoStore::LengthMismatch)?
+        };
         // A body that knows its length announces it as well as a header does.
-        let length = content_length(&parts.headers)
-            .map_err(|()| NoStore::LengthMismatch)?
-            .or(body.size_hint().exact());
+        let length = announced.or(body.size_hint().exact());
         let least = body.size_hint().lower().max(length.unwrap_or(0));
         if least > self.ask.shared.max_body as u64 {
             return Err(NoStore::TooLarge);

@@ -11,7 +11,7 @@ use cache_core::Shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::intern;
-use crate::policy::{Audience, Millis, StoredFreshness, VaryFields};
+use crate::policy::{Audience, Millis, StoredFreshness, VaryFields, is_without_content};
 
 /// The field that tells what caches did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -129,7 +129,7 @@ impl StoredResponse {
         template.try_insert(header::AGE, HeaderValue::from_static("0")).ok()?;
         // What earlier caches did stays before ours (RFC 9211 §2).
         template.try_append(CACHE_STATUS, status.clone()).ok()?;
-        if has_content(code) {
+        if !is_without_content(code) {
             let length = HeaderValue::from(body.len());
             template.try_insert(header::CONTENT_LENGTH, length).ok()?;
         }
@@ -144,11 +144,6 @@ impl StoredResponse {
         }
         headers
     }
-}
-
-/// 204 and 304 have no content, and so no length of it (RFC 9110 §8.6).
-fn has_content(status: StatusCode) -> bool {
-    status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
 }
 
 /// Most ages are small; a value made before costs no allocation.

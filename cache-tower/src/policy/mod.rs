@@ -84,7 +84,9 @@ pub(crate) use request::{Admission, Admitted, BypassReason, admit, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};
 pub(crate) use stale::{Failure, kept_stale, on_error};
-pub(crate) use storable::{Audience, NoStore, RequestFacts, Storable, StoreRules, storable};
+pub(crate) use storable::{
+    Audience, NoStore, RequestFacts, Storable, StoreRules, is_without_content, storable,
+};
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
 pub(crate) use vary::{Vary, VaryFields};
 

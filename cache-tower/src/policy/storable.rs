@@ -7,7 +7,7 @@
 //! }
 //! ```
 
-use http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::headers::is_indispensable;
@@ -47,8 +47,6 @@ reasons! {
         /// Nothing says that it is fresh, or for longer than it is old already; and it is neither
         /// to be validated nor to be used stale.
         NoFreshness => "no-freshness",
-        /// A status other than 206 with `Content-Range`: part of a response, or a confused origin.
-        ContentRange => "content-range",
         /// `must-understand`, and a status this cache doesn't know (RFC 9111 §5.2.2.3).
         UnknownCacheableStatus => "unknown-status",
         /// The body is over the limit.
@@ -138,7 +136,7 @@ pub(crate) fn storable(
 ) -> Result<Storable, NoStore> {
     let directives = ResponseDirectives::from_headers(headers);
     check_request(request)?;
-    check_status(status, headers, &directives)?;
+    check_status(status, &directives)?;
     let mut strip = separable_fields(&directives)?;
     let vary = match Vary::parse(headers) {
         Vary::Any => return Err(NoStore::VaryAny),
@@ -150,6 +148,9 @@ pub(crate) fn storable(
             return Err(NoStore::SetCookie);
         }
         strip.push(SET_COOKIE);
+    }
+    if is_without_content(status) {
+        strip.push(CONTENT_LENGTH);
     }
     // RFC 9111 §3.5.
     let shared_by_origin =
@@ -192,16 +193,11 @@ fn check_request(request: RequestFacts<'_>) -> Result<(), NoStore> {
     Ok(())
 }
 
-fn check_status(
-    status: StatusCode,
-    headers: &HeaderMap,
-    directives: &ResponseDirectives,
-) -> Result<(), NoStore> {
+/// By the status alone: only in a 206 or 416 does `Content-Range` mean anything (RFC 9110 §14.4).
+fn check_status(status: StatusCode, directives: &ResponseDirectives) -> Result<(), NoStore> {
     match status.as_u16() {
         206 => Err(NoStore::Partial),
         304 => Err(NoStore::NotModified),
-        // RFC 9111 §3: the status code is final.
-        200..=599 if headers.contains_key(CONTENT_RANGE) => Err(NoStore::ContentRange),
         // RFC 9111 §5.2.2.3: must-understand takes the place of a no-store beside it.
         200..=599 if directives.must_understand => {
             if is_understood(status) {
@@ -211,6 +207,7 @@ fn check_status(
             }
         }
         200..=599 if directives.no_store => Err(NoStore::NoStoreDirective),
+        // RFC 9111 §3: the status code is final.
         200..=599 => Ok(()),
         _ => Err(NoStore::Status),
     }
@@ -231,6 +228,12 @@ fn separable_fields(directives: &ResponseDirectives) -> Result<Vec<HeaderName>, 
         }
     }
     Ok(strip)
+}
+
+/// 204 and 304 have no content: a `Content-Length` among their headers is of something else, or an
+/// error of the origin's (RFC 9110 §8.6).
+pub(crate) fn is_without_content(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// The final status codes of RFC 9110 §15, whose rules this cache keeps, but for 206 and 304.

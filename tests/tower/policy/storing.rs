@@ -3,7 +3,7 @@
 use cache_core::{Clock, minutes};
 use cache_tower::HttpCache;
 
-use super::origin::{App, HIT, Lines, MISS, Origin, START, memory};
+use super::origin::{App, HIT, Lines, MISS, Origin, START, field, memory, told};
 
 struct Case {
     status: u16,
@@ -106,7 +106,7 @@ async fn by_other_fields_and_status() {
         ok(&[FRESH, ("vary", "*")], "vary-any"),
         ok(&[FRESH, ("vary", "accept, *")], "vary-any"),
         ok(&[FRESH, ("vary", "accept"), ("vary", "*")], "vary-any"),
-        ok(&[FRESH, ("content-range", "bytes 0-3/9")], "content-range"),
+        ok(&[FRESH, ("content-range", "bytes 0-3/9")], ""),
         status(206, &[FRESH, ("content-range", "bytes 0-3/9")], "partial"),
         status(500, &[], "no-freshness"),
         status(500, &[FRESH], ""),
@@ -116,6 +116,19 @@ async fn by_other_fields_and_status() {
         status(599, &[("cache-control", "max-age=60, must-understand")], "unknown-status"),
     ];
     each(&cases, App::new).await;
+}
+
+/// An origin that gives a 204 a length was not cached at all: its body was never that long.
+#[tokio::test]
+async fn a_length_of_no_content_is_dropped() {
+    for length in ["5", "0", "x"] {
+        let origin = Origin::fixed(204, &[FRESH, ("content-length", length)], "");
+        let app = App::new(&origin);
+        assert_eq!(app.told("/a", &[]).await, MISS, "{length}");
+        let hit = app.get("/a", &[]).await;
+        assert_eq!((hit.status().as_u16(), told(&hit).as_str()), (204, HIT), "{length}");
+        assert_eq!(field(&hit, "content-length"), "-", "{length}");
+    }
 }
 
 #[tokio::test]
