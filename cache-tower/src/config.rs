@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{API_RESPONSES, Cache, Flights, Millis, Values};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use crate::fill::Outcome;
 use crate::memo::Memo;
-use crate::partition::Workspace;
+use crate::partition::{Workspace, header_name};
 use crate::refresh::Refreshes;
 use crate::status::{Counters, Decision, HttpStats, render_name};
 use crate::stored::Marker;
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     /// How long a response that can be validated is kept when it is no longer fresh.
     pub(crate) keep_stale: Millis,
     pub(crate) refreshes: Refreshes,
+    /// Fields that take the place of `Cache-Control` (RFC 9213).
+    pub(crate) targets: Vec<HeaderName>,
     pub(crate) flights: Flights<Outcome>,
     /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
     pub(crate) markers: Memo<Arc<Marker>>,
@@ -78,6 +80,7 @@ impl HttpCache {
             share_credentials: false,
             strip_set_cookie: false,
             keep_stale: KEEP_STALE,
+            targets: Vec::new(),
         }
     }
 
@@ -111,6 +114,7 @@ pub struct HttpCacheBuilder {
     share_credentials: bool,
     strip_set_cookie: bool,
     keep_stale: Duration,
+    targets: Vec<HeaderName>,
 }
 
 impl HttpCacheBuilder {
@@ -173,6 +177,29 @@ impl HttpCacheBuilder {
         self
     }
 
+    /// The response fields that speak to this cache in particular, the most particular one first
+    /// (RFC 9213). The first that is there, well-formed and not empty takes the place of
+    /// `Cache-Control` and `Expires`, also where it allows more: a response with
+    /// `Cache-Control: no-store` and `CDN-Cache-Control: max-age=60` is stored. They are passed on
+    /// to clients. Default: none.
+    ///
+    /// ```
+    /// use cache_core::Cache;
+    /// use cache_tower::HttpCache;
+    ///
+    /// let http = HttpCache::builder(Cache::builder().build()?)
+    ///     .targets(["shop-cache-control", "cdn-cache-control"])
+    ///     .build();
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If one of them is no name for a header.
+    pub fn targets<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.targets = names.into_iter().map(|name| header_name(name.as_ref())).collect();
+        self
+    }
+
     /// Builds the response cache.
     pub fn build(self) -> HttpCache {
         let values = self.cache.namespace(&self.namespace);
@@ -192,6 +219,7 @@ impl HttpCacheBuilder {
                 strip_set_cookie: self.strip_set_cookie,
                 keep_stale: Millis::try_from(self.keep_stale.as_millis()).unwrap_or(Millis::MAX),
                 refreshes: Refreshes::default(),
+                targets: self.targets,
                 flights: Flights::default(),
                 markers: Memo::new(MARKERS),
                 uncacheable: Memo::new(UNCACHEABLE),

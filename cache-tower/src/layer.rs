@@ -83,6 +83,7 @@ impl CacheLayer {
             credentials_shared: http.shared.share_credentials,
             strip_set_cookie: http.shared.strip_set_cookie,
             max_ttl: None,
+            targets: http.shared.targets.clone(),
         };
         Self { http: http.clone(), site: Arc::new(SiteRules { site, store }) }
     }

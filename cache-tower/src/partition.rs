@@ -134,7 +134,8 @@ impl Resolved<'_> {
     }
 }
 
-fn header_name(name: &str) -> HeaderName {
+/// The name of a header that an application has set.
+pub(crate) fn header_name(name: &str) -> HeaderName {
     match name.parse::<HeaderName>() {
         Ok(name) => name,
         Err(error) => panic!("{name:?} is no name for a header: {error}"),

@@ -30,7 +30,8 @@ pub(crate) fn build(settings: CacheSettings) -> Result<HttpCache, Error> {
     } else {
         Workspace::optional_header(header)
     };
-    let mut http = HttpCache::builder(cache.build()?).workspace(workspace);
+    let mut http =
+        HttpCache::builder(cache.build()?).workspace(workspace).targets(["cdn-cache-control"]);
     if let Some(bytes) = max_body {
         http = http.max_body(bytes);
     }

@@ -32,6 +32,11 @@ impl FieldForm {
     fn of(argument: Argument<'_>) -> Self {
         let Some(list) = argument.value() else { return Self::All };
         let list: Vec<u8> = list.collect();
+        Self::of_list(&list)
+    }
+
+    /// Of the list of names that is the directive's argument.
+    pub(super) fn of_list(list: &[u8]) -> Self {
         let names = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let names: Result<Vec<_>, _> =
             names.filter(|name| !name.is_empty()).map(HeaderName::from_bytes).collect();
@@ -151,6 +156,8 @@ pub(crate) struct ResponseDirectives {
     pub(crate) must_understand: bool,
     /// Does not change while it is fresh (RFC 8246).
     pub(crate) immutable: bool,
+    /// They come from a targeted field, so `Expires` doesn't count (RFC 9213 §2.2).
+    pub(crate) targeted: bool,
 }
 
 impl ResponseDirectives {

@@ -65,7 +65,8 @@ impl Freshness {
             (millis(seconds), FreshnessSource::SMaxage)
         } else if let Some(seconds) = directives.max_age {
             (millis(seconds), FreshnessSource::MaxAge)
-        } else if headers.contains_key(EXPIRES) {
+        // RFC 9213 §2.2: where a targeted field counts, Expires does not.
+        } else if headers.contains_key(EXPIRES) && !directives.targeted {
             (expires(headers).saturating_sub(date), FreshnessSource::Expires)
         } else if let Some(ttl) = assigned {
             (initial_age.saturating_add(ttl), FreshnessSource::Assigned)

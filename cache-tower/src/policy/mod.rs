@@ -18,8 +18,10 @@
 //! | `vary` | which request headers select between variants? | [`Vary`] |
 //! | `invalidate` | which URIs does a write make obsolete? | paths |
 //!
-//! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `freshness`
-//! (lifetime and age, RFC 9111 §4.2), `field` (lists, numbers and dates inside a field value).
+//! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `targeted` (what
+//! takes its place for caches such as this, RFC 9213), `freshness` (lifetime and age, RFC 9111
+//! §4.2), `field` (lists, numbers and dates inside a field value), `structured` (the values of RFC
+//! 9651).
 //!
 //! ```text
 //! let admission = admit(request.method(), request.headers(), has_body);
@@ -72,7 +74,9 @@ mod reuse;
 mod revalidate;
 mod stale;
 mod storable;
+mod structured;
 mod syntax;
+mod targeted;
 mod validate;
 mod vary;
 
@@ -87,6 +91,7 @@ pub(crate) use stale::{Failure, kept_stale, on_error};
 pub(crate) use storable::{
     Audience, NoStore, RequestFacts, Storable, StoreRules, is_without_content, storable,
 };
+pub(crate) use targeted::applicable;
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
 pub(crate) use vary::{Vary, VaryFields};
 

@@ -15,7 +15,7 @@ use super::revalidate::has_validator;
 use super::stale::is_of_use;
 use super::{
     Exchange, FieldForm, Freshness, FreshnessSource, Millis, RequestDirectives, ResponseDirectives,
-    Vary, VaryFields,
+    Vary, VaryFields, applicable,
 };
 
 reasons! {
@@ -73,6 +73,8 @@ pub(crate) struct StoreRules {
     pub(crate) strip_set_cookie: bool,
     /// No response is kept fresh for longer, milliseconds from its reception.
     pub(crate) max_ttl: Option<Millis>,
+    /// Fields that take the place of `Cache-Control` here, the first one first (RFC 9213 §2.2).
+    pub(crate) targets: Vec<HeaderName>,
 }
 
 /// What the decision needs of the request.
@@ -134,7 +136,7 @@ pub(crate) fn storable(
     rules: &StoreRules,
     exchange: Exchange,
 ) -> Result<Storable, NoStore> {
-    let directives = ResponseDirectives::from_headers(headers);
+    let directives = applicable(headers, &rules.targets);
     check_request(request)?;
     check_status(status, &directives)?;
     let mut strip = separable_fields(&directives)?;

@@ -10,3 +10,4 @@ mod messages;
 mod nginx;
 mod outage;
 mod process;
+mod targeted;

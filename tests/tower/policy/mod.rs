@@ -11,6 +11,7 @@ mod requests;
 mod revalidation;
 mod stale;
 mod storing;
+mod targeted;
 mod unsafe_methods;
 mod vary;
 mod workspaces;

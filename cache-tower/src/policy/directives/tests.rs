@@ -78,6 +78,7 @@ fn every_response_directive() {
             proxy_revalidate: true,
             must_understand: true,
             immutable: true,
+            targeted: false,
         }
     );
     assert_eq!(response("foo, bar=baz, no-stored"), ResponseDirectives::default());
