@@ -44,11 +44,28 @@ pub(super) fn delta_seconds(digits: impl IntoIterator<Item = u8>) -> Option<u32>
     sum.flatten()
 }
 
-/// Reads an HTTP date in any of its three forms (RFC 9110 §5.6.7).
+/// Reads an HTTP date in any of its three forms (RFC 9110 §5.6.7) and in any case.
 pub(super) fn date(value: &HeaderValue) -> Option<Millis> {
-    let time = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+    let text = value.to_str().ok()?;
+    let time = httpdate::parse_http_date(text)
+        // RFC 9111 §4.2: caches match dates case-insensitively.
+        .or_else(|_| httpdate::parse_http_date(&in_usual_case(text)))
+        .ok()?;
     let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since_epoch.as_millis()).ok()
+}
+
+fn in_usual_case(date: &str) -> String {
+    let mut within_word = false;
+    let capitalised: String = date
+        .chars()
+        .map(|c| {
+            let c = if within_word { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+            within_word = c.is_ascii_alphabetic();
+            c
+        })
+        .collect();
+    capitalised.replace("Gmt", "GMT")
 }
 
 /// Writes an HTTP date; what lies past the year 9999 becomes its last second.
@@ -108,10 +125,29 @@ mod tests {
     }
 
     #[test]
+    fn dates_are_read_in_any_case() {
+        for text in [
+            "SUN, 06 NOV 1994 08:49:37 GMT",
+            "sun, 06 nov 1994 08:49:37 gmt",
+            "sUN, 06 nOV 1994 08:49:37 Gmt",
+            "sunday, 06-NOV-94 08:49:37 gmt",
+            "SUN NOV  6 08:49:37 1994",
+        ] {
+            let value = HeaderValue::from_static(text);
+            assert_eq!(date(&value), Some(784_111_777_000), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_date_is_none() {
-        for text in
-            ["0", "-1", "", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 31 Feb 1994 08:49:37 GMT"]
-        {
+        for text in [
+            "0",
+            "-1",
+            "",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "sun, 06 nov 1994 08:49:37 utc",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+        ] {
             assert_eq!(date(&HeaderValue::from_static(text)), None, "{text:?}");
         }
     }

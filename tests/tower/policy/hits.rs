@@ -76,6 +76,7 @@ async fn it_is_stale_when_its_time_is_over() {
     lasts(&[("cache-control", "max-age=10"), ("cache-control", "s-maxage=60")], 60).await;
     lasts(&[("expires", in_a_minute), ("date", START_DATE)], 60).await;
     lasts(&[("expires", in_a_minute)], 60).await;
+    lasts(&[("expires", &in_a_minute.to_lowercase())], 60).await;
     lasts(&[("expires", in_a_minute), ("cache-control", "max-age=5")], 5).await;
     // Ten seconds on the way, by the origin's clock.
     let date = "Tue, 14 Nov 2023 22:13:10 GMT";
