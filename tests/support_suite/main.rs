@@ -11,6 +11,7 @@ mod origin;
 mod raw_origin;
 mod reaper;
 mod redis_server;
+mod requirements;
 mod wait;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 mod conditions;
 mod credentials;
 mod hits;
+mod immutable;
 mod nested;
 mod origin;
 mod outage;

@@ -85,6 +85,17 @@ fn every_response_directive() {
 }
 
 #[test]
+fn immutable_is_its_name_only() {
+    for line in
+        ["immutable", "Immutable", "immutable=0", "immutable=\"x, y\"", "immutable, immutable"]
+    {
+        let expected = ResponseDirectives { immutable: true, ..ResponseDirectives::default() };
+        assert_eq!(response(line), expected, "{line}");
+    }
+    assert_eq!(request("immutable"), RequestDirectives::default());
+}
+
+#[test]
 fn field_lists() {
     let cases: &[(&[&str], FieldForm)] = &[
         (&["max-age=1"], FieldForm::Absent),
