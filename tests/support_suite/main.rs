@@ -8,10 +8,12 @@ mod message;
 mod msrv;
 mod nginx;
 mod origin;
+mod purity;
 mod raw_origin;
 mod reaper;
 mod redis_server;
 mod requirements;
+mod rust_tokens;
 mod wait;
 
 use std::time::Duration;
