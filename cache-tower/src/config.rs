@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::fill::Outcome;
 use crate::memo::Memo;
+use crate::options::Options;
 use crate::partition::Workspace;
 use crate::status::{Counters, Decision, HttpStats, render_name};
 use crate::stored::Marker;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) wait_timeout: Duration,
     pub(crate) share_credentials: bool,
     pub(crate) strip_set_cookie: bool,
+    pub(crate) options: Options,
     pub(crate) flights: Flights<Outcome>,
     /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
     pub(crate) markers: Memo<Arc<Marker>>,
@@ -73,6 +75,7 @@ impl HttpCache {
             wait_timeout: Duration::from_secs(5),
             share_credentials: false,
             strip_set_cookie: false,
+            options: Options::default(),
         }
     }
 
@@ -105,6 +108,7 @@ pub struct HttpCacheBuilder {
     wait_timeout: Duration,
     share_credentials: bool,
     strip_set_cookie: bool,
+    pub(crate) options: Options,
 }
 
 impl HttpCacheBuilder {
@@ -174,6 +178,7 @@ impl HttpCacheBuilder {
                 wait_timeout: self.wait_timeout,
                 share_credentials: self.share_credentials,
                 strip_set_cookie: self.strip_set_cookie,
+                options: self.options,
                 flights: Flights::default(),
                 markers: Memo::new(MARKERS),
                 uncacheable: Memo::new(UNCACHEABLE),

@@ -82,6 +82,7 @@ impl CacheLayer {
             assigned_ttl,
             credentials_shared: http.shared.share_credentials,
             strip_set_cookie: http.shared.strip_set_cookie,
+            heuristic: http.shared.options.heuristic,
             max_ttl: None,
         };
         Self { http: http.clone(), site: Arc::new(SiteRules { site, store }) }

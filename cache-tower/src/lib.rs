@@ -41,6 +41,7 @@
 //! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
+//! | `options` | what is allowed beyond the defaults |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
@@ -61,6 +62,7 @@ mod layer;
 mod lookup;
 mod memo;
 mod nested;
+mod options;
 mod partition;
 mod policy;
 mod status;

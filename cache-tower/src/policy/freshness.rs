@@ -32,7 +32,9 @@ pub(crate) enum FreshnessSource {
     Expires,
     /// A TTL of ours, for a response that says nothing itself.
     Assigned,
-    /// Nothing; there are no heuristics.
+    /// The time since its last modification ([`super::Heuristic`]).
+    Heuristic,
+    /// Nothing.
     None,
 }
 
@@ -56,9 +58,7 @@ impl Freshness {
         exchange: Exchange,
         assigned: Option<Millis>,
     ) -> Self {
-        let received = exchange.response_received;
-        // RFC 9110 §6.6.1: without a Date (or with none that can be read), it is the reception's.
-        let date = headers.get(DATE).and_then(date).unwrap_or(received);
+        let date = origin_date(headers, exchange);
         let initial_age = initial_age(headers, date, exchange);
         // RFC 9111 §4.2.1: the first match wins.
         let (lifetime, source) = if let Some(seconds) = directives.s_maxage {
@@ -84,6 +84,12 @@ impl Freshness {
     pub(crate) fn remaining(&self) -> Millis {
         self.lifetime.saturating_sub(self.initial_age)
     }
+}
+
+/// When the response was made. RFC 9110 §6.6.1: without a Date (or with none that can be read), at
+/// its reception.
+pub(super) fn origin_date(headers: &HeaderMap, exchange: Exchange) -> Millis {
+    headers.get(DATE).and_then(date).unwrap_or(exchange.response_received)
 }
 
 /// `current_age` (RFC 9111 §4.2.3): the age at `now` of what was `initial_age` old when `received`.

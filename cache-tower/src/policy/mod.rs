@@ -17,7 +17,7 @@
 //! | `invalidate` | which URIs does a write make obsolete? | paths |
 //!
 //! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `freshness`
-//! (lifetime and age, RFC 9111 §4.2), `field` (lists, numbers and dates inside a field value).
+//! (lifetime and age, RFC 9111 §4.2) and `heuristic` (a lifetime for what has none), `field` (lists, numbers and dates inside a field value).
 //!
 //! ```text
 //! let admission = admit(request.method(), request.headers(), has_body);
@@ -59,6 +59,7 @@ mod directives;
 mod field;
 mod freshness;
 mod headers;
+mod heuristic;
 mod invalidate;
 mod request;
 mod reuse;
@@ -70,6 +71,7 @@ mod vary;
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use headers::stored_headers;
+pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::headers::is_indispensable;
 use super::{
-    Exchange, FieldForm, Freshness, FreshnessSource, Millis, RequestDirectives, ResponseDirectives,
-    Vary, VaryFields,
+    Exchange, FieldForm, Freshness, FreshnessSource, Heuristic, Millis, RequestDirectives,
+    ResponseDirectives, Vary, VaryFields,
 };
 
 reasons! {
@@ -66,6 +66,8 @@ reasons! {
 pub(crate) struct StoreRules {
     /// The lifetime of a response without explicit freshness, milliseconds from its reception.
     pub(crate) assigned_ttl: Option<Millis>,
+    /// How a lifetime is found for a response that has neither that nor one of its own.
+    pub(crate) heuristic: Option<Heuristic>,
     /// Requests with credentials may share responses: the key separates them far enough.
     pub(crate) credentials_shared: bool,
     /// Store responses that set cookies, without those cookies.
@@ -158,17 +160,21 @@ pub(crate) fn storable(
 
     let assigned = rules.assigned_ttl.filter(|_| takes_assigned_ttl(status));
     let mut freshness = Freshness::of(headers, &directives, exchange, assigned);
+    if let Some(heuristic) = rules.heuristic {
+        freshness = heuristic.apply(freshness, status, headers, &directives, exchange);
+    }
     if let Some(max) = rules.max_ttl {
         freshness = freshness.at_most(max);
     }
-    let audience = match freshness.source {
-        FreshnessSource::Assigned => Audience::WithoutCredentials,
-        _ if shared_by_origin => Audience::All,
-        _ => Audience::WithoutAuthorization,
+    let ttl_is_ours =
+        matches!(freshness.source, FreshnessSource::Assigned | FreshnessSource::Heuristic);
+    let audience = match () {
+        () if ttl_is_ours => Audience::WithoutCredentials,
+        () if shared_by_origin => Audience::All,
+        () => Audience::WithoutAuthorization,
     };
-    let cookie_decides = freshness.source == FreshnessSource::Assigned
-        && request.headers.contains_key(COOKIE)
-        && !rules.credentials_shared;
+    let cookie_decides =
+        ttl_is_ours && request.headers.contains_key(COOKIE) && !rules.credentials_shared;
     if cookie_decides {
         return Err(NoStore::Cookie);
     }
@@ -245,6 +251,12 @@ fn is_understood(status: StatusCode) -> bool {
 /// lifetime from the origin or none.
 fn takes_assigned_ttl(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
+}
+
+/// Errors that a client can bring about for others (RFC 9110 §15.5, §15.6): they are stored only
+/// if the origin says itself for how long.
+pub(super) fn is_risky_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 403 | 405 | 413 | 414 | 431 | 500..=599)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod credentials;
+mod heuristics;
 mod hits;
 mod nested;
 mod origin;

@@ -1,0 +1,39 @@
+//! What a response cache may be allowed beyond its defaults.
+//!
+//! ```
+//! use cache_core::{Cache, hours};
+//! use cache_tower::HttpCache;
+//!
+//! let http = HttpCache::builder(Cache::builder().build()?).heuristic_freshness(hours(24)).build();
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+
+use std::time::Duration;
+
+use crate::config::HttpCacheBuilder;
+use crate::policy::{Heuristic, Millis};
+
+/// The options of one cache.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) heuristic: Option<Heuristic>,
+}
+
+impl HttpCacheBuilder {
+    /// Responses that say nothing of how long they are fresh, but when they were last modified,
+    /// are fresh for a tenth of the time since then, `max` at most (RFC 9111 §4.2.2). Default: they
+    /// are not stored.
+    ///
+    /// It takes a status that is heuristically cacheable (RFC 9110 §15.1) and no error that a
+    /// client can bring about for others (405, 414, 501), or `Cache-Control: public`. A TTL that
+    /// a layer assigns comes first; as with such a TTL, requests with credentials get responses of
+    /// their own.
+    pub fn heuristic_freshness(mut self, max: Duration) -> Self {
+        self.options.heuristic = Some(Heuristic { max: millis(max) });
+        self
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
