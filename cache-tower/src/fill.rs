@@ -12,7 +12,7 @@ use crate::body::{BoxError, CacheBody};
 use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
 use crate::fetch::{Fetch, fetch, pass};
-use crate::lookup::{Ask, Found, Vacancy, answer, directives, gateway_timeout, needs_own_response};
+use crate::lookup::{Ask, Found, Vacancy, answer, gateway_timeout, needs_own_response};
 use crate::policy::{BypassReason, MissReason, NoStore, RequestDirectives, Reuse, reuse};
 use crate::status::Decision;
 use crate::stored::Cached;
@@ -41,7 +41,7 @@ where
     ResB::Error: Into<BoxError>,
 {
     let shared = Arc::clone(&ask.shared);
-    let directives = directives(request.headers());
+    let directives = ask.directives(request.headers());
     let only_if_cached = directives.as_ref().is_some_and(|directives| directives.only_if_cached);
     // One budget for all that the store is asked, one limit for all waiting.
     let budget = shared.budget(request.extensions_mut());

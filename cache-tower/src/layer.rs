@@ -81,6 +81,7 @@ impl CacheLayer {
         let store = StoreRules {
             assigned_ttl,
             credentials_shared: http.shared.share_credentials,
+            ignore_request_directives: http.shared.options.ignore_request_directives,
             strip_set_cookie: http.shared.strip_set_cookie,
             heuristic: http.shared.options.heuristic,
             max_ttl: None,

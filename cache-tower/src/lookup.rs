@@ -18,7 +18,7 @@ use crate::nested::Mark;
 use crate::partition::Resolved;
 use crate::policy::{
     Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
-    admit, not_modified, not_modified_headers, reuse,
+    admit, admit_regardless, not_modified, not_modified_headers, reuse,
 };
 use crate::status::Decision;
 use crate::stored::{Cached, Marker, StoredResponse, load};
@@ -86,6 +86,8 @@ pub(crate) fn enter<B: Body, R>(
     Mark::claim(request.extensions());
     let bypass = |reason| Entrance::Past(Decision::Bypass(reason));
     let headers = request.headers();
+    let ignores_directives = site.store.ignore_request_directives;
+    let admit = if ignores_directives { admit_regardless } else { admit };
     let Admitted { admission, seen } = admit(request.method(), headers, has_body(request.body()));
     if let Admission::Bypass(reason) = admission {
         return bypass(reason);
@@ -230,6 +232,13 @@ impl Ask {
         under_marker(answer, &key, known)
     }
 
+    /// The directives of the request that count; parsed only if there are any.
+    pub(crate) fn directives(&self, headers: &HeaderMap) -> Option<RequestDirectives> {
+        let count =
+            !self.site.store.ignore_request_directives && RequestDirectives::is_present(headers);
+        count.then(|| RequestDirectives::parse(headers))
+    }
+
     async fn look_in_store(&self, keys: &[Arc<EntryKey>], budget: &Budget) -> Vec<Lookup> {
         let decode = |payload: &Bytes| load(payload, &self.shared.hit);
         let values = &self.shared.values;
@@ -274,11 +283,6 @@ fn vacant(fill: Option<Fill>, why: MissReason, marker: Option<KnownMarker>) -> F
 /// Nothing is known, and nothing can be stored.
 fn nothing() -> Found {
     vacant(None, MissReason::UriMiss, None)
-}
-
-/// The directives of a request; parsed only if there are any.
-pub(crate) fn directives(headers: &HeaderMap) -> Option<RequestDirectives> {
-    RequestDirectives::is_present(headers).then(|| RequestDirectives::parse(headers))
 }
 
 /// Whether a request is not of those that a stored response may be given to.

@@ -17,6 +17,7 @@ use crate::policy::{Heuristic, Millis};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) heuristic: Option<Heuristic>,
+    pub(crate) ignore_request_directives: bool,
 }
 
 impl HttpCacheBuilder {
@@ -30,6 +31,15 @@ impl HttpCacheBuilder {
     /// their own.
     pub fn heuristic_freshness(mut self, max: Duration) -> Self {
         self.options.heuristic = Some(Heuristic { max: millis(max) });
+        self
+    }
+
+    /// Whether `Cache-Control` and `Pragma` of requests don't count, as with most reverse proxies:
+    /// a client can then neither go past the cache (`no-store`), nor have a response fetched anew
+    /// (`no-cache`, `max-age=0`), nor ask for what is stored only. Default: they count (RFC 9111
+    /// §5.2.1, §5.4).
+    pub fn ignore_request_directives(mut self, ignore: bool) -> Self {
+        self.options.ignore_request_directives = ignore;
         self
     }
 }

@@ -73,7 +73,7 @@ pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use headers::stored_headers;
 pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected};
-pub(crate) use request::{Admission, Admitted, BypassReason, admit, is_safe};
+pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardless, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use storable::{Audience, NoStore, RequestFacts, Storable, StoreRules, storable};
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};

@@ -70,6 +70,8 @@ pub(crate) struct StoreRules {
     pub(crate) heuristic: Option<Heuristic>,
     /// Requests with credentials may share responses: the key separates them far enough.
     pub(crate) credentials_shared: bool,
+    /// What the request's own directives say doesn't count.
+    pub(crate) ignore_request_directives: bool,
     /// Store responses that set cookies, without those cookies.
     pub(crate) strip_set_cookie: bool,
     /// No response is kept fresh for longer, milliseconds from its reception.
@@ -136,7 +138,7 @@ pub(crate) fn storable(
     exchange: Exchange,
 ) -> Result<Storable, NoStore> {
     let directives = ResponseDirectives::from_headers(headers);
-    check_request(request)?;
+    check_request(request, rules)?;
     check_status(status, headers, &directives)?;
     let mut strip = separable_fields(&directives)?;
     let vary = match Vary::parse(headers) {
@@ -187,12 +189,12 @@ pub(crate) fn storable(
     Ok(Storable { freshness, directives, strip, vary, audience })
 }
 
-fn check_request(request: RequestFacts<'_>) -> Result<(), NoStore> {
+fn check_request(request: RequestFacts<'_>, rules: &StoreRules) -> Result<(), NoStore> {
     if *request.method != Method::GET {
         return Err(NoStore::Method);
     }
     // RFC 9111 §5.2.1.5.
-    if RequestDirectives::parse(request.headers).no_store {
+    if !rules.ignore_request_directives && RequestDirectives::parse(request.headers).no_store {
         return Err(NoStore::RequestNoStore);
     }
     Ok(())

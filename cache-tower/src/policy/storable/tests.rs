@@ -119,6 +119,14 @@ fn by_method_and_request_headers() {
 }
 
 #[test]
+fn the_directives_of_the_request_may_be_ignored() {
+    let request: &[_] = &[("cache-control", "no-store")];
+    let response: &[_] = &[("cache-control", "max-age=60")];
+    let rules = StoreRules { ignore_request_directives: true, ..StoreRules::default() };
+    assert_eq!(Case { request, response, rules, ..Case::default() }.outcome(), "stored");
+}
+
+#[test]
 fn by_status_with_explicit_freshness() {
     let cases: &[(&[u16], &str)] = &[
         (&[200, 201, 203, 204, 299, 301, 302, 303, 307, 308], "stored"),
