@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use crate::body::{CacheBody, NoPlace, SharedBody};
 use crate::lookup::{Ask, answer, needs_own_response};
 use crate::policy::{
-    RequestDirectives, Reuse, VaryFields, is_conditional, not_modified, not_modified_headers, reuse,
+    Normalize, RequestDirectives, Reuse, VaryFields, is_conditional, not_modified,
+    not_modified_headers, reuse,
 };
 use crate::stored::{Cached, Head};
 
@@ -36,15 +37,15 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    pub(crate) fn of(fields: VaryFields, request: &HeaderMap) -> Self {
-        let values = write(&fields, request);
+    pub(crate) fn of(fields: VaryFields, request: &HeaderMap, options: Normalize) -> Self {
+        let values = write(&fields, request, options);
         Self { fields, values }
     }
 }
 
-fn write(fields: &VaryFields, request: &HeaderMap) -> Vec<u8> {
+fn write(fields: &VaryFields, request: &HeaderMap, options: Normalize) -> Vec<u8> {
     let mut values = Vec::new();
-    fields.write_key(request, &mut |bytes| values.extend_from_slice(bytes));
+    fields.write_key(request, options, &mut |bytes| values.extend_from_slice(bytes));
     values
 }
 
@@ -80,7 +81,7 @@ impl SharedResponse {
         directives: Option<&RequestDirectives>,
     ) -> Follow<B> {
         if let Some(variant) = &self.variant
-            && write(&variant.fields, headers) != variant.values
+            && write(&variant.fields, headers, ask.shared.options.normalize) != variant.values
         {
             return Follow::LookAgain;
         }

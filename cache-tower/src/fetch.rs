@@ -175,7 +175,7 @@ impl Arrival<'_> {
             None => (fill, None),
             Some(fields) => {
                 let fill = self.variant_fill(&fields, fill, marker, times)?;
-                (fill, Some(Variant::of(fields, self.asked)))
+                (fill, Some(Variant::of(fields, self.asked, self.ask.shared.options.normalize)))
             }
         };
         Ok(Place { fill, head, times, variant, length })

@@ -161,7 +161,7 @@ fn in_memory(
 ) -> Option<Arc<Slot>> {
     let slot = shared.values.peek_at(hash, primary, now)?;
     let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some(slot) };
-    let identity = variant(primary, marker.id, &marker.fields, headers);
+    let identity = variant(primary, marker.id, &marker.fields, headers, shared.options.normalize);
     shared.values.peek_at(shared.values.hash(&identity), &identity, now)
 }
 
@@ -256,7 +256,8 @@ impl Ask {
         headers: &HeaderMap,
         marker: &Marker,
     ) -> Option<Arc<EntryKey>> {
-        let identity = variant(&self.primary, marker.id, &marker.fields, headers);
+        let options = self.shared.options.normalize;
+        let identity = variant(&self.primary, marker.id, &marker.fields, headers, options);
         self.key(headers, &identity)
     }
 }

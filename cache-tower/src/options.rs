@@ -11,13 +11,14 @@
 use std::time::Duration;
 
 use crate::config::HttpCacheBuilder;
-use crate::policy::{Heuristic, Millis};
+use crate::policy::{Heuristic, Millis, Normalize};
 
 /// The options of one cache.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) heuristic: Option<Heuristic>,
     pub(crate) ignore_request_directives: bool,
+    pub(crate) normalize: Normalize,
 }
 
 impl HttpCacheBuilder {
@@ -40,6 +41,23 @@ impl HttpCacheBuilder {
     /// §5.2.1, §5.4).
     pub fn ignore_request_directives(mut self, ignore: bool) -> Self {
         self.options.ignore_request_directives = ignore;
+        self
+    }
+
+    /// Where responses vary by `Accept-Encoding`, requests that accept the same share one: order,
+    /// case and white space make no difference, weights do (`br, gzip;q=0.5` is `GZIP;q=0.50,br`).
+    /// Default: only equal values share one. For origins that take the order of codings for
+    /// nothing (RFC 9110 §12.5.3).
+    pub fn normalize_accept_encoding(mut self) -> Self {
+        self.options.normalize.encoding = true;
+        self
+    }
+
+    /// The same for `Accept-Language`. Not for an origin that takes the order of languages of equal
+    /// weight for a preference (RFC 9110 §12.5.4 says that nobody can rely on it): `de, en` and
+    /// `en, de` share a response.
+    pub fn normalize_accept_language(mut self) -> Self {
+        self.options.normalize.language = true;
         self
     }
 }

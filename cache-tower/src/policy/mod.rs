@@ -77,7 +77,7 @@ pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardl
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use storable::{Audience, NoStore, RequestFacts, Storable, StoreRules, storable};
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
-pub(crate) use vary::{Vary, VaryFields};
+pub(crate) use vary::{Normalize, Vary, VaryFields};
 
 #[cfg(test)]
 mod tests;

@@ -179,3 +179,44 @@ async fn a_hit_takes_one_fetch_and_the_first_meeting_two() {
         assert_eq!(fetches(&second, lines, HIT).await, 1);
     }
 }
+
+#[tokio::test]
+async fn requests_that_accept_the_same_share_a_variant_where_that_is_wanted() {
+    let origin = by_language();
+    let builder = HttpCache::builder(in_memory());
+    let app = App::layered(&builder.normalize_accept_language().build(), &origin);
+    let groups: [&[Lines<'static>]; 4] = [
+        &[
+            &[("accept-language", "de-AT, en;q=0.5")],
+            &[("accept-language", "EN;q=0.50 ,de-at")],
+            &[("accept-language", "en;q=0.5"), ("accept-language", "de-at;q=1.0")],
+        ],
+        &[&[("accept-language", "de-AT, en;q=0.6")]],
+        &[&[]],
+        // What can't be read is what it is.
+        &[&[("accept-language", "de;q=9")]],
+    ];
+    for group in groups {
+        let stored = ask(&app, group[0]).await;
+        assert!(stored.0.ends_with("; stored"), "{group:?}");
+        for lines in group {
+            assert_eq!(ask(&app, lines).await, (HIT.to_owned(), stored.1.clone()), "{lines:?}");
+        }
+    }
+    assert_eq!(origin.calls(), groups.len());
+}
+
+#[tokio::test]
+async fn no_field_is_normalized_that_was_not_asked_for() {
+    let origin = by_language();
+    let builder = HttpCache::builder(in_memory());
+    let app = App::layered(&builder.normalize_accept_encoding().build(), &origin);
+    for language in ["de, en", "en, de", "EN, de"] {
+        let told = ask(&app, &[("accept-language", language)]).await.0;
+        assert!(told.ends_with("; stored"), "{language}: {told}");
+    }
+}
+
+fn in_memory() -> cache_core::Cache {
+    super::origin::memory(&Clock::manual(START))
+}

@@ -31,7 +31,7 @@ fn many(count: usize) -> String {
 
 fn key(fields: &VaryFields, request: &HeaderMap) -> Vec<u8> {
     let mut key = Vec::new();
-    fields.write_key(request, &mut |bytes| key.extend_from_slice(bytes));
+    fields.write_key(request, Normalize::default(), &mut |bytes| key.extend_from_slice(bytes));
     key
 }
 
