@@ -26,7 +26,8 @@ use crate::policy::{
     not_modified, not_modified_headers, storable, stored_headers, strip_conditionals,
 };
 use crate::status::Decision;
-use crate::stored::{Head, Marker, load, store, store_marker};
+use crate::stored::{Cached, Head, Marker, load, shared, store, store_marker};
+use crate::variants::Variants;
 
 /// What one fetch has to go by.
 pub(crate) struct Fetch {
@@ -135,6 +136,7 @@ struct Place {
     head: Head,
     times: EntryTimes,
     variant: Option<Variant>,
+    variants: Option<Arc<Variants>>,
     length: Option<u64>,
 }
 
@@ -171,14 +173,18 @@ impl Arrival<'_> {
             freshness: StoredFreshness::new(freshness, &directives, received),
             audience,
         };
-        let (fill, variant) = match vary {
-            None => (fill, None),
+        let (fill, variants, variant) = match vary {
+            None => (fill, marker.map(|known| known.marker.variants), None),
             Some(fields) => {
-                let fill = self.variant_fill(&fields, fill, marker, times)?;
-                (fill, Some(Variant::of(fields, self.asked, self.ask.shared.options.normalize)))
+                let (fill, variants) = self.variant_fill(&fields, fill, marker, times)?;
+                (
+                    fill,
+                    Some(variants),
+                    Some(Variant::of(fields, self.asked, self.ask.shared.options.normalize)),
+                )
             }
         };
-        Ok(Place { fill, head, times, variant, length })
+        Ok(Place { fill, head, times, variant, variants, length })
     }
 
     /// The fill for the variant that this request has selected. A URI whose responses have not
@@ -190,25 +196,27 @@ impl Arrival<'_> {
         fill: Fill,
         known: Option<KnownMarker>,
         times: EntryTimes,
-    ) -> Result<Fill, NoStore> {
+    ) -> Result<(Fill, Arc<Variants>), NoStore> {
         let values = &self.ask.shared.values;
         let (uri, fields) = match known {
             // RFC 9111 §4.1: more fields than the response names select no less exactly.
-            Some(known) if known.marker.fields.covers(fields) => return Ok(fill),
+            Some(known) if known.marker.fields.covers(fields) => {
+                return Ok((fill, known.marker.variants));
+            }
             Some(known) => {
                 let fields = known.marker.fields.union(fields).ok_or(NoStore::VaryAny)?;
                 (values.replace(&known.key, &known.slot).ok_or(NoStore::Overtaken)?, fields)
             }
             None => (fill, fields.clone()),
         };
-        let marker = Marker { id: fastrand::u64(1..), fields };
+        let marker = Marker { id: fastrand::u64(1..), fields, variants: Arc::default() };
         let key = self.ask.variant_key(self.asked, &marker).ok_or(NoStore::Overtaken)?;
         let variant = uri.branch(&key);
         if !uri.is_current() {
             return Err(NoStore::Overtaken);
         }
         let payload = store_marker(&marker);
-        let decoded = load(&payload, &self.ask.shared.hit);
+        let decoded = Some(shared(Cached::Varies(marker.clone())));
         let least = EntryTimes::new(times.created, Ttl::After(MARKER_TTL));
         let until = least.fresh_until.max(times.stale_until);
         let times = EntryTimes { created: times.created, fresh_until: until, stale_until: until };
@@ -217,7 +225,7 @@ impl Arrival<'_> {
             write.spawn();
         }
         self.ask.learn(&marker);
-        Ok(variant)
+        Ok((variant, marker.variants))
     }
 
     /// The response for the client, its body shared with those who wait and with the store.
@@ -233,12 +241,13 @@ impl Arrival<'_> {
         B::Error: Into<BoxError>,
     {
         let shared = &self.ask.shared;
-        let Place { fill, head, times, variant, length } = place;
+        let Place { fill, head, times, variant, variants, length } = place;
         shared.uncacheable.forget(self.ask.hash);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
             shared: Arc::clone(shared),
             fill,
+            variants,
             head: head.clone(),
             times,
             leader: self.leader.clone(),
@@ -292,6 +301,8 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
 struct ResponseKeeper {
     shared: Arc<Shared>,
     fill: Fill,
+    /// Those of the URI, where this is one.
+    variants: Option<Arc<Variants>>,
     head: Head,
     times: EntryTimes,
     /// Late ones may join as long as the body arrives.
@@ -317,7 +328,12 @@ impl Keeper for ResponseKeeper {
         let times = self.times;
         let decoded = Some(decoded);
         let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
-        match self.fill.commit(entry) {
+        let key = Arc::clone(self.fill.key());
+        let committed = self.fill.commit(entry);
+        if let (Ok(_), Some(variants)) = (&committed, &self.variants) {
+            self.shared.admit_variant(variants, &key);
+        }
+        match committed {
             Ok(Some(write)) => {
                 let leader = self.leader;
                 let background = self.shared.values.cache().background();

@@ -162,7 +162,12 @@ async fn look_up<B>(
 ) -> Looked<B> {
     let shared = &ask.shared;
     let (key, slot, marker) = match ask.find(headers, budget).await {
-        Found::Response { key, slot, marker } => (key, slot, marker),
+        Found::Response { key, slot, marker } => {
+            if let Some(known) = &marker {
+                shared.admit_variant(&known.marker.variants, &key);
+            }
+            (key, slot, marker)
+        }
         Found::Nothing(vacancy) => return Looked::Vacant(vacancy),
     };
     let why = match slot.decoded::<Cached>() {

@@ -46,6 +46,7 @@
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `intern` | header lines that come again and again |
+//! | `variants` | how many variants of a URI are kept |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
 
 mod body;
@@ -68,6 +69,7 @@ mod policy;
 mod status;
 mod stored;
 mod tally;
+mod variants;
 
 pub use body::{BodyError, BoxError, CacheBody};
 pub use config::{HttpCache, HttpCacheBuilder};

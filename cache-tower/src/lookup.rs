@@ -21,8 +21,9 @@ use crate::policy::{
     admit, admit_regardless, not_modified, not_modified_headers, reuse,
 };
 use crate::status::Decision;
-use crate::stored::{Cached, Marker, StoredResponse, load};
+use crate::stored::{Cached, Marker, StoredResponse, load_beside};
 use crate::tally::Tally;
+use crate::variants::Variants;
 
 /// What becomes of a request, as far as can be said without waiting.
 #[allow(clippy::large_enum_variant, reason = "taken apart at once; a hit must not allocate")]
@@ -162,7 +163,10 @@ fn in_memory(
     let slot = shared.values.peek_at(hash, primary, now)?;
     let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some(slot) };
     let identity = variant(primary, marker.id, &marker.fields, headers, shared.options.normalize);
-    shared.values.peek_at(shared.values.hash(&identity), &identity, now)
+    let hash = shared.values.hash(&identity);
+    let found = shared.values.peek_at(hash, &identity, now)?;
+    marker.variants.touch(hash);
+    Some(found)
 }
 
 impl Ask {
@@ -240,8 +244,9 @@ impl Ask {
     }
 
     async fn look_in_store(&self, keys: &[Arc<EntryKey>], budget: &Budget) -> Vec<Lookup> {
-        let decode = |payload: &Bytes| load(payload, &self.shared.hit);
         let values = &self.shared.values;
+        let marker = self.shared.markers.get(self.hash, values.cache().clock().now());
+        let decode = |payload: &Bytes| load_beside(payload, &self.shared.hit, marker.as_deref());
         budget.spend(async |deadline| values.lookup_in_store(keys, &decode, deadline).await).await
     }
 
@@ -259,6 +264,15 @@ impl Ask {
         let options = self.shared.options.normalize;
         let identity = variant(&self.primary, marker.id, &marker.fields, headers, options);
         self.key(headers, &identity)
+    }
+}
+
+impl Shared {
+    /// Notes that a variant is stored under a marker, and makes room for it.
+    pub(crate) fn admit_variant(&self, variants: &Variants, key: &EntryKey) {
+        for gone in variants.admit(self.values.evictable(key), self.options.max_variants) {
+            self.values.evict(gone);
+        }
     }
 }
 

@@ -14,11 +14,26 @@ use crate::config::HttpCacheBuilder;
 use crate::policy::{Heuristic, Millis, Normalize};
 
 /// The options of one cache.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) heuristic: Option<Heuristic>,
     pub(crate) ignore_request_directives: bool,
     pub(crate) normalize: Normalize,
+    pub(crate) max_variants: usize,
+}
+
+/// So many tell languages and codings apart; more are noise, or somebody's intent.
+const MAX_VARIANTS: usize = 64;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            heuristic: None,
+            ignore_request_directives: false,
+            normalize: Normalize::default(),
+            max_variants: MAX_VARIANTS,
+        }
+    }
 }
 
 impl HttpCacheBuilder {
@@ -58,6 +73,17 @@ impl HttpCacheBuilder {
     /// `en, de` share a response.
     pub fn normalize_accept_language(mut self) -> Self {
         self.options.normalize.language = true;
+        self
+    }
+
+    /// How many variants of one URI are kept where responses vary by request headers; the least
+    /// recently used ones go first. At least 1; default: 64.
+    ///
+    /// Exact in memory. In Redis each instance counts what it has stored or served itself, for an
+    /// hour after it last met the URI there, so that there may be more for as long as they are
+    /// fresh.
+    pub fn max_variants(mut self, variants: usize) -> Self {
+        self.options.max_variants = variants;
         self
     }
 }
