@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower::{Layer, Service};
 
@@ -15,7 +15,8 @@ use crate::config::{HttpCache, Shared};
 use crate::future::ResponseFuture;
 use crate::key::Site;
 use crate::lookup::{Entrance, enter};
-use crate::policy::StoreRules;
+use crate::options::{millis, storable_statuses};
+use crate::policy::{Assigned, Millis, StoreRules};
 use crate::{fill, invalidate};
 
 /// Caches the responses of the service inside by what their headers allow (RFC 9111).
@@ -57,7 +58,7 @@ pub struct CacheLayer {
 }
 
 /// What one layer adds to the settings of its cache.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SiteRules {
     pub(crate) site: Site,
     pub(crate) store: StoreRules,
@@ -73,13 +74,47 @@ impl CacheLayer {
     /// for `ttl` in this cache. (Those with `Cache-Control: max-age` or the like keep theirs.)
     /// What clients are told is left alone. Under another cache layer this one wins.
     pub fn endpoint(http: &HttpCache, ttl: Duration) -> Self {
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        Self::with(http, Site::Endpoint, Some(ttl))
+        Self::with(http, Site::Endpoint, Some(millis(ttl)))
     }
 
-    fn with(http: &HttpCache, site: Site, assigned_ttl: Option<u64>) -> Self {
+    /// Which statuses take the TTL of an [`endpoint`](Self::endpoint). Default: 200, 203, 204, 300,
+    /// 301 and 308.
+    ///
+    /// ```
+    /// use cache_core::{Cache, minutes, seconds};
+    /// use cache_tower::{CacheLayer, HttpCache};
+    /// use http::StatusCode;
+    ///
+    /// let http = HttpCache::builder(Cache::builder().build()?).build();
+    /// let layer = CacheLayer::endpoint(&http, minutes(5))
+    ///     .statuses([StatusCode::OK, StatusCode::FOUND])
+    ///     .negative_ttl(seconds(10));
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If one of them is an error that is stored only if the origin says for how long (see
+    /// [`negative_statuses`](crate::HttpCacheBuilder::negative_statuses)).
+    #[must_use]
+    pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        let statuses = storable_statuses(statuses);
+        self.changed(|store| store.assigned.statuses = statuses)
+    }
+
+    /// As [`HttpCacheBuilder::negative_ttl`](crate::HttpCacheBuilder::negative_ttl), for this layer.
+    #[must_use]
+    pub fn negative_ttl(self, ttl: Duration) -> Self {
+        self.changed(|store| store.assigned.negative_ttl = Some(millis(ttl)))
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut StoreRules)) -> Self {
+        change(&mut Arc::make_mut(&mut self.site).store);
+        self
+    }
+
+    fn with(http: &HttpCache, site: Site, assigned_ttl: Option<Millis>) -> Self {
         let store = StoreRules {
-            assigned_ttl,
+            assigned: Assigned { ttl: assigned_ttl, ..http.shared.options.assigned.clone() },
             credentials_shared: http.shared.share_credentials,
             ignore_request_directives: http.shared.options.ignore_request_directives,
             strip_set_cookie: http.shared.strip_set_cookie,

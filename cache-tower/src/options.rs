@@ -10,12 +10,16 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::config::HttpCacheBuilder;
-use crate::policy::{Heuristic, Millis, Normalize};
+use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
 
 /// The options of one cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// Its `ttl` is the layer's.
+    pub(crate) assigned: Assigned,
     pub(crate) heuristic: Option<Heuristic>,
     pub(crate) ignore_request_directives: bool,
     pub(crate) normalize: Normalize,
@@ -28,6 +32,7 @@ const MAX_VARIANTS: usize = 64;
 impl Default for Options {
     fn default() -> Self {
         Self {
+            assigned: Assigned::default(),
             heuristic: None,
             ignore_request_directives: false,
             normalize: Normalize::default(),
@@ -47,6 +52,27 @@ impl HttpCacheBuilder {
     /// their own.
     pub fn heuristic_freshness(mut self, max: Duration) -> Self {
         self.options.heuristic = Some(Heuristic { max: millis(max) });
+        self
+    }
+
+    /// Responses that say that there is nothing (404, 410) and nothing of how long they are fresh,
+    /// are fresh for this time, so that requests for what is not there don't all reach the origin.
+    /// Default: they are not stored.
+    ///
+    /// As with any TTL of ours, requests with credentials get responses of their own.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.options.assigned.negative_ttl = Some(millis(ttl));
+        self
+    }
+
+    /// Which statuses take the [`negative_ttl`](Self::negative_ttl). Default: 404 and 410.
+    ///
+    /// # Panics
+    /// If one of them is an error that a client can bring about for others (400, 401, 403, 405,
+    /// 413, 414, 431), or a server's trouble (5xx). Those are stored only if the origin itself
+    /// says for how long.
+    pub fn negative_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.options.assigned.negative_statuses = storable_statuses(statuses);
         self
     }
 
@@ -90,4 +116,16 @@ impl HttpCacheBuilder {
 
 pub(crate) fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// # Panics
+/// If one of them is never to be stored on our word alone.
+pub(crate) fn storable_statuses(
+    statuses: impl IntoIterator<Item = StatusCode>,
+) -> Box<[StatusCode]> {
+    let statuses: Box<[_]> = statuses.into_iter().collect();
+    if let Some(risky) = statuses.iter().find(|status| is_risky_error(**status)) {
+        panic!("{risky} is stored only if the origin says for how long");
+    }
+    statuses
 }

@@ -9,9 +9,9 @@
 use http::header::{LAST_MODIFIED, PRAGMA};
 use http::{HeaderMap, StatusCode};
 
+use super::assigned::is_risky_error;
 use super::field::{date, members};
 use super::freshness::origin_date;
-use super::storable::is_risky_error;
 use super::{Exchange, Freshness, FreshnessSource, Millis, ResponseDirectives};
 
 /// The rule: a tenth of the time for which a response has not changed, but no more than `max`.

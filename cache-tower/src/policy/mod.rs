@@ -17,7 +17,8 @@
 //! | `invalidate` | which URIs does a write make obsolete? | paths |
 //!
 //! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `freshness`
-//! (lifetime and age, RFC 9111 §4.2) and `heuristic` (a lifetime for what has none), `field` (lists, numbers and dates inside a field value).
+//! (lifetime and age, RFC 9111 §4.2) with `assigned` and `heuristic` (lifetimes for
+//! what has none), `field` (lists, numbers and dates inside a field value).
 //!
 //! ```text
 //! let admission = admit(request.method(), request.headers(), has_body);
@@ -55,6 +56,7 @@ macro_rules! reasons {
     };
 }
 
+mod assigned;
 mod directives;
 mod field;
 mod freshness;
@@ -68,6 +70,7 @@ mod syntax;
 mod validate;
 mod vary;
 
+pub(crate) use assigned::{Assigned, is_risky_error};
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use headers::stored_headers;

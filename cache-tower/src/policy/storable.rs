@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::headers::is_indispensable;
 use super::{
-    Exchange, FieldForm, Freshness, FreshnessSource, Heuristic, Millis, RequestDirectives,
-    ResponseDirectives, Vary, VaryFields,
+    Assigned, Exchange, FieldForm, Freshness, FreshnessSource, Heuristic, Millis,
+    RequestDirectives, ResponseDirectives, Vary, VaryFields,
 };
 
 reasons! {
@@ -64,8 +64,8 @@ reasons! {
 /// What a layer allows beyond the response's own headers. By default nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreRules {
-    /// The lifetime of a response without explicit freshness, milliseconds from its reception.
-    pub(crate) assigned_ttl: Option<Millis>,
+    /// The lifetime of a response without explicit freshness.
+    pub(crate) assigned: Assigned,
     /// How a lifetime is found for a response that has neither that nor one of its own.
     pub(crate) heuristic: Option<Heuristic>,
     /// Requests with credentials may share responses: the key separates them far enough.
@@ -160,7 +160,7 @@ pub(crate) fn storable(
         return Err(NoStore::Authorization);
     }
 
-    let assigned = rules.assigned_ttl.filter(|_| takes_assigned_ttl(status));
+    let assigned = rules.assigned.of(status);
     let mut freshness = Freshness::of(headers, &directives, exchange, assigned);
     if let Some(heuristic) = rules.heuristic {
         freshness = heuristic.apply(freshness, status, headers, &directives, exchange);
@@ -247,18 +247,6 @@ fn is_understood(status: StatusCode) -> bool {
         status.as_u16(),
         200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505
     )
-}
-
-/// The heuristically cacheable status codes (RFC 9110 §15.1) that aren't errors. An error gets a
-/// lifetime from the origin or none.
-fn takes_assigned_ttl(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
-}
-
-/// Errors that a client can bring about for others (RFC 9110 §15.5, §15.6): they are stored only
-/// if the origin says itself for how long.
-pub(super) fn is_risky_error(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 401 | 403 | 405 | 413 | 414 | 431 | 500..=599)
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl Case<'_> {
 }
 
 fn assigned(ttl: Millis) -> StoreRules {
-    StoreRules { assigned_ttl: Some(ttl), ..StoreRules::default() }
+    let assigned = Assigned { ttl: Some(ttl), ..Assigned::default() };
+    StoreRules { assigned, ..StoreRules::default() }
 }
 
 #[test]
@@ -191,6 +192,31 @@ fn an_assigned_ttl_is_for_what_says_nothing_and_is_no_error() {
         assert_eq!(case.outcome(), *expected, "{response:?}");
     }
     assert_eq!(Case { rules: assigned(0), ..Case::default() }.outcome(), "no-freshness");
+}
+
+#[test]
+fn a_negative_ttl_is_for_what_is_not_there() {
+    let negative = Assigned { negative_ttl: Some(5_000), ..Assigned::default() };
+    let rules = StoreRules { assigned: negative, ..StoreRules::default() };
+    let cases: &[(u16, Lines<'_>, Lines<'_>, &str)] = &[
+        (404, &[], &[], "stored"),
+        (410, &[], &[], "stored"),
+        (404, &[], &[("cache-control", "no-store")], "no-store"),
+        (404, &[], &[("cache-control", "max-age=0")], "no-freshness"),
+        (404, &[("cookie", "a=b")], &[], "cookie"),
+        (404, &[("authorization", "x")], &[], "authorization"),
+        (200, &[], &[], "no-freshness"),
+        (403, &[], &[], "no-freshness"),
+        (503, &[], &[], "no-freshness"),
+    ];
+    for (status, request, response, expected) in cases {
+        let rules = rules.clone();
+        let case = Case { status: *status, request, response, rules, ..Case::default() };
+        assert_eq!(case.outcome(), *expected, "{status} {request:?} {response:?}");
+    }
+    let decided = Case { status: 404, rules, ..Case::default() }.decide().unwrap();
+    assert_eq!(decided.freshness.remaining(), 5_000);
+    assert_eq!(decided.audience, Audience::WithoutCredentials);
 }
 
 #[test]
