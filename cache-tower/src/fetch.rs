@@ -1,5 +1,6 @@
 //! Fetching: call the service inside, decide whether to store, hand the body on as it comes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,9 +19,11 @@ use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant, Whole};
 use crate::config::Shared;
 use crate::fill::Outcome;
+use crate::hooks::CacheTtl;
 use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
+use crate::options::millis;
 use crate::policy::{
     Exchange, NoStore, RequestFacts, Storable, StoredFreshness, VaryFields, is_conditional,
     not_modified, not_modified_headers, storable, stored_headers, strip_conditionals,
@@ -149,8 +152,17 @@ impl Arrival<'_> {
         marker: Option<KnownMarker>,
     ) -> Result<Place, NoStore> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
-        let rules = &self.ask.site.store;
-        let storable = storable(facts, parts.status, &parts.headers, rules, self.exchange)?;
+        if parts.extensions.get::<crate::NoStore>().is_some() {
+            return Err(NoStore::Handler);
+        }
+        let mut rules = Cow::Borrowed(&self.ask.site.store);
+        if let Some(CacheTtl(ttl)) = parts.extensions.get::<CacheTtl>() {
+            rules.to_mut().told_ttl = Some(millis(*ttl));
+        }
+        let storable = storable(facts, parts.status, &parts.headers, &rules, self.exchange)?;
+        if self.ask.site.hooks.refuses(parts) || self.ask.shared.options.hooks.refuses(parts) {
+            return Err(NoStore::Predicate);
+        }
         // A body that knows its length announces it as well as a header does.
         let length = content_length(&parts.headers)
             .map_err(|()| NoStore::LengthMismatch)?

@@ -13,6 +13,7 @@ use tower::{Layer, Service};
 use crate::body::{BoxError, CacheBody};
 use crate::config::{HttpCache, Shared};
 use crate::future::ResponseFuture;
+use crate::hooks::Hooks;
 use crate::key::Site;
 use crate::lookup::{Entrance, enter};
 use crate::options::{millis, storable_statuses};
@@ -62,6 +63,7 @@ pub struct CacheLayer {
 pub(crate) struct SiteRules {
     pub(crate) site: Site,
     pub(crate) store: StoreRules,
+    pub(crate) hooks: Hooks,
 }
 
 impl CacheLayer {
@@ -96,20 +98,21 @@ impl CacheLayer {
     /// If one of them is an error that is stored only if the origin says for how long (see
     /// [`negative_statuses`](crate::HttpCacheBuilder::negative_statuses)).
     #[must_use]
-    pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
-        let statuses = storable_statuses(statuses);
-        self.changed(|store| store.assigned.statuses = statuses)
+    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.rules().store.assigned.statuses = storable_statuses(statuses);
+        self
     }
 
     /// As [`HttpCacheBuilder::negative_ttl`](crate::HttpCacheBuilder::negative_ttl), for this layer.
     #[must_use]
-    pub fn negative_ttl(self, ttl: Duration) -> Self {
-        self.changed(|store| store.assigned.negative_ttl = Some(millis(ttl)))
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.rules().store.assigned.negative_ttl = Some(millis(ttl));
+        self
     }
 
-    fn changed(mut self, change: impl FnOnce(&mut StoreRules)) -> Self {
-        change(&mut Arc::make_mut(&mut self.site).store);
-        self
+    /// To be changed while the layer is made.
+    pub(crate) fn rules(&mut self) -> &mut SiteRules {
+        Arc::make_mut(&mut self.site)
     }
 
     fn with(http: &HttpCache, site: Site, assigned_ttl: Option<Millis>) -> Self {
@@ -120,8 +123,12 @@ impl CacheLayer {
             strip_set_cookie: http.shared.strip_set_cookie,
             heuristic: http.shared.options.heuristic,
             max_ttl: None,
+            told_ttl: None,
         };
-        Self { http: http.clone(), site: Arc::new(SiteRules { site, store }) }
+        Self {
+            http: http.clone(),
+            site: Arc::new(SiteRules { site, store, hooks: Hooks::default() }),
+        }
     }
 }
 

@@ -41,7 +41,7 @@
 //! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
-//! | `options` | what is allowed beyond the defaults |
+//! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
@@ -56,6 +56,7 @@ mod config;
 mod fetch;
 mod fill;
 mod future;
+mod hooks;
 mod intern;
 mod invalidate;
 mod key;
@@ -74,6 +75,7 @@ mod variants;
 pub use body::{BodyError, BoxError, CacheBody};
 pub use config::{HttpCache, HttpCacheBuilder};
 pub use future::ResponseFuture;
+pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use key::key_segment;
 pub use layer::{CacheLayer, CacheService};

@@ -11,6 +11,7 @@ use http_body::Body;
 use crate::body::CacheBody;
 use crate::budget::Budget;
 use crate::config::Shared;
+use crate::hooks::RequestHead;
 use crate::invalidate::UnsafeTarget;
 use crate::key::{Identity, Site, Target, original_uri, variant};
 use crate::layer::SiteRules;
@@ -108,6 +109,10 @@ pub(crate) fn enter<B: Body, R>(
         return Entrance::Unsafe(Box::new(target));
     }
     let uri = original_uri(request.uri(), request.extensions());
+    let head = RequestHead::new(request.method(), uri, headers, request.extensions());
+    if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
+        return bypass(BypassReason::Skipped);
+    }
     let target = Target::of(partition.partition(), uri, headers);
     let mut primary = Identity::new();
     target.write_identity(site.site, seen.reflected, &mut primary);

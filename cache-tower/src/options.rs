@@ -13,6 +13,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::config::HttpCacheBuilder;
+use crate::hooks::Hooks;
 use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
 
 /// The options of one cache.
@@ -24,6 +25,7 @@ pub(crate) struct Options {
     pub(crate) ignore_request_directives: bool,
     pub(crate) normalize: Normalize,
     pub(crate) max_variants: usize,
+    pub(crate) hooks: Hooks,
 }
 
 /// So many tell languages and codings apart; more are noise, or somebody's intent.
@@ -37,6 +39,7 @@ impl Default for Options {
             ignore_request_directives: false,
             normalize: Normalize::default(),
             max_variants: MAX_VARIANTS,
+            hooks: Hooks::default(),
         }
     }
 }

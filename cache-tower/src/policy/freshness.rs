@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
 /// Where a freshness lifetime comes from, in order of precedence (RFC 9111 §4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FreshnessSource {
+    /// The handler, beside the response.
+    Told,
     /// `Cache-Control: s-maxage`.
     SMaxage,
     /// `Cache-Control: max-age`.
@@ -73,6 +75,12 @@ impl Freshness {
             (0, FreshnessSource::None)
         };
         Self { lifetime, initial_age, source }
+    }
+
+    /// The same, but fresh for as long as the handler says, counted from reception.
+    pub(crate) fn told(self, ttl: Millis) -> Self {
+        let lifetime = self.initial_age.saturating_add(ttl);
+        Self { lifetime, source: FreshnessSource::Told, ..self }
     }
 
     /// The same, but stale no later than `max` after reception.

@@ -56,6 +56,10 @@ reasons! {
         BodyFailed => "body-failed",
         /// The body ended with trailers.
         Trailers => "trailers",
+        /// The handler said so.
+        Handler => "handler",
+        /// A function of the application said so.
+        Predicate => "should-store",
         /// What was stored has changed since the request began.
         Overtaken => "overtaken",
     }
@@ -74,6 +78,8 @@ pub(crate) struct StoreRules {
     pub(crate) ignore_request_directives: bool,
     /// Store responses that set cookies, without those cookies.
     pub(crate) strip_set_cookie: bool,
+    /// The lifetime that the handler gave this response, milliseconds from its reception.
+    pub(crate) told_ttl: Option<Millis>,
     /// No response is kept fresh for longer, milliseconds from its reception.
     pub(crate) max_ttl: Option<Millis>,
 }
@@ -164,6 +170,9 @@ pub(crate) fn storable(
     let mut freshness = Freshness::of(headers, &directives, exchange, assigned);
     if let Some(heuristic) = rules.heuristic {
         freshness = heuristic.apply(freshness, status, headers, &directives, exchange);
+    }
+    if let Some(ttl) = rules.told_ttl {
+        freshness = freshness.told(ttl);
     }
     if let Some(max) = rules.max_ttl {
         freshness = freshness.at_most(max);

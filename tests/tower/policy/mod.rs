@@ -4,6 +4,7 @@ mod conditions;
 mod credentials;
 mod heuristics;
 mod hits;
+mod hooks;
 mod nested;
 mod origin;
 mod outage;

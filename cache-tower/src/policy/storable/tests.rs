@@ -220,6 +220,41 @@ fn a_negative_ttl_is_for_what_is_not_there() {
 }
 
 #[test]
+fn what_the_handler_tells_comes_before_what_the_headers_say_but_not_what_they_forbid() {
+    let told = |ttl| StoreRules { told_ttl: Some(ttl), ..assigned(9_000) };
+    let cases: &[(u16, Lines<'_>, Lines<'_>, &str)] = &[
+        (200, &[], &[], "stored"),
+        (200, &[], &[("cache-control", "max-age=0"), ("age", "90")], "stored"),
+        (200, &[], &[("cache-control", "s-maxage=100")], "stored"),
+        (200, &[], &[("expires", "0")], "stored"),
+        (500, &[], &[], "stored"),
+        // It is the origin's word, as max-age is.
+        (200, &[("cookie", "a=b")], &[], "stored"),
+        (200, &[("authorization", "x")], &[], "authorization"),
+        (200, &[], &[("cache-control", "no-store")], "no-store"),
+        (200, &[], &[("cache-control", "private")], "private"),
+        (200, &[], &[("cache-control", "no-cache")], "no-freshness"),
+        (200, &[], &[("set-cookie", "a=b")], "set-cookie"),
+        (200, &[], &[("vary", "*")], "vary-any"),
+        (206, &[], &[], "partial"),
+    ];
+    for (status, request, response, expected) in cases {
+        let rules = told(5_000);
+        let case = Case { status: *status, request, response, rules, ..Case::default() };
+        assert_eq!(case.outcome(), *expected, "{status} {request:?} {response:?}");
+        if let Ok(storable) = case.decide() {
+            assert_eq!(storable.freshness.remaining(), 5_000, "{response:?}");
+        }
+    }
+    let response: &[_] = &[("cache-control", "max-age=60")];
+    let none = Case { response, rules: told(0), ..Case::default() };
+    assert_eq!(none.outcome(), "no-freshness");
+    let limited = StoreRules { max_ttl: Some(1_000), ..told(5_000) };
+    let limited = Case { rules: limited, ..Case::default() }.decide().unwrap();
+    assert_eq!(limited.freshness.remaining(), 1_000);
+}
+
+#[test]
 fn credentials_and_an_assigned_ttl() {
     let shared = StoreRules { credentials_shared: true, ..assigned(5_000) };
     for (field, refusal) in [("cookie", "cookie"), ("authorization", "authorization")] {
