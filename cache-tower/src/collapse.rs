@@ -6,6 +6,7 @@ use cache_core::Shared;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::body::{CacheBody, NoPlace, SharedBody};
+use crate::key_rules::Chosen;
 use crate::lookup::{Ask, answer, needs_own_response};
 use crate::policy::{
     Normalize, RequestDirectives, Reuse, VaryFields, is_conditional, not_modified,
@@ -34,12 +35,13 @@ pub(crate) type Whole = Arc<OnceLock<Shared>>;
 pub(crate) struct Variant {
     fields: VaryFields,
     values: Vec<u8>,
+    chosen: Chosen,
 }
 
 impl Variant {
-    pub(crate) fn of(fields: VaryFields, request: &HeaderMap, options: Normalize) -> Self {
-        let values = write(&fields, request, options);
-        Self { fields, values }
+    pub(crate) fn of(fields: VaryFields, ask: &Ask, request: &HeaderMap) -> Self {
+        let values = write(&fields, request, ask.shared.options.normalize);
+        Self { fields, values, chosen: ask.chosen.clone() }
     }
 }
 
@@ -81,7 +83,8 @@ impl SharedResponse {
         directives: Option<&RequestDirectives>,
     ) -> Follow<B> {
         if let Some(variant) = &self.variant
-            && write(&variant.fields, headers, ask.shared.options.normalize) != variant.values
+            && (variant.chosen != ask.chosen
+                || write(&variant.fields, headers, ask.shared.options.normalize) != variant.values)
         {
             return Follow::LookAgain;
         }

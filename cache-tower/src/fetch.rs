@@ -77,6 +77,9 @@ where
         // The whole response is wanted here; the client's conditions are answered below.
         strip_conditionals(request.headers_mut());
     }
+    if !ask.shared.options.key.hide_in(&mut request) {
+        fill = None;
+    }
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
     ask.fetching.store(fill.is_some(), Ordering::Release);
@@ -185,15 +188,13 @@ impl Arrival<'_> {
             freshness: StoredFreshness::new(freshness, &directives, received),
             audience,
         };
+        // What the cache's own rules choose tells variants apart as well as `Vary` does.
+        let vary = vary.or_else(|| (!self.ask.chosen.is_empty()).then(VaryFields::default));
         let (fill, variants, variant) = match vary {
             None => (fill, marker.map(|known| known.marker.variants), None),
             Some(fields) => {
                 let (fill, variants) = self.variant_fill(&fields, fill, marker, times)?;
-                (
-                    fill,
-                    Some(variants),
-                    Some(Variant::of(fields, self.asked, self.ask.shared.options.normalize)),
-                )
+                (fill, Some(variants), Some(Variant::of(fields, self.ask, self.asked)))
             }
         };
         Ok(Place { fill, head, times, variant, variants, length })

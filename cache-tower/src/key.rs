@@ -158,10 +158,12 @@ pub(crate) fn variant(
     fields: &VaryFields,
     request: &HeaderMap,
     options: Normalize,
+    chosen: &[u8],
 ) -> Identity {
     let mut identity = primary.clone();
     identity.extend_from_slice(&marker.to_le_bytes());
     fields.write_key(request, options, &mut |bytes| identity.extend_from_slice(bytes));
+    identity.extend_from_slice(chosen);
     identity
 }
 

@@ -42,7 +42,7 @@
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
-//! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
+//! | `key`, `key_rules`, `partition`, `stored`, `status` | pure: keys, and what an application adds to them; workspaces; wire form; `Cache-Status` |
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `intern` | header lines that come again and again |
@@ -60,6 +60,7 @@ mod hooks;
 mod intern;
 mod invalidate;
 mod key;
+mod key_rules;
 mod layer;
 mod lookup;
 mod memo;

@@ -14,6 +14,7 @@ use crate::config::Shared;
 use crate::hooks::RequestHead;
 use crate::invalidate::UnsafeTarget;
 use crate::key::{Identity, Site, Target, original_uri, variant};
+use crate::key_rules::Chosen;
 use crate::layer::SiteRules;
 use crate::nested::Mark;
 use crate::partition::Resolved;
@@ -47,6 +48,8 @@ pub(crate) struct Ask {
     /// As the router first saw it.
     pub(crate) uri: Uri,
     pub(crate) primary: Identity,
+    /// What the cache's own rules choose of it.
+    pub(crate) chosen: Chosen,
     pub(crate) hash: u128,
     /// Of the route, where there are routes; else of the URI.
     pub(crate) route: u128,
@@ -113,12 +116,20 @@ pub(crate) fn enter<B: Body, R>(
     if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
         return bypass(BypassReason::Skipped);
     }
-    let target = Target::of(partition.partition(), uri, headers);
+    let rules = &shared.options.key;
+    let query = rules.query(uri.query());
+    if rules.bypass_unkeyed && query.as_deref() != uri.query() {
+        return bypass(BypassReason::UnkeyedQuery);
+    }
+    let target =
+        Target { query: query.as_deref(), ..Target::of(partition.partition(), uri, headers) };
     let mut primary = Identity::new();
     target.write_identity(site.site, seen.reflected, &mut primary);
+    rules.end_identity(&mut primary);
+    let chosen = rules.choose(&head);
     let hash = shared.values.hash(&primary);
     let now = shared.values.cache().clock().now();
-    if let Some(slot) = in_memory(shared, hash, &primary, headers, now)
+    if let Some(slot) = in_memory(shared, hash, &primary, headers, &chosen, now)
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
         let directives = seen.directives.then(|| RequestDirectives::parse(headers));
@@ -148,6 +159,7 @@ pub(crate) fn enter<B: Body, R>(
         uri: uri.clone(),
         partition: partition.into_owned(),
         primary,
+        chosen,
         hash,
         route,
         head_only: admission == Admission::LookupHead,
@@ -163,11 +175,13 @@ fn in_memory(
     hash: u128,
     primary: &Identity,
     headers: &HeaderMap,
+    chosen: &[u8],
     now: Millis,
 ) -> Option<Arc<Slot>> {
     let slot = shared.values.peek_at(hash, primary, now)?;
     let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some(slot) };
-    let identity = variant(primary, marker.id, &marker.fields, headers, shared.options.normalize);
+    let identity =
+        variant(primary, marker.id, &marker.fields, headers, shared.options.normalize, chosen);
     let hash = shared.values.hash(&identity);
     let found = shared.values.peek_at(hash, &identity, now)?;
     marker.variants.touch(hash);
@@ -267,7 +281,8 @@ impl Ask {
         marker: &Marker,
     ) -> Option<Arc<EntryKey>> {
         let options = self.shared.options.normalize;
-        let identity = variant(&self.primary, marker.id, &marker.fields, headers, options);
+        let identity =
+            variant(&self.primary, marker.id, &marker.fields, headers, options, &self.chosen);
         self.key(headers, &identity)
     }
 }

@@ -14,6 +14,7 @@ use http::StatusCode;
 
 use crate::config::HttpCacheBuilder;
 use crate::hooks::Hooks;
+use crate::key_rules::KeyRules;
 use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
 
 /// The options of one cache.
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) normalize: Normalize,
     pub(crate) max_variants: usize,
     pub(crate) hooks: Hooks,
+    pub(crate) key: KeyRules,
 }
 
 /// So many tell languages and codings apart; more are noise, or somebody's intent.
@@ -40,6 +42,7 @@ impl Default for Options {
             normalize: Normalize::default(),
             max_variants: MAX_VARIANTS,
             hooks: Hooks::default(),
+            key: KeyRules::default(),
         }
     }
 }

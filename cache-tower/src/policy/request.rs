@@ -36,6 +36,8 @@ reasons! {
         Workspace => "workspace",
         /// The request has credentials, and what is stored may not be given to such requests.
         Credentials => "credentials",
+        /// The query has parameters that are not part of the key.
+        UnkeyedQuery => "unkeyed-query",
         /// A function of the application said so.
         Skipped => "skip-cache",
         /// An inner cache answers on this route.

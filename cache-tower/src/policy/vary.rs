@@ -46,15 +46,15 @@ impl Vary {
     }
 }
 
-/// A set of 1 to 32 field names, sorted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A set of up to 32 field names, sorted. None: where variants are told apart by other things only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct VaryFields(Box<[HeaderName]>);
 
 impl VaryFields {
     fn new(mut names: Vec<HeaderName>) -> Option<Self> {
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
-        (1..=MAX_FIELDS).contains(&names.len()).then(|| Self(names.into()))
+        (names.len() <= MAX_FIELDS).then(|| Self(names.into()))
     }
 
     /// The fields of both; `None` where they would be more than 32, as good as [`Vary::Any`].

@@ -5,6 +5,7 @@ mod credentials;
 mod heuristics;
 mod hits;
 mod hooks;
+mod keys;
 mod nested;
 mod origin;
 mod outage;
