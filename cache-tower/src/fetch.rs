@@ -18,6 +18,7 @@ use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
 use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant, Whole};
 use crate::config::Shared;
+use crate::etag::generated;
 use crate::fill::Outcome;
 use crate::hooks::CacheTtl;
 use crate::key::Site;
@@ -330,8 +331,15 @@ impl Keeper for ResponseKeeper {
         self.shared.max_body
     }
 
-    fn keep(self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
+    fn keep(mut self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
         let chunks: Vec<&Bytes> = body.collect();
+        if self.shared.options.generate_etags
+            && let Some(tag) =
+                generated(self.head.status, &self.head.headers, chunks.iter().copied())
+        {
+            // Fails where the head is as large as the http crate allows; then it has none.
+            let _ = self.head.headers.try_insert(header::ETAG, tag);
+        }
         let payload = store(&self.head, chunks.into_iter());
         let Some(decoded) = load(&payload, &self.shared.hit) else {
             tracing::debug!("response not stored: its head has no room for ours");

@@ -45,6 +45,7 @@
 //! | `key`, `key_rules`, `partition`, `stored`, `status` | pure: keys, and what an application adds to them; workspaces; wire form; `Cache-Status` |
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
+//! | `etag` | entity tags for what has none |
 //! | `intern` | header lines that come again and again |
 //! | `variants` | how many variants of a URI are kept |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
@@ -53,6 +54,7 @@ mod body;
 mod budget;
 mod collapse;
 mod config;
+mod etag;
 mod fetch;
 mod fill;
 mod future;

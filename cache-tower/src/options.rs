@@ -26,6 +26,7 @@ pub(crate) struct Options {
     pub(crate) ignore_request_directives: bool,
     pub(crate) normalize: Normalize,
     pub(crate) max_variants: usize,
+    pub(crate) generate_etags: bool,
     pub(crate) hooks: Hooks,
     pub(crate) key: KeyRules,
 }
@@ -41,6 +42,7 @@ impl Default for Options {
             ignore_request_directives: false,
             normalize: Normalize::default(),
             max_variants: MAX_VARIANTS,
+            generate_etags: false,
             hooks: Hooks::default(),
             key: KeyRules::default(),
         }
@@ -79,6 +81,15 @@ impl HttpCacheBuilder {
     /// says for how long.
     pub fn negative_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.options.assigned.negative_statuses = storable_statuses(statuses);
+        self
+    }
+
+    /// Stored 200 responses with neither `ETag` nor `Last-Modified` get a strong `ETag`, made of their
+    /// bytes, so that clients that have them are answered with 304. It is on what comes from the
+    /// store; the response that is being stored has gone out before its bytes are known. Default:
+    /// they have none. Not where something behind this cache changes bodies (compression, say).
+    pub fn generate_etags(mut self) -> Self {
+        self.options.generate_etags = true;
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod credentials;
+mod etags;
 mod heuristics;
 mod hits;
 mod hooks;
