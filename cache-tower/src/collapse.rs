@@ -6,9 +6,11 @@ use cache_core::Shared;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::body::{CacheBody, NoPlace, SharedBody};
+use crate::key_rules::Chosen;
 use crate::lookup::{Ask, answer, needs_own_response};
 use crate::policy::{
-    RequestDirectives, Reuse, VaryFields, is_conditional, not_modified, not_modified_headers, reuse,
+    Normalize, RequestDirectives, Reuse, VaryFields, is_conditional, not_modified,
+    not_modified_headers, reuse,
 };
 use crate::stored::{Cached, Head};
 
@@ -33,18 +35,19 @@ pub(crate) type Whole = Arc<OnceLock<Shared>>;
 pub(crate) struct Variant {
     fields: VaryFields,
     values: Vec<u8>,
+    chosen: Chosen,
 }
 
 impl Variant {
-    pub(crate) fn of(fields: VaryFields, request: &HeaderMap) -> Self {
-        let values = write(&fields, request);
-        Self { fields, values }
+    pub(crate) fn of(fields: VaryFields, ask: &Ask, request: &HeaderMap) -> Self {
+        let values = write(&fields, request, ask.shared.options.normalize);
+        Self { fields, values, chosen: ask.chosen.clone() }
     }
 }
 
-fn write(fields: &VaryFields, request: &HeaderMap) -> Vec<u8> {
+fn write(fields: &VaryFields, request: &HeaderMap, options: Normalize) -> Vec<u8> {
     let mut values = Vec::new();
-    fields.write_key(request, &mut |bytes| values.extend_from_slice(bytes));
+    fields.write_key(request, options, &mut |bytes| values.extend_from_slice(bytes));
     values
 }
 
@@ -86,7 +89,8 @@ impl SharedResponse {
         directives: Option<&RequestDirectives>,
     ) -> Follow<B> {
         if let Some(variant) = &self.variant
-            && write(&variant.fields, headers) != variant.values
+            && (variant.chosen != ask.chosen
+                || write(&variant.fields, headers, ask.shared.options.normalize) != variant.values)
         {
             return Follow::LookAgain;
         }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::fill::Outcome;
 use crate::memo::Memo;
+use crate::options::Options;
 use crate::partition::{Workspace, header_name};
 use crate::refresh::Refreshes;
 use crate::status::{Counters, Decision, HttpStats, render_name};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) refreshes: Refreshes,
     /// Fields that take the place of `Cache-Control` (RFC 9213).
     pub(crate) targets: Vec<HeaderName>,
+    pub(crate) options: Options,
     pub(crate) flights: Flights<Outcome>,
     /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
     pub(crate) markers: Memo<Arc<Marker>>,
@@ -81,6 +83,7 @@ impl HttpCache {
             strip_set_cookie: false,
             keep_stale: KEEP_STALE,
             targets: Vec::new(),
+            options: Options::default(),
         }
     }
 
@@ -115,6 +118,7 @@ pub struct HttpCacheBuilder {
     strip_set_cookie: bool,
     keep_stale: Duration,
     targets: Vec<HeaderName>,
+    pub(crate) options: Options,
 }
 
 impl HttpCacheBuilder {
@@ -220,6 +224,7 @@ impl HttpCacheBuilder {
                 keep_stale: Millis::try_from(self.keep_stale.as_millis()).unwrap_or(Millis::MAX),
                 refreshes: Refreshes::default(),
                 targets: self.targets,
+                options: self.options,
                 flights: Flights::default(),
                 markers: Memo::new(MARKERS),
                 uncacheable: Memo::new(UNCACHEABLE),

@@ -1,5 +1,6 @@
 //! Fetching: call the service inside, decide whether to store, hand the body on as it comes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,14 +14,16 @@ use http_body_util::BodyExt;
 use tower::Service;
 use tower::util::Oneshot;
 
-use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
+use crate::body::{BoxError, CacheBody, SharedBody};
 use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant, Whole};
-use crate::config::Shared;
 use crate::fill::Outcome;
+use crate::hooks::CacheTtl;
+use crate::keeper::ResponseKeeper;
 use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
+use crate::options::millis;
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
     add_conditions, has_validator, is_conditional, is_without_content, kept_stale, not_modified,
@@ -28,7 +31,8 @@ use crate::policy::{
 };
 use crate::revalidate::{Validated, answer_on_error, failure, is_obsolete};
 use crate::status::Decision;
-use crate::stored::{Cached, Head, Marker, load, store, store_marker};
+use crate::stored::{Cached, Head, Marker, shared, store_marker};
+use crate::variants::Variants;
 
 /// What one fetch has to go by.
 pub(crate) struct Fetch {
@@ -74,6 +78,9 @@ where
     if fill.is_some() {
         // The whole response is wanted here; the client's conditions are answered below.
         strip_conditionals(request.headers_mut());
+    }
+    if !ask.shared.options.key.hide_in(&mut request) {
+        fill = None;
     }
     let validating = fill.is_some()
         && stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
@@ -138,7 +145,7 @@ where
 
 const REMEMBER_ROUTE: Millis = 60_000;
 /// For so long nobody waits in line for a response that will not be shared.
-const REMEMBER_UNCACHEABLE: Millis = 10_000;
+pub(crate) const REMEMBER_UNCACHEABLE: Millis = 10_000;
 /// A marker outlives the responses it leads to.
 const MARKER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -165,6 +172,7 @@ struct Place {
     head: Head,
     times: EntryTimes,
     variant: Option<Variant>,
+    variants: Option<Arc<Variants>>,
     length: Option<u64>,
 }
 
@@ -177,8 +185,17 @@ impl Arrival<'_> {
         marker: Option<KnownMarker>,
     ) -> Result<Place, NoStore> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
-        let rules = &self.ask.site.store;
-        let storable = storable(facts, parts.status, &parts.headers, rules, self.exchange)?;
+        if parts.extensions.get::<crate::NoStore>().is_some() {
+            return Err(NoStore::Handler);
+        }
+        let mut rules = Cow::Borrowed(&self.ask.site.store);
+        if let Some(CacheTtl(ttl)) = parts.extensions.get::<CacheTtl>() {
+            rules.to_mut().told_ttl = Some(millis(*ttl));
+        }
+        let storable = storable(facts, parts.status, &parts.headers, &rules, self.exchange)?;
+        if self.ask.site.hooks.refuses(parts) || self.ask.shared.options.hooks.refuses(parts) {
+            return Err(NoStore::Predicate);
+        }
         let announced = if is_without_content(parts.status) {
             None
         } else {
@@ -200,14 +217,16 @@ impl Arrival<'_> {
             audience,
         };
         let times = self.times(&freshness, &head);
-        let (fill, variant) = match vary {
-            None => (fill, None),
+        // What the cache's own rules choose tells variants apart as well as `Vary` does.
+        let vary = vary.or_else(|| (!self.ask.chosen.is_empty()).then(VaryFields::default));
+        let (fill, variants, variant) = match vary {
+            None => (fill, marker.map(|known| known.marker.variants), None),
             Some(fields) => {
-                let fill = self.variant_fill(&fields, fill, marker, times)?;
-                (fill, Some(Variant::of(fields, self.asked)))
+                let (fill, variants) = self.variant_fill(&fields, fill, marker, times)?;
+                (fill, Some(variants), Some(Variant::of(fields, self.ask, self.asked)))
             }
         };
-        Ok(Place { fill, head, times, variant, length })
+        Ok(Place { fill, head, times, variant, variants, length })
     }
 
     /// Herds wait in line for what they may share; what has to be validated for each they may not.
@@ -240,25 +259,27 @@ impl Arrival<'_> {
         fill: Fill,
         known: Option<KnownMarker>,
         times: EntryTimes,
-    ) -> Result<Fill, NoStore> {
+    ) -> Result<(Fill, Arc<Variants>), NoStore> {
         let values = &self.ask.shared.values;
         let (uri, fields) = match known {
             // RFC 9111 §4.1: more fields than the response names select no less exactly.
-            Some(known) if known.marker.fields.covers(fields) => return Ok(fill),
+            Some(known) if known.marker.fields.covers(fields) => {
+                return Ok((fill, known.marker.variants));
+            }
             Some(known) => {
                 let fields = known.marker.fields.union(fields).ok_or(NoStore::VaryAny)?;
                 (values.replace(&known.key, &known.slot).ok_or(NoStore::Overtaken)?, fields)
             }
             None => (fill, fields.clone()),
         };
-        let marker = Marker { id: fastrand::u64(1..), fields };
+        let marker = Marker { id: fastrand::u64(1..), fields, variants: Arc::default() };
         let key = self.ask.variant_key(self.asked, &marker).ok_or(NoStore::Overtaken)?;
         let variant = uri.branch(&key);
         if !uri.is_current() {
             return Err(NoStore::Overtaken);
         }
         let payload = store_marker(&marker);
-        let decoded = load(&payload, &self.ask.shared.hit);
+        let decoded = Some(shared(Cached::Varies(marker.clone())));
         let least = EntryTimes::new(times.created, Ttl::After(MARKER_TTL));
         let until = least.fresh_until.max(times.stale_until);
         let times = EntryTimes { created: times.created, fresh_until: until, stale_until: until };
@@ -267,7 +288,7 @@ impl Arrival<'_> {
             write.spawn();
         }
         self.ask.learn(&marker);
-        Ok(variant)
+        Ok((variant, marker.variants))
     }
 
     /// The response for the client, its body shared with those who wait and with the store.
@@ -283,12 +304,13 @@ impl Arrival<'_> {
         B::Error: Into<BoxError>,
     {
         let shared = &self.ask.shared;
-        let Place { fill, head, times, variant, length } = place;
+        let Place { fill, head, times, variant, variants, length } = place;
         self.note_sharing(&head);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
             shared: Arc::clone(shared),
             fill,
+            variants,
             head: head.clone(),
             times,
             leader: self.leader.clone(),
@@ -336,67 +358,4 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
         }
     }
     Ok(Some(first))
-}
-
-/// Puts a response into the cache when its body has ended well.
-struct ResponseKeeper {
-    shared: Arc<Shared>,
-    fill: Fill,
-    head: Head,
-    times: EntryTimes,
-    /// Late ones may join as long as the body arrives.
-    leader: Option<Arc<Leader<Outcome>>>,
-    /// The hash of the URI's identity.
-    uri: u128,
-    whole: Whole,
-}
-
-impl Keeper for ResponseKeeper {
-    fn limit(&self) -> usize {
-        self.shared.max_body
-    }
-
-    fn keep(self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
-        let chunks: Vec<&Bytes> = body.collect();
-        let payload = store(&self.head, chunks.into_iter());
-        let Some(decoded) = load(&payload, &self.shared.hit) else {
-            tracing::debug!("response not stored: its head has no room for ours");
-            return;
-        };
-        let _ = self.whole.set(Arc::clone(&decoded.0));
-        let times = self.times;
-        let decoded = Some(decoded);
-        let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
-        match self.fill.commit(entry) {
-            Ok(Some(write)) => {
-                let leader = self.leader;
-                let background = self.shared.values.cache().background();
-                // Until the store has it, those who come are given the response from here.
-                background.try_spawn(async move {
-                    write.run().await;
-                    drop(leader);
-                });
-            }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "response not stored"),
-        }
-    }
-
-    fn give_up(self: Box<Self>, why: GiveUp) {
-        let refusal = match why {
-            GiveUp::TooLarge => NoStore::TooLarge,
-            GiveUp::Failed | GiveUp::Abandoned => NoStore::BodyFailed,
-            GiveUp::LengthMismatch => NoStore::LengthMismatch,
-            GiveUp::Trailers => NoStore::Trailers,
-        };
-        tracing::debug!(reason = refusal.as_str(), "response not stored");
-        if matches!(why, GiveUp::TooLarge | GiveUp::Trailers) {
-            let now = self.shared.values.cache().clock().now();
-            self.shared.uncacheable.remember(self.uri, (), now + REMEMBER_UNCACHEABLE);
-        }
-        if let Some(leader) = self.leader {
-            // Those who come from now on, and those who have not been given the response yet.
-            leader.land(Outcome::NotShared);
-        }
-    }
 }

@@ -12,7 +12,7 @@ use crate::body::{BoxError, CacheBody};
 use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
 use crate::fetch::{Fetch, fetch, pass};
-use crate::lookup::{Ask, Found, Vacancy, answer, directives, gateway_timeout, needs_own_response};
+use crate::lookup::{Ask, Found, Vacancy, answer, needs_own_response, not_cached};
 use crate::policy::{BypassReason, Failure, MissReason, NoStore, RequestDirectives, Reuse, reuse};
 use crate::refresh::{self, Refreshing};
 use crate::revalidate::answer_on_error;
@@ -48,7 +48,7 @@ where
     ResB::Error: Into<BoxError>,
 {
     let shared = Arc::clone(&ask.shared);
-    let directives = directives(request.headers());
+    let directives = ask.directives(request.headers());
     let only_if_cached = directives.as_ref().is_some_and(|directives| directives.only_if_cached);
     // One budget for all that the store is asked, one limit for all waiting.
     let budget = shared.budget(request.extensions_mut());
@@ -66,12 +66,12 @@ where
                     }
                     return Ok(response);
                 }
-                Looked::Past(_) if only_if_cached => return Ok(not_cached(&ask)),
+                Looked::Past(_) if only_if_cached => return Ok(not_cached(&ask.tally)),
                 Looked::Past(decision) => return pass(&ask, inner, request, decision).await,
                 Looked::Vacant(vacancy) => vacancy,
             };
         if only_if_cached {
-            return Ok(not_cached(&ask));
+            return Ok(not_cached(&ask.tally));
         }
         if ask.head_only {
             let decision = Decision::NotStored(vacancy.why, NoStore::Method);
@@ -135,13 +135,6 @@ where
     }
 }
 
-/// The answer to one who wants what is stored or nothing.
-fn not_cached<B>(ask: &Ask) -> Response<CacheBody<B>> {
-    let mut response = gateway_timeout();
-    ask.tally.tell(Decision::OnlyIfCached, &mut response);
-    response
-}
-
 /// In the extensions of a request that an outer cache has counted under the cap. It does not need
 /// a second place: were it to wait for one while it holds one, all who do might wait for ever.
 #[derive(Clone, Copy)]
@@ -186,7 +179,12 @@ async fn look_up<B>(
 ) -> Looked<B> {
     let shared = &ask.shared;
     let (key, slot, marker) = match ask.find(headers, budget).await {
-        Found::Response { key, slot, marker } => (key, slot, marker),
+        Found::Response { key, slot, marker } => {
+            if let Some(known) = &marker {
+                shared.admit_variant(&known.marker.variants, &key);
+            }
+            (key, slot, marker)
+        }
         Found::Nothing(vacancy) => return Looked::Vacant(vacancy),
     };
     let why = match slot.decoded::<Cached>() {

@@ -58,10 +58,12 @@ impl UnsafeTarget {
         let mut keys = Vec::new();
         for path in affected(base, status, headers) {
             let Ok(uri) = path.parse::<Uri>() else { continue };
-            let affected = Target { path: uri.path(), query: uri.query(), ..target };
+            let query = shared.options.key.query(uri.query());
+            let affected = Target { path: uri.path(), query: query.as_deref(), ..target };
             // The marker of varying responses has the same key, so all variants go with it.
             for site in [Site::Layer, Site::Endpoint] {
-                let identity = affected.identity(site);
+                let mut identity = affected.identity(site);
+                shared.options.key.end_identity(&mut identity);
                 let key = affected.store_key(&identity, &shared.key_base);
                 keys.extend(shared.values.prepare(&key, &identity));
             }

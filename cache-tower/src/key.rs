@@ -11,7 +11,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use crate::policy::VaryFields;
+use crate::policy::{Normalize, VaryFields};
 
 /// On the stack for all but very long URIs.
 pub(crate) type Identity = SmallVec<[u8; 512]>;
@@ -157,10 +157,13 @@ pub(crate) fn variant(
     marker: u64,
     fields: &VaryFields,
     request: &HeaderMap,
+    options: Normalize,
+    chosen: &[u8],
 ) -> Identity {
     let mut identity = primary.clone();
     identity.extend_from_slice(&marker.to_le_bytes());
-    fields.write_key(request, &mut |bytes| identity.extend_from_slice(bytes));
+    fields.write_key(request, options, &mut |bytes| identity.extend_from_slice(bytes));
+    identity.extend_from_slice(chosen);
     identity
 }
 

@@ -6,16 +6,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower::{Layer, Service};
 
 use crate::body::{BoxError, CacheBody};
 use crate::config::{HttpCache, Shared};
 use crate::future::ResponseFuture;
+use crate::hooks::Hooks;
 use crate::key::Site;
 use crate::lookup::{Entrance, enter};
-use crate::policy::StoreRules;
+use crate::options::{millis, storable_statuses};
+use crate::policy::{Assigned, Millis, StoreRules};
 use crate::{fill, invalidate, refresh};
 
 /// Caches the responses of the service inside by what their headers allow (RFC 9111).
@@ -57,10 +59,11 @@ pub struct CacheLayer {
 }
 
 /// What one layer adds to the settings of its cache.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SiteRules {
     pub(crate) site: Site,
     pub(crate) store: StoreRules,
+    pub(crate) hooks: Hooks,
 }
 
 impl CacheLayer {
@@ -73,19 +76,60 @@ impl CacheLayer {
     /// for `ttl` in this cache. (Those with `Cache-Control: max-age` or the like keep theirs.)
     /// What clients are told is left alone. Under another cache layer this one wins.
     pub fn endpoint(http: &HttpCache, ttl: Duration) -> Self {
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        Self::with(http, Site::Endpoint, Some(ttl))
+        Self::with(http, Site::Endpoint, Some(millis(ttl)))
     }
 
-    fn with(http: &HttpCache, site: Site, assigned_ttl: Option<u64>) -> Self {
+    /// Which statuses take the TTL of an [`endpoint`](Self::endpoint). Default: 200, 203, 204, 300,
+    /// 301 and 308.
+    ///
+    /// ```
+    /// use cache_core::{Cache, minutes, seconds};
+    /// use cache_tower::{CacheLayer, HttpCache};
+    /// use http::StatusCode;
+    ///
+    /// let http = HttpCache::builder(Cache::builder().build()?).build();
+    /// let layer = CacheLayer::endpoint(&http, minutes(5))
+    ///     .statuses([StatusCode::OK, StatusCode::FOUND])
+    ///     .negative_ttl(seconds(10));
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If one of them is an error that is stored only if the origin says for how long (see
+    /// [`negative_statuses`](crate::HttpCacheBuilder::negative_statuses)).
+    #[must_use]
+    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.rules().store.assigned.statuses = storable_statuses(statuses);
+        self
+    }
+
+    /// As [`HttpCacheBuilder::negative_ttl`](crate::HttpCacheBuilder::negative_ttl), for this layer.
+    #[must_use]
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.rules().store.assigned.negative_ttl = Some(millis(ttl));
+        self
+    }
+
+    /// To be changed while the layer is made.
+    pub(crate) fn rules(&mut self) -> &mut SiteRules {
+        Arc::make_mut(&mut self.site)
+    }
+
+    fn with(http: &HttpCache, site: Site, assigned_ttl: Option<Millis>) -> Self {
         let store = StoreRules {
-            assigned_ttl,
+            assigned: Assigned { ttl: assigned_ttl, ..http.shared.options.assigned.clone() },
             credentials_shared: http.shared.share_credentials,
+            ignore_request_directives: http.shared.options.ignore_request_directives,
             strip_set_cookie: http.shared.strip_set_cookie,
+            heuristic: http.shared.options.heuristic,
             max_ttl: None,
             targets: http.shared.targets.clone(),
+            told_ttl: None,
         };
-        Self { http: http.clone(), site: Arc::new(SiteRules { site, store }) }
+        Self {
+            http: http.clone(),
+            site: Arc::new(SiteRules { site, store, hooks: Hooks::default() }),
+        }
     }
 }
 

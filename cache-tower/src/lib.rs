@@ -40,28 +40,37 @@
 //! | `lookup` | admission, key, what is stored |
 //! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
 //! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
+//! | `keeper` | a body that has arrived goes into the store |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
-//! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
+//! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
+//! | `key`, `key_rules`, `partition`, `stored`, `status` | pure: keys, and what an application adds to them; workspaces; wire form; `Cache-Status` |
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
+//! | `etag` | entity tags for what has none |
 //! | `intern` | header lines that come again and again |
+//! | `variants` | how many variants of a URI are kept |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
 
 mod body;
 mod budget;
 mod collapse;
 mod config;
+mod etag;
 mod fetch;
 mod fill;
 mod future;
+mod hooks;
 mod intern;
 mod invalidate;
+mod keeper;
 mod key;
+mod key_rules;
 mod layer;
 mod lookup;
 mod memo;
 mod nested;
+mod options;
 mod partition;
 mod policy;
 mod refresh;
@@ -69,10 +78,12 @@ mod revalidate;
 mod status;
 mod stored;
 mod tally;
+mod variants;
 
 pub use body::{BodyError, BoxError, CacheBody};
 pub use config::{HttpCache, HttpCacheBuilder};
 pub use future::ResponseFuture;
+pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use key::key_segment;
 pub use layer::{CacheLayer, CacheService};

@@ -11,19 +11,22 @@ use http_body::Body;
 use crate::body::CacheBody;
 use crate::budget::Budget;
 use crate::config::Shared;
+use crate::hooks::RequestHead;
 use crate::invalidate::UnsafeTarget;
 use crate::key::{Identity, Site, Target, original_uri, variant};
+use crate::key_rules::Chosen;
 use crate::layer::SiteRules;
 use crate::nested::Mark;
 use crate::partition::Resolved;
 use crate::policy::{
     Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
-    admit, not_modified, not_modified_headers, reuse,
+    admit, admit_regardless, not_modified, not_modified_headers, reuse,
 };
 use crate::refresh::Refreshing;
 use crate::status::Decision;
-use crate::stored::{Cached, Marker, StoredResponse, load};
+use crate::stored::{Cached, Marker, StoredResponse, load_beside};
 use crate::tally::Tally;
+use crate::variants::Variants;
 
 /// What becomes of a request, as far as can be said without waiting.
 #[allow(clippy::large_enum_variant, reason = "taken apart at once; a hit must not allocate")]
@@ -48,6 +51,8 @@ pub(crate) struct Ask {
     /// As the router first saw it.
     pub(crate) uri: Uri,
     pub(crate) primary: Identity,
+    /// What the cache's own rules choose of it.
+    pub(crate) chosen: Chosen,
     pub(crate) hash: u128,
     /// Of the route, where there are routes; else of the URI.
     pub(crate) route: u128,
@@ -91,6 +96,8 @@ pub(crate) fn enter<B: Body, R>(
     Mark::claim(request.extensions());
     let bypass = |reason| Entrance::Past(Decision::Bypass(reason));
     let headers = request.headers();
+    let ignores_directives = site.store.ignore_request_directives;
+    let admit = if ignores_directives { admit_regardless } else { admit };
     let Admitted { admission, seen } = admit(request.method(), headers, has_body(request.body()));
     if let Admission::Bypass(reason) = admission {
         return bypass(reason);
@@ -110,22 +117,31 @@ pub(crate) fn enter<B: Body, R>(
         return Entrance::Unsafe(Box::new(target));
     }
     let uri = original_uri(request.uri(), request.extensions());
-    let target = Target::of(partition.partition(), uri, headers);
+    let head = RequestHead::new(request.method(), uri, headers, request.extensions());
+    if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
+        return bypass(BypassReason::Skipped);
+    }
+    let rules = &shared.options.key;
+    let query = rules.query(uri.query());
+    if rules.bypass_unkeyed && query.as_deref() != uri.query() {
+        return bypass(BypassReason::UnkeyedQuery);
+    }
+    let target =
+        Target { query: query.as_deref(), ..Target::of(partition.partition(), uri, headers) };
     let mut primary = Identity::new();
     target.write_identity(site.site, seen.reflected, &mut primary);
+    rules.end_identity(&mut primary);
+    let chosen = rules.choose(&head);
     let hash = shared.values.hash(&primary);
     let now = shared.values.cache().clock().now();
     let mut stale = None;
-    if let Some((own_hash, slot)) = in_memory(shared, hash, &primary, headers, now)
+    if let Some((own_hash, slot)) = in_memory(shared, hash, &primary, headers, &chosen, now)
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
         let directives = seen.directives.then(|| RequestDirectives::parse(headers));
         if seen.credentials && needs_own_response(site, stored.audience, headers) {
             if directives.is_some_and(|directives| directives.only_if_cached) {
-                let mut response = gateway_timeout();
-                Tally::new(shared, Decision::Unanswered)
-                    .tell(Decision::OnlyIfCached, &mut response);
-                return Entrance::Answered(response);
+                return Entrance::Answered(not_cached(&Tally::new(shared, Decision::Unanswered)));
             }
             return bypass(BypassReason::Credentials);
         }
@@ -140,13 +156,13 @@ pub(crate) fn enter<B: Body, R>(
                 let tally = Tally::new(shared, Decision::Unanswered);
                 tally.correct(Decision::StaleHit, &mut response);
                 shared.values.count(Read::L1Hit);
-                stale = Some((response, shared.refreshes.begin(own_hash)));
+                let Some(refreshing) = shared.refreshes.begin(own_hash) else {
+                    return Entrance::Stale(response, None);
+                };
+                stale = Some((response, refreshing, tally));
             }
             Reuse::Fetch(_) => {}
         }
-    }
-    if let Some((response, None)) = stale {
-        return Entrance::Stale(response, None);
     }
     let route = route_hash(shared, request).unwrap_or(hash);
     // The layer of a whole router asks; an endpoint is what the others have remembered.
@@ -154,26 +170,25 @@ pub(crate) fn enter<B: Body, R>(
     {
         return bypass(BypassReason::InnerCache);
     }
+    let (stale, tally) = match stale {
+        Some((response, refreshing, tally)) => (Some((response, refreshing)), tally),
+        None => (None, Tally::new(shared, Decision::Unanswered)),
+    };
     let ask = Box::new(Ask {
         shared: Arc::clone(shared),
         site: Arc::clone(site),
         uri: uri.clone(),
         partition: partition.into_owned(),
         primary,
+        chosen,
         hash,
         route,
         head_only: admission == Admission::LookupHead,
         fetching: Arc::default(),
-        tally: if stale.is_some() {
-            Tally::silent(shared)
-        } else {
-            Tally::new(shared, Decision::Unanswered)
-        },
+        tally,
     });
     match stale {
-        Some((response, refreshing)) => {
-            Entrance::Stale(response, refreshing.map(|refreshing| (ask, refreshing)))
-        }
+        Some((response, refreshing)) => Entrance::Stale(response, Some((ask, refreshing))),
         None => Entrance::Lookup(ask),
     }
 }
@@ -185,13 +200,17 @@ fn in_memory(
     hash: u128,
     primary: &Identity,
     headers: &HeaderMap,
+    chosen: &[u8],
     now: Millis,
 ) -> Option<(u128, Arc<Slot>)> {
     let slot = shared.values.peek_at(hash, primary, now)?;
     let Some(Cached::Varies(marker)) = slot.decoded::<Cached>() else { return Some((hash, slot)) };
-    let identity = variant(primary, marker.id, &marker.fields, headers);
+    let identity =
+        variant(primary, marker.id, &marker.fields, headers, shared.options.normalize, chosen);
     let hash = shared.values.hash(&identity);
-    Some((hash, shared.values.peek_at(hash, &identity, now)?))
+    let found = shared.values.peek_at(hash, &identity, now)?;
+    marker.variants.touch(hash);
+    Some((hash, found))
 }
 
 impl Ask {
@@ -261,9 +280,17 @@ impl Ask {
         under_marker(answer, &key, known)
     }
 
+    /// The directives of the request that count; parsed only if there are any.
+    pub(crate) fn directives(&self, headers: &HeaderMap) -> Option<RequestDirectives> {
+        let count =
+            !self.site.store.ignore_request_directives && RequestDirectives::is_present(headers);
+        count.then(|| RequestDirectives::parse(headers))
+    }
+
     async fn look_in_store(&self, keys: &[Arc<EntryKey>], budget: &Budget) -> Vec<Lookup> {
-        let decode = |payload: &Bytes| load(payload, &self.shared.hit);
         let values = &self.shared.values;
+        let marker = self.shared.markers.get(self.hash, values.cache().clock().now());
+        let decode = |payload: &Bytes| load_beside(payload, &self.shared.hit, marker.as_deref());
         budget.spend(async |deadline| values.lookup_in_store(keys, &decode, deadline).await).await
     }
 
@@ -278,8 +305,19 @@ impl Ask {
         headers: &HeaderMap,
         marker: &Marker,
     ) -> Option<Arc<EntryKey>> {
-        let identity = variant(&self.primary, marker.id, &marker.fields, headers);
+        let options = self.shared.options.normalize;
+        let identity =
+            variant(&self.primary, marker.id, &marker.fields, headers, options, &self.chosen);
         self.key(headers, &identity)
+    }
+}
+
+impl Shared {
+    /// Notes that a variant is stored under a marker, and makes room for it.
+    pub(crate) fn admit_variant(&self, variants: &Variants, key: &EntryKey) {
+        for gone in variants.admit(self.values.evictable(key), self.options.max_variants) {
+            self.values.evict(gone);
+        }
     }
 }
 
@@ -305,11 +343,6 @@ fn vacant(fill: Option<Fill>, why: MissReason, marker: Option<KnownMarker>) -> F
 /// Nothing is known, and nothing can be stored.
 fn nothing() -> Found {
     vacant(None, MissReason::UriMiss, None)
-}
-
-/// The directives of a request; parsed only if there are any.
-pub(crate) fn directives(headers: &HeaderMap) -> Option<RequestDirectives> {
-    RequestDirectives::is_present(headers).then(|| RequestDirectives::parse(headers))
 }
 
 /// Whether a request is not of those that a stored response may be given to.
@@ -350,11 +383,12 @@ pub(crate) fn answer<B>(
 }
 
 /// What the client gets that wants a stored response or none (RFC 9111 §5.2.1.7).
-pub(crate) fn gateway_timeout<B>() -> Response<CacheBody<B>> {
+pub(crate) fn not_cached<B>(tally: &Tally) -> Response<CacheBody<B>> {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    tally.tell(Decision::OnlyIfCached, &mut response);
     response
 }
 

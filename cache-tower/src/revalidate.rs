@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::collapse::SharedResponse;
 use crate::fetch::{Arrival, is_of_the_request};
 use crate::fill::Outcome;
-use crate::lookup::{Ask, answer, directives};
+use crate::lookup::{Ask, answer};
 use crate::policy::{
     Failure, MissReason, NoStore, RequestFacts, StoredFreshness, freshened, is_about, on_error,
     storable, stored_headers, varies_otherwise,
@@ -54,7 +54,7 @@ pub(crate) fn answer_on_error<B>(
 ) -> Option<Response<CacheBody<B>>> {
     let Some(Cached::Response(stored)) = slot.decoded::<Cached>() else { return None };
     let now = ask.shared.values.cache().clock().now();
-    if !on_error(directives(headers).as_ref(), &stored.freshness, failure, now) {
+    if !on_error(ask.directives(headers).as_ref(), &stored.freshness, failure, now) {
         return None;
     }
     let age_secs = stored.freshness.age(now) / 1000;

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::intern;
 use crate::policy::{Audience, Millis, StoredFreshness, VaryFields, is_without_content};
+use crate::variants::Variants;
 
 /// The field that tells what caches did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -38,11 +39,21 @@ pub(crate) struct StoredResponse {
 
 /// By which request headers the responses of a URI vary. Its id is part of the variants'
 /// identities: without the marker they are not found, and a new marker leaves the old ones behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Marker {
     pub(crate) id: u64,
     pub(crate) fields: VaryFields,
+    /// Shared by all copies of a marker in this process, as far as it remembers it.
+    pub(crate) variants: Arc<Variants>,
 }
+
+impl PartialEq for Marker {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, &self.fields) == (other.id, &other.fields)
+    }
+}
+
+impl Eq for Marker {}
 
 const RESPONSE: u8 = 1;
 const MARKER: u8 = 2;
@@ -84,11 +95,23 @@ pub(crate) fn store_marker(marker: &Marker) -> Bytes {
 
 /// Reads a payload; with what it weighs in memory beyond the payload itself.
 pub(crate) fn load(payload: &Bytes, status: &HeaderValue) -> Option<(Shared, usize)> {
+    load_beside(payload, status, None)
+}
+
+/// As [`load`], for a URI whose marker is known already, if it still is that one.
+pub(crate) fn load_beside(
+    payload: &Bytes,
+    status: &HeaderValue,
+    known: Option<&Marker>,
+) -> Option<(Shared, usize)> {
     let mut rest = payload.clone();
     let cached = match rest.try_get_u8().ok()? {
         MARKER => {
             let id = rest.try_get_u64_le().ok()?;
-            Cached::Varies(Marker { id, fields: VaryFields::decode(&rest)? })
+            let fields = VaryFields::decode(&rest)?;
+            let known = known.filter(|known| known.id == id);
+            let variants = known.map(|known| Arc::clone(&known.variants)).unwrap_or_default();
+            Cached::Varies(Marker { id, fields, variants })
         }
         RESPONSE => {
             let head = read_head(&mut rest)?;
@@ -96,8 +119,13 @@ pub(crate) fn load(payload: &Bytes, status: &HeaderValue) -> Option<(Shared, usi
         }
         _ => return None,
     };
+    Some(shared(cached))
+}
+
+/// As it is kept in memory, with its weight.
+pub(crate) fn shared(cached: Cached) -> (Shared, usize) {
     let weight = cached.weight();
-    Some((Arc::new(cached), weight))
+    (Arc::new(cached), weight)
 }
 
 /// The head and the body of a response, as they were stored.
@@ -114,7 +142,8 @@ impl Cached {
     pub(crate) fn weight(&self) -> usize {
         let headers = match self {
             Self::Response(response) => &response.template,
-            Self::Varies(_) => return size_of::<Self>() + 128,
+            // With the table of its variants, as large as it mostly is.
+            Self::Varies(_) => return size_of::<Self>() + 512,
         };
         // Each line: its place in the map's two tables, and the bytes of its name and value.
         let lines = headers.iter().map(|(n, v)| 112 + n.as_str().len() + v.len());

@@ -64,7 +64,7 @@ fn markers_survive() {
     let mut headers = HeaderMap::new();
     headers.insert("vary", HeaderValue::from_static("Accept, X-Test"));
     let Vary::Fields(fields) = Vary::parse(&headers) else { panic!() };
-    let marker = Marker { id: 42, fields };
+    let marker = Marker { id: 42, fields, variants: Arc::default() };
     let loaded = reload(&store_marker(&marker)).unwrap();
     assert!(matches!(&*loaded, Cached::Varies(loaded) if *loaded == marker));
 }

@@ -21,6 +21,8 @@ usage: reverse_proxy --upstream URL [options]
   --workspace-header NAME  the header that names the tenant [x-workspace-id]
   --require-workspace      requests without that header are not cached
   --max-body BYTES         larger responses are not cached
+  --heuristic              cache for a tenth of the time since Last-Modified, a day
+                           at most, what says nothing itself
   --no-l1                  keep nothing in memory beside Redis
   --l1-bytes N             how much to keep in memory
   --help                   print this";
@@ -50,6 +52,8 @@ pub(crate) struct CacheSettings {
     pub(crate) require_workspace: bool,
     /// The longest body to store, in bytes.
     pub(crate) max_body: Option<u64>,
+    /// Whether to guess how long responses are fresh that don't say so.
+    pub(crate) heuristic: bool,
     /// Whether to keep nothing in memory beside Redis.
     pub(crate) no_l1: bool,
     /// How many bytes to keep in memory.
@@ -85,6 +89,7 @@ impl Settings {
                 "--workspace-header" => cache.workspace_header = Some(args.parsed()?),
                 "--require-workspace" => cache.require_workspace = true,
                 "--max-body" => cache.max_body = Some(args.parsed()?),
+                "--heuristic" => cache.heuristic = true,
                 "--no-l1" => cache.no_l1 = true,
                 "--l1-bytes" => cache.l1_bytes = Some(args.parsed()?),
                 "--help" | "-h" => return Ok(None),
@@ -125,7 +130,7 @@ mod tests {
     fn every_flag_arrives() {
         let settings = parse(
             "--listen 0.0.0.0:1 --upstream http://a/b --redis redis://:secret@r --prefix p \
-             --workspace-header X-Tenant --require-workspace --max-body 10 --l1-bytes=20",
+             --workspace-header X-Tenant --require-workspace --max-body 10 --heuristic --l1-bytes=20",
         );
         let expected = Settings {
             listen: SocketAddr::from(([0, 0, 0, 0], 1)),
@@ -136,6 +141,7 @@ mod tests {
                 workspace_header: Some(HeaderName::from_static("x-tenant")),
                 require_workspace: true,
                 max_body: Some(10),
+                heuristic: true,
                 no_l1: false,
                 l1_bytes: Some(20),
             },

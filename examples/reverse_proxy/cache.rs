@@ -1,6 +1,6 @@
 //! The cache of the proxy, from its command line.
 
-use cache_core::{Cache, Error, RedisOptions};
+use cache_core::{Cache, Error, RedisOptions, hours};
 use cache_tower::{HttpCache, Workspace};
 
 use crate::args::CacheSettings;
@@ -8,7 +8,8 @@ use crate::args::CacheSettings;
 /// What a stored response needs beside its body.
 const HEAD_ROOM: usize = 16 * 1024;
 
-/// Builds the cache. Standards-honouring: it stores what responses allow, for as long as they say.
+/// Builds the cache. Standards-honouring: it stores what responses allow, for as long as they say,
+/// unless told to guess.
 pub(crate) fn build(settings: CacheSettings) -> Result<HttpCache, Error> {
     let mut cache = Cache::builder().memory().l1(!settings.no_l1);
     if let Some(redis) = &settings.redis {
@@ -34,6 +35,9 @@ pub(crate) fn build(settings: CacheSettings) -> Result<HttpCache, Error> {
         HttpCache::builder(cache.build()?).workspace(workspace).targets(["cdn-cache-control"]);
     if let Some(bytes) = max_body {
         http = http.max_body(bytes);
+    }
+    if settings.heuristic {
+        http = http.heuristic_freshness(hours(24));
     }
     Ok(http.build())
 }

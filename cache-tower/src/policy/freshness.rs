@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
 /// Where a freshness lifetime comes from, in order of precedence (RFC 9111 §4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FreshnessSource {
+    /// The handler, beside the response.
+    Told,
     /// `Cache-Control: s-maxage`.
     SMaxage,
     /// `Cache-Control: max-age`.
@@ -32,7 +34,9 @@ pub(crate) enum FreshnessSource {
     Expires,
     /// A TTL of ours, for a response that says nothing itself.
     Assigned,
-    /// Nothing; there are no heuristics.
+    /// The time since its last modification ([`super::Heuristic`]).
+    Heuristic,
+    /// Nothing.
     None,
 }
 
@@ -56,9 +60,7 @@ impl Freshness {
         exchange: Exchange,
         assigned: Option<Millis>,
     ) -> Self {
-        let received = exchange.response_received;
-        // RFC 9110 §6.6.1: without a Date (or with none that can be read), it is the reception's.
-        let date = headers.get(DATE).and_then(date).unwrap_or(received);
+        let date = origin_date(headers, exchange);
         let initial_age = initial_age(headers, date, exchange);
         // RFC 9111 §4.2.1: the first match wins.
         let (lifetime, source) = if let Some(seconds) = directives.s_maxage {
@@ -76,6 +78,12 @@ impl Freshness {
         Self { lifetime, initial_age, source }
     }
 
+    /// The same, but fresh for as long as the handler says, counted from reception.
+    pub(crate) fn told(self, ttl: Millis) -> Self {
+        let lifetime = self.initial_age.saturating_add(ttl);
+        Self { lifetime, source: FreshnessSource::Told, ..self }
+    }
+
     /// The same, but stale no later than `max` after reception.
     pub(crate) fn at_most(self, max: Millis) -> Self {
         Self { lifetime: self.lifetime.min(self.initial_age.saturating_add(max)), ..self }
@@ -85,6 +93,12 @@ impl Freshness {
     pub(crate) fn remaining(&self) -> Millis {
         self.lifetime.saturating_sub(self.initial_age)
     }
+}
+
+/// When the response was made. RFC 9110 §6.6.1: without a Date (or with none that can be read), at
+/// its reception.
+pub(super) fn origin_date(headers: &HeaderMap, exchange: Exchange) -> Millis {
+    headers.get(DATE).and_then(date).unwrap_or(exchange.response_received)
 }
 
 /// `current_age` (RFC 9111 §4.2.3): the age at `now` of what was `initial_age` old when `received`.

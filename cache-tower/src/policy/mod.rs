@@ -20,8 +20,8 @@
 //!
 //! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `targeted` (what
 //! takes its place for caches such as this, RFC 9213), `freshness` (lifetime and age, RFC 9111
-//! §4.2), `field` (lists, numbers and dates inside a field value), `structured` (the values of RFC
-//! 9651).
+//! §4.2) with `assigned` and `heuristic` (lifetimes for what has none), `field` (lists, numbers and
+//! dates inside a field value), `structured` (the values of RFC 9651).
 //!
 //! ```text
 //! let admission = admit(request.method(), request.headers(), has_body);
@@ -64,10 +64,12 @@ macro_rules! reasons {
     };
 }
 
+mod assigned;
 mod directives;
 mod field;
 mod freshness;
 mod headers;
+mod heuristic;
 mod invalidate;
 mod request;
 mod reuse;
@@ -80,11 +82,13 @@ mod targeted;
 mod validate;
 mod vary;
 
+pub(crate) use assigned::{Assigned, is_risky_error};
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use headers::stored_headers;
+pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected};
-pub(crate) use request::{Admission, Admitted, BypassReason, admit, is_safe};
+pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardless, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};
 pub(crate) use stale::{Failure, kept_stale, on_error};
@@ -93,7 +97,7 @@ pub(crate) use storable::{
 };
 pub(crate) use targeted::applicable;
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
-pub(crate) use vary::{Vary, VaryFields};
+pub(crate) use vary::{Normalize, Vary, VaryFields};
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,10 @@ reasons! {
         Workspace => "workspace",
         /// The request has credentials, and what is stored may not be given to such requests.
         Credentials => "credentials",
+        /// The query has parameters that are not part of the key.
+        UnkeyedQuery => "unkeyed-query",
+        /// A function of the application said so.
+        Skipped => "skip-cache",
         /// An inner cache answers on this route.
         InnerCache => "inner-cache",
         /// The cache is switched off.
@@ -83,15 +87,25 @@ pub(crate) struct Seen {
 /// Decides what to do with a request. `has_body` is what the body itself says (its size hint isn't
 /// exactly 0), beside what the headers do.
 pub(crate) fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admitted {
+    decide(method, headers, has_body, true)
+}
+
+/// As [`admit`], for a cache that ignores what clients ask of caches (`Cache-Control`, `Pragma`).
+pub(crate) fn admit_regardless(method: &Method, headers: &HeaderMap, has_body: bool) -> Admitted {
+    decide(method, headers, has_body, false)
+}
+
+fn decide(method: &Method, headers: &HeaderMap, has_body: bool, heeds: bool) -> Admitted {
     let mut seen = Seen::default();
     let mut hosts = 0;
     let reasons = headers.iter().filter_map(|(name, value)| {
         hosts += usize::from(*name == HOST);
         seen.note(name);
-        objection(name, value)
+        objection(name, value).filter(|reason| heeds || *reason != BypassReason::NoStore)
     });
     let reason = reasons.chain(has_body.then_some(BypassReason::RequestBody)).min();
     seen.reflected |= hosts > 1;
+    seen.directives &= heeds;
     Admitted { admission: by_method(method, reason), seen }
 }
 
@@ -163,6 +177,21 @@ mod tests {
 
     fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admission {
         super::admit(method, headers, has_body).admission
+    }
+
+    #[test]
+    fn directives_of_requests_may_be_ignored() {
+        let cases: &[(Lines<'_>, Admission)] = &[
+            (&[("cache-control", "no-store")], Admission::Lookup),
+            (&[("cache-control", "no-cache"), ("pragma", "no-cache")], Admission::Lookup),
+            (&[("cache-control", "no-store"), ("range", "x")], Admission::Bypass(Reason::Range)),
+            (&[("range", "x"), ("cache-control", "no-store")], Admission::Bypass(Reason::Range)),
+        ];
+        for (lines, expected) in cases {
+            let found = admit_regardless(&Method::GET, &headers(lines), false);
+            assert_eq!(found.admission, *expected, "{lines:?}");
+            assert!(!found.seen.directives, "{lines:?}");
+        }
     }
 
     #[test]

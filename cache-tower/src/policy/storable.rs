@@ -14,8 +14,8 @@ use super::headers::is_indispensable;
 use super::revalidate::has_validator;
 use super::stale::is_of_use;
 use super::{
-    Exchange, FieldForm, Freshness, FreshnessSource, Millis, RequestDirectives, ResponseDirectives,
-    Vary, VaryFields, applicable,
+    Assigned, Exchange, FieldForm, Freshness, FreshnessSource, Heuristic, Millis,
+    RequestDirectives, ResponseDirectives, Vary, VaryFields, applicable,
 };
 
 reasons! {
@@ -57,6 +57,10 @@ reasons! {
         BodyFailed => "body-failed",
         /// The body ended with trailers.
         Trailers => "trailers",
+        /// The handler said so.
+        Handler => "handler",
+        /// A function of the application said so.
+        Predicate => "should-store",
         /// What was stored has changed since the request began.
         Overtaken => "overtaken",
     }
@@ -65,12 +69,18 @@ reasons! {
 /// What a layer allows beyond the response's own headers. By default nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreRules {
-    /// The lifetime of a response without explicit freshness, milliseconds from its reception.
-    pub(crate) assigned_ttl: Option<Millis>,
+    /// The lifetime of a response without explicit freshness.
+    pub(crate) assigned: Assigned,
+    /// How a lifetime is found for a response that has neither that nor one of its own.
+    pub(crate) heuristic: Option<Heuristic>,
     /// Requests with credentials may share responses: the key separates them far enough.
     pub(crate) credentials_shared: bool,
+    /// What the request's own directives say doesn't count.
+    pub(crate) ignore_request_directives: bool,
     /// Store responses that set cookies, without those cookies.
     pub(crate) strip_set_cookie: bool,
+    /// The lifetime that the handler gave this response, milliseconds from its reception.
+    pub(crate) told_ttl: Option<Millis>,
     /// No response is kept fresh for longer, milliseconds from its reception.
     pub(crate) max_ttl: Option<Millis>,
     /// Fields that take the place of `Cache-Control` here, the first one first (RFC 9213 §2.2).
@@ -137,7 +147,7 @@ pub(crate) fn storable(
     exchange: Exchange,
 ) -> Result<Storable, NoStore> {
     let directives = applicable(headers, &rules.targets);
-    check_request(request)?;
+    check_request(request, rules)?;
     check_status(status, &directives)?;
     let mut strip = separable_fields(&directives)?;
     let vary = match Vary::parse(headers) {
@@ -162,19 +172,26 @@ pub(crate) fn storable(
         return Err(NoStore::Authorization);
     }
 
-    let assigned = rules.assigned_ttl.filter(|_| takes_assigned_ttl(status));
+    let assigned = rules.assigned.of(status);
     let mut freshness = Freshness::of(headers, &directives, exchange, assigned);
+    if let Some(heuristic) = rules.heuristic {
+        freshness = heuristic.apply(freshness, status, headers, &directives, exchange);
+    }
+    if let Some(ttl) = rules.told_ttl {
+        freshness = freshness.told(ttl);
+    }
     if let Some(max) = rules.max_ttl {
         freshness = freshness.at_most(max);
     }
-    let audience = match freshness.source {
-        FreshnessSource::Assigned => Audience::WithoutCredentials,
-        _ if shared_by_origin => Audience::All,
-        _ => Audience::WithoutAuthorization,
+    let ttl_is_ours =
+        matches!(freshness.source, FreshnessSource::Assigned | FreshnessSource::Heuristic);
+    let audience = match () {
+        () if ttl_is_ours => Audience::WithoutCredentials,
+        () if shared_by_origin => Audience::All,
+        () => Audience::WithoutAuthorization,
     };
-    let cookie_decides = freshness.source == FreshnessSource::Assigned
-        && request.headers.contains_key(COOKIE)
-        && !rules.credentials_shared;
+    let cookie_decides =
+        ttl_is_ours && request.headers.contains_key(COOKIE) && !rules.credentials_shared;
     if cookie_decides {
         return Err(NoStore::Cookie);
     }
@@ -184,12 +201,12 @@ pub(crate) fn storable(
     Ok(Storable { freshness, directives, strip, vary, audience })
 }
 
-fn check_request(request: RequestFacts<'_>) -> Result<(), NoStore> {
+fn check_request(request: RequestFacts<'_>, rules: &StoreRules) -> Result<(), NoStore> {
     if *request.method != Method::GET {
         return Err(NoStore::Method);
     }
     // RFC 9111 §5.2.1.5.
-    if RequestDirectives::parse(request.headers).no_store {
+    if !rules.ignore_request_directives && RequestDirectives::parse(request.headers).no_store {
         return Err(NoStore::RequestNoStore);
     }
     Ok(())
@@ -244,12 +261,6 @@ fn is_understood(status: StatusCode) -> bool {
         status.as_u16(),
         200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505
     )
-}
-
-/// The heuristically cacheable status codes (RFC 9110 §15.1) that aren't errors. An error gets a
-/// lifetime from the origin or none.
-fn takes_assigned_ttl(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
 }
 
 #[cfg(test)]

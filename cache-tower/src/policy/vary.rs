@@ -3,13 +3,17 @@
 //! ```text
 //! let Vary::Fields(fields) = Vary::parse(&headers) else { return };   // Accept, accept-language
 //! let mut key = Vec::new();
-//! fields.write_key(request.headers(), &mut |bytes| key.extend_from_slice(bytes));
+//! fields.write_key(request.headers(), Normalize::default(), &mut |bytes| key.extend_from_slice(bytes));
 //! ```
 
 use http::header::VARY;
 use http::{HeaderMap, HeaderName};
 
 use super::field::members;
+
+mod normalize;
+
+pub(crate) use normalize::Normalize;
 
 /// More fields than this are as good as `*`: such a response is practically never selected again.
 const MAX_FIELDS: usize = 32;
@@ -42,15 +46,15 @@ impl Vary {
     }
 }
 
-/// A set of 1 to 32 field names, sorted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A set of up to 32 field names, sorted. None: where variants are told apart by other things only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct VaryFields(Box<[HeaderName]>);
 
 impl VaryFields {
     fn new(mut names: Vec<HeaderName>) -> Option<Self> {
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
-        (1..=MAX_FIELDS).contains(&names.len()).then(|| Self(names.into()))
+        (names.len() <= MAX_FIELDS).then(|| Self(names.into()))
     }
 
     /// The fields of both; `None` where they would be more than 32, as good as [`Vary::Any`].
@@ -68,10 +72,25 @@ impl VaryFields {
     /// The bytes are equal only for equal fields with equal lines: everything has its length before
     /// it, an absent field differs from an empty one and two lines from one that joins them. Only
     /// the white space around a line, which is not part of its value (RFC 9110 §5.5), is left out.
-    pub(crate) fn write_key(&self, request: &HeaderMap, out: &mut impl FnMut(&[u8])) {
+    /// Fields that are to be normalized are equal where they say the same.
+    pub(crate) fn write_key(
+        &self,
+        request: &HeaderMap,
+        options: Normalize,
+        out: &mut impl FnMut(&[u8]),
+    ) {
         write_length(self.0.len(), out);
         for name in &self.0 {
             write_bytes(name.as_str().as_bytes(), out);
+            if options.covers(name)
+                && let Some(found) = normalize::read(request, name)
+            {
+                // A number of lines that no request has: what is normalized never equals what is
+                // not, as another instance may have it.
+                write_length(usize::MAX, out);
+                normalize::write(&found, out);
+                continue;
+            }
             let lines = request.get_all(name);
             write_length(lines.iter().count(), out);
             lines.iter().for_each(|line| write_bytes(line.as_bytes().trim_ascii(), out));

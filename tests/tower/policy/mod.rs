@@ -2,8 +2,12 @@
 
 mod conditions;
 mod credentials;
+mod etags;
+mod heuristics;
 mod hits;
+mod hooks;
 mod immutable;
+mod keys;
 mod nested;
 mod origin;
 mod outage;

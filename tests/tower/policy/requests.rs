@@ -1,9 +1,10 @@
 //! What requests may ask of the cache.
 
-use cache_core::seconds;
+use cache_core::{Clock, seconds};
+use cache_tower::HttpCache;
 use http_body_util::Full;
 
-use super::origin::{App, HIT, Lines, MISS, Origin, field, request, told};
+use super::origin::{App, HIT, Lines, MISS, Origin, START, field, memory, request, told};
 
 const FRESH: Lines<'static> = &[("cache-control", "max-age=60")];
 
@@ -44,6 +45,32 @@ async fn who_is_content_with_it_gets_it_from_the_store() {
         assert_eq!(app.told("/a", lines).await, HIT, "{lines:?}");
     }
     assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_clients_ask_of_caches_may_be_ignored() {
+    let origin = Origin::fixed(200, FRESH, "body");
+    let builder = HttpCache::builder(memory(&Clock::manual(START)));
+    let app = App::layered(&builder.ignore_request_directives(true).build(), &origin);
+    for (nth, lines) in [
+        &[("cache-control", "no-store")][..],
+        &[("cache-control", "no-cache")],
+        &[("cache-control", "max-age=0")],
+        &[("cache-control", "only-if-cached")],
+        &[("cache-control", "min-fresh=100")],
+        &[("pragma", "no-cache")],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let uri = format!("/{nth}");
+        assert_eq!(app.told(&uri, lines).await, MISS, "{lines:?}");
+        app.clock.advance(seconds(1));
+        assert_eq!(app.told(&uri, lines).await, HIT, "{lines:?}");
+        assert_eq!(origin.calls(), nth + 1, "{lines:?}");
+        // The origin decides for itself what it makes of them.
+        assert_eq!(origin.last().headers[lines[0].0], lines[0].1);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Which responses are stored, and what is said of those that are not.
 
-use cache_core::{Clock, minutes};
-use cache_tower::HttpCache;
+use cache_core::{Clock, minutes, seconds};
+use cache_tower::{CacheLayer, HttpCache};
+use http::StatusCode;
+use tower::Layer;
 
 use super::origin::{App, HIT, Lines, MISS, Origin, START, field, memory, told};
 
@@ -176,4 +178,68 @@ async fn a_refusal_to_one_client_does_not_keep_others_from_storing() {
     assert_eq!(app.told("/a", AUTHORIZED).await, "fwd=uri-miss; detail=authorization");
     assert_eq!(app.told("/a", &[]).await, MISS);
     assert_eq!(app.told("/a", &[]).await, HIT);
+}
+
+fn builder() -> cache_tower::HttpCacheBuilder {
+    HttpCache::builder(memory(&Clock::manual(START)))
+}
+
+#[tokio::test]
+async fn what_is_not_there_may_have_a_lifetime_of_its_own() {
+    let layered =
+        |origin: &Origin| App::layered(&builder().negative_ttl(seconds(10)).build(), origin);
+    let cases = [
+        status(404, &[], ""),
+        status(410, &[], ""),
+        status(404, &[("cache-control", "no-store")], "no-store"),
+        status(404, &[("cache-control", "max-age=0")], "no-freshness"),
+        status(200, &[], "no-freshness"),
+        status(302, &[], "no-freshness"),
+        status(400, &[], "no-freshness"),
+        status(403, &[], "no-freshness"),
+        status(500, &[], "no-freshness"),
+        status(503, &[FRESH], ""),
+    ];
+    each(&cases, layered).await;
+    // Of one layer, beside the TTL for what is there.
+    let endpoint = |origin: &Origin| {
+        let http = builder().negative_statuses([StatusCode::FOUND]).build();
+        let layer = CacheLayer::endpoint(&http, minutes(1)).negative_ttl(seconds(10));
+        App::of(&http, layer.layer(origin.clone()))
+    };
+    let cases = [status(200, &[], ""), status(302, &[], ""), status(404, &[], "no-freshness")];
+    each(&cases, endpoint).await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_may_be_there_soon() {
+    let origin = Origin::fixed(404, &[], "nothing");
+    let app = App::layered(&builder().negative_ttl(seconds(10)).build(), &origin);
+    app.get("/a", &[]).await;
+    app.clock.advance(seconds(9));
+    assert_eq!(app.told("/a", &[]).await, HIT);
+    app.clock.advance(seconds(1));
+    assert_ne!(app.told("/a", &[]).await, HIT);
+}
+
+#[tokio::test]
+async fn a_layer_says_which_statuses_take_its_ttl() {
+    let endpoint = |origin: &Origin| {
+        let http = builder().build();
+        let layer = CacheLayer::endpoint(&http, minutes(1)).statuses([StatusCode::FOUND]);
+        App::of(&http, layer.layer(origin.clone()))
+    };
+    let cases = [
+        status(302, &[], ""),
+        status(200, &[], "no-freshness"),
+        status(200, &[FRESH], ""),
+        status(404, &[], "no-freshness"),
+    ];
+    each(&cases, endpoint).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "403 Forbidden is stored only if the origin says for how long")]
+async fn no_layer_stores_errors_that_clients_bring_about() {
+    let _ = CacheLayer::endpoint(&builder().build(), minutes(1)).statuses([StatusCode::FORBIDDEN]);
 }

@@ -179,3 +179,101 @@ async fn a_hit_takes_one_fetch_and_the_first_meeting_two() {
         assert_eq!(fetches(&second, lines, HIT).await, 1);
     }
 }
+
+#[tokio::test]
+async fn requests_that_accept_the_same_share_a_variant_where_that_is_wanted() {
+    let origin = by_language();
+    let builder = HttpCache::builder(in_memory());
+    let app = App::layered(&builder.normalize_accept_language().build(), &origin);
+    let groups: [&[Lines<'static>]; 4] = [
+        &[
+            &[("accept-language", "de-AT, en;q=0.5")],
+            &[("accept-language", "EN;q=0.50 ,de-at")],
+            &[("accept-language", "en;q=0.5"), ("accept-language", "de-at;q=1.0")],
+        ],
+        &[&[("accept-language", "de-AT, en;q=0.6")]],
+        &[&[]],
+        // What can't be read is what it is.
+        &[&[("accept-language", "de;q=9")]],
+    ];
+    for group in groups {
+        let stored = ask(&app, group[0]).await;
+        assert!(stored.0.ends_with("; stored"), "{group:?}");
+        for lines in group {
+            assert_eq!(ask(&app, lines).await, (HIT.to_owned(), stored.1.clone()), "{lines:?}");
+        }
+    }
+    assert_eq!(origin.calls(), groups.len());
+}
+
+#[tokio::test]
+async fn no_field_is_normalized_that_was_not_asked_for() {
+    let origin = by_language();
+    let builder = HttpCache::builder(in_memory());
+    let app = App::layered(&builder.normalize_accept_encoding().build(), &origin);
+    for language in ["de, en", "en, de", "EN, de"] {
+        let told = ask(&app, &[("accept-language", language)]).await.0;
+        assert!(told.ends_with("; stored"), "{language}: {told}");
+    }
+}
+
+fn in_memory() -> cache_core::Cache {
+    super::origin::memory(&Clock::manual(START))
+}
+
+/// With room for three variants.
+fn of_three(cache: cache_core::Cache, origin: &Origin) -> App {
+    App::layered(&HttpCache::builder(cache).max_variants(3).build(), origin)
+}
+
+async fn told_in(app: &App, language: &str) -> String {
+    ask(app, &[("accept-language", language)]).await.0
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_the_variants_of_a_uri() {
+    let app = of_three(in_memory(), &by_language());
+    for language in ["a", "b", "c"] {
+        told_in(&app, language).await;
+    }
+    // Used, so `b` is the one that has not been used for the longest time.
+    assert_eq!(told_in(&app, "a").await, HIT);
+    assert_eq!(told_in(&app, "d").await, VARY_MISS);
+    for language in ["c", "a", "d"] {
+        assert_eq!(told_in(&app, language).await, HIT, "{language}");
+    }
+    assert_eq!(told_in(&app, "b").await, VARY_MISS);
+    assert_eq!(told_in(&app, "c").await, VARY_MISS);
+    // Another URI has variants of its own.
+    let elsewhere = app.get("/b", &[("accept-language", "x")]).await;
+    assert_eq!(told(&elsewhere), MISS);
+    for language in ["b", "c", "d"] {
+        assert_eq!(told_in(&app, language).await, HIT, "{language}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_variants_leaves_no_more_in_memory_than_allowed() {
+    let app = of_three(in_memory(), &by_language());
+    for n in 0..200 {
+        assert_ne!(told_in(&app, &n.to_string()).await, HIT);
+    }
+    // Three variants, and what says by what they vary.
+    assert_eq!(app.http.cache().health().await.l1_entries, 4);
+}
+
+#[tokio::test]
+async fn variants_too_many_leave_redis_too() {
+    let redis = RedisServer::start();
+    let app = of_three(in_redis(&redis, &Clock::manual(START)), &by_language());
+    for n in 0..20 {
+        assert_ne!(told_in(&app, &n.to_string()).await, HIT);
+    }
+    for n in 0..20 {
+        // Asked for only what is stored, so that nothing is stored by asking.
+        let lines = [("accept-language", n.to_string())];
+        let lines = [(lines[0].0, lines[0].1.as_str()), ("cache-control", "only-if-cached")];
+        let status = app.get("/a", &lines).await.status();
+        assert_eq!(status, if n < 17 { 504 } else { 200 }, "{n}");
+    }
+}

@@ -48,7 +48,8 @@ impl Case<'_> {
 }
 
 fn assigned(ttl: Millis) -> StoreRules {
-    StoreRules { assigned_ttl: Some(ttl), ..StoreRules::default() }
+    let assigned = Assigned { ttl: Some(ttl), ..Assigned::default() };
+    StoreRules { assigned, ..StoreRules::default() }
 }
 
 #[test]
@@ -125,6 +126,14 @@ fn by_method_and_request_headers() {
 }
 
 #[test]
+fn the_directives_of_the_request_may_be_ignored() {
+    let request: &[_] = &[("cache-control", "no-store")];
+    let response: &[_] = &[("cache-control", "max-age=60")];
+    let rules = StoreRules { ignore_request_directives: true, ..StoreRules::default() };
+    assert_eq!(Case { request, response, rules, ..Case::default() }.outcome(), "stored");
+}
+
+#[test]
 fn by_status_with_explicit_freshness() {
     let cases: &[(&[u16], &str)] = &[
         (&[200, 201, 203, 204, 299, 301, 302, 303, 307, 308], "stored"),
@@ -189,6 +198,66 @@ fn an_assigned_ttl_is_for_what_says_nothing_and_is_no_error() {
         assert_eq!(case.outcome(), *expected, "{response:?}");
     }
     assert_eq!(Case { rules: assigned(0), ..Case::default() }.outcome(), "no-freshness");
+}
+
+#[test]
+fn a_negative_ttl_is_for_what_is_not_there() {
+    let negative = Assigned { negative_ttl: Some(5_000), ..Assigned::default() };
+    let rules = StoreRules { assigned: negative, ..StoreRules::default() };
+    let cases: &[(u16, Lines<'_>, Lines<'_>, &str)] = &[
+        (404, &[], &[], "stored"),
+        (410, &[], &[], "stored"),
+        (404, &[], &[("cache-control", "no-store")], "no-store"),
+        (404, &[], &[("cache-control", "max-age=0")], "no-freshness"),
+        (404, &[("cookie", "a=b")], &[], "cookie"),
+        (404, &[("authorization", "x")], &[], "authorization"),
+        (200, &[], &[], "no-freshness"),
+        (403, &[], &[], "no-freshness"),
+        (503, &[], &[], "no-freshness"),
+    ];
+    for (status, request, response, expected) in cases {
+        let rules = rules.clone();
+        let case = Case { status: *status, request, response, rules, ..Case::default() };
+        assert_eq!(case.outcome(), *expected, "{status} {request:?} {response:?}");
+    }
+    let decided = Case { status: 404, rules, ..Case::default() }.decide().unwrap();
+    assert_eq!(decided.freshness.remaining(), 5_000);
+    assert_eq!(decided.audience, Audience::WithoutCredentials);
+}
+
+#[test]
+fn what_the_handler_tells_comes_before_what_the_headers_say_but_not_what_they_forbid() {
+    let told = |ttl| StoreRules { told_ttl: Some(ttl), ..assigned(9_000) };
+    let cases: &[(u16, Lines<'_>, Lines<'_>, &str)] = &[
+        (200, &[], &[], "stored"),
+        (200, &[], &[("cache-control", "max-age=0"), ("age", "90")], "stored"),
+        (200, &[], &[("cache-control", "s-maxage=100")], "stored"),
+        (200, &[], &[("expires", "0")], "stored"),
+        (500, &[], &[], "stored"),
+        // It is the origin's word, as max-age is.
+        (200, &[("cookie", "a=b")], &[], "stored"),
+        (200, &[("authorization", "x")], &[], "authorization"),
+        (200, &[], &[("cache-control", "no-store")], "no-store"),
+        (200, &[], &[("cache-control", "private")], "private"),
+        (200, &[], &[("cache-control", "no-cache")], "no-freshness"),
+        (200, &[], &[("set-cookie", "a=b")], "set-cookie"),
+        (200, &[], &[("vary", "*")], "vary-any"),
+        (206, &[], &[], "partial"),
+    ];
+    for (status, request, response, expected) in cases {
+        let rules = told(5_000);
+        let case = Case { status: *status, request, response, rules, ..Case::default() };
+        assert_eq!(case.outcome(), *expected, "{status} {request:?} {response:?}");
+        if let Ok(storable) = case.decide() {
+            assert_eq!(storable.freshness.remaining(), 5_000, "{response:?}");
+        }
+    }
+    let response: &[_] = &[("cache-control", "max-age=60")];
+    let none = Case { response, rules: told(0), ..Case::default() };
+    assert_eq!(none.outcome(), "no-freshness");
+    let limited = StoreRules { max_ttl: Some(1_000), ..told(5_000) };
+    let limited = Case { rules: limited, ..Case::default() }.decide().unwrap();
+    assert_eq!(limited.freshness.remaining(), 1_000);
 }
 
 #[test]

@@ -1,0 +1,227 @@
+//! What tells requests apart beyond their URI, and what of the query does not. Pure, but for what
+//! the application's own functions do.
+//!
+//! ```
+//! use cache_core::Cache;
+//! use cache_tower::HttpCache;
+//! use http::HeaderName;
+//!
+//! let http = HttpCache::builder(Cache::builder().build()?)
+//!     .key_by_header(HeaderName::from_static("x-country"))
+//!     .key_by_cookie("theme")
+//!     .ignore_query(["utm_source", "utm_campaign"])
+//!     .build();
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, Request, Uri, header};
+use smallvec::SmallVec;
+
+use crate::config::HttpCacheBuilder;
+use crate::hooks::RequestHead;
+
+/// What a request has in the chosen parts. Empty only if none are chosen.
+pub(crate) type Chosen = SmallVec<[u8; 32]>;
+
+/// The rules of one cache.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyRules {
+    parts: Vec<Part>,
+    query: Query,
+    pub(crate) bypass_unkeyed: bool,
+}
+
+#[derive(Clone)]
+enum Part {
+    Header(HeaderName),
+    Cookie(String),
+    Function(Arc<Function>),
+}
+
+type Function = dyn Fn(&RequestHead<'_>) -> Option<String> + Send + Sync;
+
+/// Which parameters of the query count.
+#[derive(Clone, Debug, Default)]
+enum Query {
+    #[default]
+    All,
+    Only(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+impl KeyRules {
+    /// What a request has in the chosen parts: equal only where all are equal.
+    pub(crate) fn choose(&self, request: &RequestHead<'_>) -> Chosen {
+        let mut chosen = Chosen::new();
+        for part in &self.parts {
+            match part {
+                Part::Header(name) => {
+                    let lines = request.headers().get_all(name).iter();
+                    write_all(&mut chosen, lines.map(|line| line.as_bytes().trim_ascii()));
+                }
+                Part::Cookie(name) => write_all(&mut chosen, cookies(request.headers(), name)),
+                Part::Function(function) => {
+                    let value = function(request);
+                    write_all(&mut chosen, value.iter().map(String::as_bytes));
+                }
+            }
+        }
+        chosen
+    }
+
+    /// Ends an identity with the names of the chosen parts: where others are chosen, or none, the
+    /// same URI has other entries.
+    pub(crate) fn end_identity<A: smallvec::Array<Item = u8>>(&self, identity: &mut SmallVec<A>) {
+        for part in &self.parts {
+            let (kind, name) = match part {
+                Part::Header(name) => (b'h', name.as_str()),
+                Part::Cookie(name) => (b'c', name.as_str()),
+                Part::Function(_) => (b'f', ""),
+            };
+            identity.push(kind);
+            write(identity, name.as_bytes());
+        }
+    }
+
+    /// The query that is part of the key, in the order and with the bytes that it came with. What
+    /// it lacks, whoever answers must not see.
+    pub(crate) fn query<'q>(&self, query: Option<&'q str>) -> Option<Cow<'q, str>> {
+        let whole = query?;
+        let counts = |parameter: &&str| {
+            let name = parameter.split_once('=').map_or(*parameter, |(name, _)| name);
+            match &self.query {
+                Query::All => true,
+                Query::Only(names) => names.iter().any(|other| other == name),
+                Query::AllBut(names) => !names.iter().any(|other| other == name),
+            }
+        };
+        if matches!(self.query, Query::All) || whole.split('&').all(|one| counts(&one)) {
+            return Some(Cow::Borrowed(whole));
+        }
+        let mut kept = whole.split('&').filter(counts);
+        let mut query = kept.next()?.to_owned();
+        for parameter in kept {
+            query.push('&');
+            query.push_str(parameter);
+        }
+        Some(Cow::Owned(query))
+    }
+
+    /// Leaves of a URI's query only what counts. False if that can't be done.
+    pub(crate) fn hide(&self, uri: &mut Uri) -> bool {
+        let query = self.query(uri.query());
+        if query.as_deref() == uri.query() {
+            return true;
+        }
+        let path = uri.path();
+        let rest = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = rest.parse().ok();
+        let hidden = parts.path_and_query.is_some().then(|| Uri::from_parts(parts).ok()).flatten();
+        hidden.map(|hidden| *uri = hidden).is_some()
+    }
+
+    /// As [`hide`](Self::hide), wherever the service inside may look.
+    pub(crate) fn hide_in<B>(&self, request: &mut Request<B>) -> bool {
+        #[cfg(feature = "axum")]
+        if let Some(original) = request.extensions_mut().get_mut::<axum::extract::OriginalUri>()
+            && !self.hide(&mut original.0)
+        {
+            return false;
+        }
+        self.hide(request.uri_mut())
+    }
+}
+
+/// The values of all cookies with this name (RFC 6265 §4.2.1), byte by byte.
+fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = &'r [u8]> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// Writes values so that no others look the same.
+fn write_all<'v>(chosen: &mut Chosen, values: impl Iterator<Item = &'v [u8]>) {
+    for value in values {
+        chosen.push(1);
+        write(chosen, value);
+    }
+    chosen.push(0);
+}
+
+fn write<A: smallvec::Array<Item = u8>>(out: &mut SmallVec<A>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+impl HttpCacheBuilder {
+    /// Requests with another value of this header get another response, whether or not `Vary`
+    /// names it. For what a handler reads and does not tell, and what something in front of the
+    /// service has set; a client that can set it chooses the entry.
+    pub fn key_by_header(mut self, name: HeaderName) -> Self {
+        self.options.key.parts.push(Part::Header(name));
+        self
+    }
+
+    /// Requests with another value of this cookie get another response; other cookies make no
+    /// difference. (Where the TTL is ours, responses to requests with cookies are still not
+    /// stored: see [`share_within_workspace`](Self::share_within_workspace).)
+    pub fn key_by_cookie(mut self, name: impl Into<String>) -> Self {
+        self.options.key.parts.push(Part::Cookie(name.into()));
+        self
+    }
+
+    /// Requests for which this function says something else get another response. Called for every
+    /// `GET` and `HEAD`, so it should be quick.
+    ///
+    /// Unsafe requests invalidate whatever it says: all that is stored for a URI.
+    pub fn key_by(
+        mut self,
+        function: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.key.parts.push(Part::Function(Arc::new(function)));
+        self
+    }
+
+    /// Only these query parameters count, as they stand in the URI (`%70age` is not `page`); takes
+    /// the place of [`ignore_query`](Self::ignore_query). The others are hidden from the service
+    /// inside when it is asked for a response that may be stored: what it can't see can't change
+    /// what others get.
+    pub fn key_query_only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.options.key.query = Query::Only(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// These query parameters don't count, and are hidden as with
+    /// [`key_query_only`](Self::key_query_only), whose place this takes.
+    pub fn ignore_query<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.options.key.query = Query::AllBut(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Requests with query parameters that don't count go past the cache, with all of them, rather
+    /// than that those are hidden.
+    pub fn bypass_unkeyed_query(mut self) -> Self {
+        self.options.key.bypass_unkeyed = true;
+        self
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "Header({name})"),
+            Self::Cookie(name) => write!(f, "Cookie({name})"),
+            Self::Function(_) => f.write_str("Function"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "key_rules_tests.rs"]
+mod tests;
