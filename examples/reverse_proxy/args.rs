@@ -23,6 +23,8 @@ usage: reverse_proxy --upstream URL [options]
   --max-body BYTES         larger responses are not cached
   --heuristic              cache for a tenth of the time since Last-Modified, a day
                            at most, what says nothing itself
+  --normalize              requests that accept the same codings and languages, in
+                           whatever order, share what varies by them
   --no-l1                  keep nothing in memory beside Redis
   --l1-bytes N             how much to keep in memory
   --help                   print this";
@@ -40,6 +42,7 @@ pub(crate) struct Settings {
 
 /// The settings that are the cache's; `None` leaves a default to it.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct CacheSettings {
     /// The Redis to share entries over; without one they stay in memory.
     pub(crate) redis: Option<RedisUrl>,
@@ -54,6 +57,8 @@ pub(crate) struct CacheSettings {
     pub(crate) max_body: Option<u64>,
     /// Whether to guess how long responses are fresh that don't say so.
     pub(crate) heuristic: bool,
+    /// Whether requests that accept the same share responses.
+    pub(crate) normalize: bool,
     /// Whether to keep nothing in memory beside Redis.
     pub(crate) no_l1: bool,
     /// How many bytes to keep in memory.
@@ -90,6 +95,7 @@ impl Settings {
                 "--require-workspace" => cache.require_workspace = true,
                 "--max-body" => cache.max_body = Some(args.parsed()?),
                 "--heuristic" => cache.heuristic = true,
+                "--normalize" => cache.normalize = true,
                 "--no-l1" => cache.no_l1 = true,
                 "--l1-bytes" => cache.l1_bytes = Some(args.parsed()?),
                 "--help" | "-h" => return Ok(None),
@@ -130,7 +136,8 @@ mod tests {
     fn every_flag_arrives() {
         let settings = parse(
             "--listen 0.0.0.0:1 --upstream http://a/b --redis redis://:secret@r --prefix p \
-             --workspace-header X-Tenant --require-workspace --max-body 10 --heuristic --l1-bytes=20",
+             --workspace-header X-Tenant --require-workspace --max-body 10 --heuristic --normalize \
+             --l1-bytes=20",
         );
         let expected = Settings {
             listen: SocketAddr::from(([0, 0, 0, 0], 1)),
@@ -142,6 +149,7 @@ mod tests {
                 require_workspace: true,
                 max_body: Some(10),
                 heuristic: true,
+                normalize: true,
                 no_l1: false,
                 l1_bytes: Some(20),
             },

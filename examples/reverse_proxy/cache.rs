@@ -39,5 +39,8 @@ pub(crate) fn build(settings: CacheSettings) -> Result<HttpCache, Error> {
     if settings.heuristic {
         http = http.heuristic_freshness(hours(24));
     }
+    if settings.normalize {
+        http = http.normalize_accept_encoding().normalize_accept_language();
+    }
     Ok(http.build())
 }
