@@ -63,6 +63,20 @@ fn what_is_seen_of_a_uri() {
     }
 }
 
+#[cfg(feature = "axum")]
+#[test]
+fn what_is_hidden_is_hidden_in_nested_routers_too() {
+    // A handler could read a parameter that was not part of the key from `OriginalUri`.
+    let rules = by_query(Query::AllBut(names(&["utm"])));
+    let mut request = Request::get("/b?utm=1&c").body(()).unwrap();
+    let original = axum::extract::OriginalUri(Uri::from_static("/a/b?utm=1&c"));
+    request.extensions_mut().insert(original);
+    assert!(rules.hide_in(&mut request));
+    assert_eq!(request.uri(), "/b?c");
+    let original = request.extensions().get::<axum::extract::OriginalUri>().unwrap();
+    assert_eq!(original.0, "/a/b?c");
+}
+
 fn chosen(parts: Vec<Part>, lines: &[(&'static str, &'static str)]) -> Chosen {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cache_core::{Cache, Clock, minutes};
-use cache_tower::{CacheLayer, HttpCache, Workspace};
-use http::{Request, Response};
+use cache_tower::{CacheLayer, HttpCache, HttpCacheBuilder, Workspace};
+use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -41,10 +41,18 @@ async fn origin(_: Request<Empty<Bytes>>) -> Result<Response<Full<Bytes>>, Infal
 }
 
 async fn allocations_of_a_hit(headers: &[(&str, &str)], age: u64) -> u64 {
+    allocations_with(|builder| builder, headers, age).await
+}
+
+async fn allocations_with(
+    options: impl FnOnce(HttpCacheBuilder) -> HttpCacheBuilder,
+    headers: &[(&str, &str)],
+    age: u64,
+) -> u64 {
     let clock = Clock::manual(1_700_000_000_000);
     let cache = Cache::builder().memory().clock(clock.clone()).build().expect("a valid cache");
     let workspace = Workspace::optional_header("x-workspace-id");
-    let http = HttpCache::builder(cache).workspace(workspace).build();
+    let http = options(HttpCache::builder(cache).workspace(workspace)).build();
     let mut service = CacheLayer::new(&http).layer(service_fn(origin));
     let miss = service.clone().oneshot(request(headers)).await.expect("infallible");
     miss.into_body().collect().await.expect("a whole body");
@@ -74,6 +82,20 @@ async fn a_hit_allocates_the_two_tables_of_its_header_map() {
     ] {
         assert_eq!(allocations_of_a_hit(headers, 7).await, BUDGET, "{headers:?}");
     }
+}
+
+#[tokio::test]
+async fn nor_do_options_allocate_on_a_hit() {
+    let options = |builder: HttpCacheBuilder| {
+        builder
+            .normalize_accept_language()
+            .ignore_request_directives(true)
+            .key_by_header(HeaderName::from_static("x-country"))
+            .key_query_only(["page"])
+            .skip_cache(|request| request.headers().contains_key("x-preview"))
+    };
+    let headers = [("accept-language", "de-AT;q=0.9, EN;q=0.5"), ("x-country", "at")];
+    assert_eq!(allocations_with(options, &headers, 7).await, BUDGET);
 }
 
 #[tokio::test]
