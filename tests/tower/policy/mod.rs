@@ -12,6 +12,7 @@ mod nested;
 mod origin;
 mod outage;
 mod patterns;
+mod random;
 mod requests;
 mod revalidation;
 mod stale;
