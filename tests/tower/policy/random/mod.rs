@@ -1,10 +1,11 @@
-//! Random exchanges through the service: against an oracle written from the RFC alone, and against
-//! another implementation.
+//! Random exchanges through the service: against an oracle written from the RFC alone, against
+//! another implementation, and with bytes that nobody sends by accident.
 //!
 //! Every case has a seed, which a failure names. `RANDOM_SEED=7 RANDOM_CASES=1 cargo test -p
 //! cache-tests --test tower random` repeats that case; more cases than usual are run the same way.
 
 mod allowed;
+mod bytes;
 mod differential;
 mod heads;
 mod oracle;
