@@ -198,7 +198,7 @@ impl Cache {
                 names.pattern(&namespace.name, &instance)
             }
         };
-        self.inner.invalidate(&name, deadline).await
+        self.inner.invalidate(&[&name], deadline).await
     }
 
     /// Counters of this process, by namespace.
@@ -251,20 +251,26 @@ impl Inner {
         known.values().cloned().collect()
     }
 
-    async fn invalidate(&self, name: &str, deadline: Deadline) -> Result<Invalidated, Error> {
+    /// Invalidates scopes, the first one first.
+    pub(crate) async fn invalidate(
+        &self,
+        names: &[&str],
+        deadline: Deadline,
+    ) -> Result<Invalidated, Error> {
         // Held until the end, so that the cell of a read that begins meanwhile is this one.
-        let cell = self.generations.cell(name);
-        cell.invalidate();
+        let cells: Vec<_> = names.iter().map(|name| self.generations.cell(name)).collect();
+        let invalidate = || cells.iter().for_each(|cell| cell.invalidate());
+        invalidate();
         if let Some(store) = &self.store
             && self.enabled
         {
-            let removed = store.remove(&[name], deadline).await;
+            let removed = store.remove(names, deadline).await;
             if matches!(&removed, Err(error) if error.is_outage()) {
-                self.unconfirmed.add(name);
+                self.unconfirmed.add(names);
             }
             // A read that began before the removal, or before it was known not to be confirmed,
             // may have learnt the old id since.
-            cell.invalidate();
+            invalidate();
             removed?;
         }
         Ok(Invalidated::Complete)

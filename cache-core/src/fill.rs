@@ -25,13 +25,15 @@ use crate::write::{extensions, forget_extensions};
 /// A fill in progress.
 #[derive(Debug)]
 pub struct Fill {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     key: Arc<EntryKey>,
-    generations: GenerationRefs,
-    tags: Vec<Box<str>>,
+    pub(crate) generations: GenerationRefs,
+    pub(crate) tags: Vec<Box<str>>,
+    /// The state of the family whose tags the value may name.
+    pub(crate) family: Option<GenerationRef>,
     fence: Fence,
     /// The key's state in the store when the fill began; `None`: unknown, so nothing is written.
-    expect: Option<WriteId>,
+    pub(crate) expect: Option<WriteId>,
     /// Whether nothing can have happened to the key between what the fill is based on and the
     /// raising of its fence. If it can, only the store knows, and L1 has to wait for its word.
     fenced: bool,
@@ -42,6 +44,7 @@ pub struct Fill {
 #[derive(Debug)]
 pub(crate) struct FillWatch {
     fence: Fence,
+    /// Its family's among them: nobody knows yet which of its tags the value will have.
     generations: GenerationRefs,
     broken: bool,
 }
@@ -100,6 +103,7 @@ impl Fill {
             key: Arc::clone(key),
             generations,
             tags: Vec::new(),
+            family: None,
             fence,
             expect,
             fenced: true,
@@ -119,7 +123,10 @@ impl Fill {
             return;
         }
         let known = match self.inner.settled_store(deadline).await {
-            Some(store) => create_generations(&**store, &mut self.generations, deadline).await,
+            Some(store) => {
+                let generations = self.generations.iter_mut().chain(&mut self.family);
+                create_generations(&**store, generations, deadline).await
+            }
             None => Ok(false),
         };
         if !matches!(known, Ok(true)) {
@@ -136,7 +143,11 @@ impl Fill {
             return None;
         }
         let expect = inner.store.as_ref().map(|_| WriteId::from_slice(&slot.id.to_le_bytes()));
-        let fill = Self::new(inner, key, slot.generations.clone(), fence, expect);
+        // The new value has tags of its own, or none.
+        let is_of_key =
+            |scope: &&GenerationRef| key.cells.iter().any(|cell| Arc::ptr_eq(cell, &scope.cell));
+        let generations = slot.generations.iter().filter(is_of_key).cloned().collect();
+        let fill = Self::new(inner, key, generations, fence, expect);
         Some(Self { fenced, ..fill })
     }
 
@@ -149,6 +160,7 @@ impl Fill {
             key: Arc::clone(key),
             generations: self.generations.clone(),
             tags: self.tags.clone(),
+            family: self.family.clone(),
             fence: self.inner.fences.raise(key.hash, &key.rendered),
             expect: self.expect.as_ref().map(|_| WriteId::new()),
             fenced: true,
@@ -178,7 +190,7 @@ impl Fill {
     pub(crate) fn watch(&self) -> FillWatch {
         FillWatch {
             fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
-            generations: self.generations.clone(),
+            generations: self.generations.iter().chain(&self.family).cloned().collect(),
             broken: !self.is_current(),
         }
     }

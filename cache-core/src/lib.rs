@@ -29,6 +29,7 @@
 //! | `compute` | `get_or_compute` |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
 //! | `lookup`, `fill`, `write` | the flow: find, fill, write single keys |
+//! | `family` | tags that only the value itself will name |
 //! | `invalidate` | scopes, generations, patterns, fences, sweeps |
 //! | `l1`, [`store`] | entries in memory; bytes in Redis |
 //! | `codec` | pure: wire bytes |
@@ -49,6 +50,7 @@ pub mod config;
 mod entry;
 mod error;
 mod evict;
+mod family;
 mod fill;
 mod flight;
 mod health;
@@ -76,6 +78,7 @@ pub use compute::ComputeError;
 pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
+pub use family::TagFamily;
 pub use fill::{Fill, NewEntry, PendingWrite};
 pub use flight::{Flights, Follower, Joined, Landing, Leader};
 pub use health::Health;

@@ -7,6 +7,7 @@ mod contract;
 mod corrupt;
 mod environment;
 mod extremes;
+mod families;
 mod faults;
 mod finality_keys;
 mod finality_scopes;

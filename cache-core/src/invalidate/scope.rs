@@ -118,6 +118,12 @@ impl ScopeNames {
         fold(key)
     }
 
+    pub(crate) fn family(&self, family: &str) -> String {
+        let mut key = format!("{}f:", self.base);
+        escape(family, &mut key);
+        fold(key)
+    }
+
     /// `instance` is a declared pattern with its holes filled, rendered.
     pub(crate) fn pattern(&self, namespace: &str, instance: &str) -> String {
         let mut key = format!("{}m:", self.base);

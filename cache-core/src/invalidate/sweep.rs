@@ -35,7 +35,7 @@ impl Inner {
     ) -> Result<(), Error> {
         let swept = self.sweep(namespace, pattern).await;
         if matches!(&swept, Err(error) if error.is_outage()) {
-            self.unconfirmed.add(&namespace.cell.name);
+            self.unconfirmed.add(&[&namespace.cell.name]);
             namespace.cell.invalidate();
         }
         swept.map(drop)

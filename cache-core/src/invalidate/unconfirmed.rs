@@ -47,9 +47,9 @@ impl Unconfirmed {
         Self { keys, any, removing: tokio::sync::Mutex::new(()), everything }
     }
 
-    /// Remembers a generation whose removal was not confirmed.
-    pub(crate) fn add(&self, generation: &str) {
-        self.add_all(std::iter::once((generation.into(), None)));
+    /// Remembers generations whose removal was not confirmed.
+    pub(crate) fn add(&self, generations: &[&str]) {
+        self.add_all(generations.iter().map(|generation| ((*generation).into(), None)));
     }
 
     /// Remembers entries whose tombstones may not have arrived.
@@ -144,7 +144,7 @@ mod tests {
         let deadline = Deadline::after(seconds(1));
         assert!(unconfirmed.settle(&store, deadline).await);
         store.put("p:gen:n:a", "old");
-        unconfirmed.add("p:gen:n:a");
+        unconfirmed.add(&["p:gen:n:a"]);
         assert!(unconfirmed.settle(&store, deadline).await);
         assert_eq!(store.get("p:gen:n:a"), None);
     }
@@ -155,7 +155,7 @@ mod tests {
         let unconfirmed = Unconfirmed::new("p:gen:p".into());
         store.put("p:gen:p", "old");
         for n in 0..=MOST {
-            unconfirmed.add(&format!("p:gen:w:{n}"));
+            unconfirmed.add(&[&format!("p:gen:w:{n}")]);
         }
         assert_eq!(unconfirmed.pending().by_key.len(), 1);
         assert!(unconfirmed.settle(&store, Deadline::after(seconds(1))).await);
