@@ -26,8 +26,8 @@ use crate::nested::Mark;
 use crate::options::millis;
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
-    add_conditions, has_validator, is_conditional, is_without_content, kept_stale, not_modified,
-    not_modified_headers, reuse, storable, stored_headers, strip_conditionals,
+    add_conditions, content_length, has_validator, is_conditional, is_without_content, kept_stale,
+    not_modified, not_modified_headers, reuse, storable, stored_headers, strip_conditionals,
 };
 use crate::revalidate::{Validated, answer_on_error, failure, is_obsolete};
 use crate::status::Decision;
@@ -71,6 +71,7 @@ where
 {
     let Fetch { vacancy, leader, budget } = fetch;
     let Vacancy { mut fill, why, marker, stale } = *vacancy;
+    ask.expect_groups(request.headers(), fill.as_mut());
     if let Some(fill) = &mut fill {
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
@@ -125,7 +126,8 @@ where
         }
         (_, fill) => fill,
     };
-    match arrival.place(&parts, &body, fill, marker) {
+    let placed = arrival.place(&parts, &body, fill, marker);
+    match arrival.group(placed, &budget).await {
         Ok(place) => Ok(arrival.hand_on(parts, body, place, Decision::Stored(why))),
         Err(refusal) => {
             arrival.let_go();
@@ -174,6 +176,7 @@ struct Place {
     variant: Option<Variant>,
     variants: Option<Arc<Variants>>,
     length: Option<u64>,
+    groups: Vec<String>,
 }
 
 impl Arrival<'_> {
@@ -208,7 +211,7 @@ impl Arrival<'_> {
             return Err(NoStore::TooLarge);
         }
         let fill = fill.ok_or(NoStore::Overtaken)?;
-        let Storable { freshness, directives, strip, vary, audience } = storable;
+        let Storable { freshness, directives, strip, vary, audience, groups } = storable;
         let received = self.exchange.response_received;
         let head = Head {
             status: parts.status,
@@ -226,7 +229,18 @@ impl Arrival<'_> {
                 (fill, Some(variants), Some(Variant::of(fields, self.ask, self.asked)))
             }
         };
-        Ok(Place { fill, head, times, variant, variants, length })
+        Ok(Place { fill, head, times, variant, variants, length, groups })
+    }
+
+    /// Puts what will be stored into its groups: only now is known which they are.
+    async fn group(
+        &self,
+        placed: Result<Place, NoStore>,
+        budget: &Budget,
+    ) -> Result<Place, NoStore> {
+        let mut place = placed?;
+        let grouped = self.tag(&mut place.fill, &place.groups, budget).await;
+        if grouped { Ok(place) } else { Err(NoStore::Overtaken) }
     }
 
     /// Herds wait in line for what they may share; what has to be validated for each they may not.
@@ -304,7 +318,7 @@ impl Arrival<'_> {
         B::Error: Into<BoxError>,
     {
         let shared = &self.ask.shared;
-        let Place { fill, head, times, variant, variants, length } = place;
+        let Place { fill, head, times, variant, variants, length, .. } = place;
         self.note_sharing(&head);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
@@ -342,20 +356,4 @@ impl Arrival<'_> {
         self.ask.tally.tell(decision, &mut response);
         response
     }
-}
-
-/// The announced length; an error if it can't be read, or two differ (RFC 9110 §8.6).
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|value| {
-        let text = value.to_str().map_err(drop)?;
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { text.parse::<u64>().map_err(drop) } else { Err(()) }
-    });
-    let Some(first) = lengths.next().transpose()? else { return Ok(None) };
-    for length in lengths {
-        if length? != first {
-            return Err(());
-        }
-    }
-    Ok(Some(first))
 }

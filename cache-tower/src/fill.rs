@@ -55,7 +55,7 @@ where
     let patience = Deadline::after(shared.wait_timeout);
     let mut attempt = 1;
     loop {
-        let vacancy =
+        let mut vacancy =
             match look_up(&ask, request.method(), request.headers(), directives.as_ref(), &budget)
                 .await
             {
@@ -77,6 +77,7 @@ where
             let decision = Decision::NotStored(vacancy.why, NoStore::Method);
             return pass(&ask, inner, request, decision).await;
         }
+        ask.expect_groups(request.headers(), vacancy.fill.as_mut());
         let now = shared.values.cache().clock().now();
         let alone =
             vacancy.why == MissReason::Request || shared.uncacheable.get(ask.hash, now).is_some();

@@ -17,10 +17,11 @@ use crate::body::CacheBody;
 use crate::budget::Budget;
 use crate::config::{HttpCache, Shared};
 use crate::future::ResponseFuture;
+use crate::groups::Groups;
 use crate::key::{Site, Target, original_uri};
 use crate::nested::Mark;
 use crate::partition::Resolved;
-use crate::policy::{Base, affected, is_safe};
+use crate::policy::{Base, affected, invalidated_groups, is_safe};
 use crate::status::Decision;
 use crate::tally::Tally;
 
@@ -71,6 +72,18 @@ impl UnsafeTarget {
         let delete = async |deadline| shared.values.delete_prepared(&keys, deadline).await;
         if let Err(error) = budget.spend(delete).await {
             tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
+        }
+        // RFC 9875 §3; after an error nothing is invalidated, as in RFC 9111 §4.4.
+        let names = invalidated_groups(headers);
+        if !names.is_empty() && (status.is_success() || status.is_redirection()) {
+            let groups = Groups::of(&target);
+            let tags = groups.tags(&names);
+            let cache = shared.values.cache();
+            let invalidate =
+                async |deadline| cache.invalidate_tags(&groups.family, &tags, deadline).await;
+            if let Err(error) = budget.spend(invalidate).await {
+                tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
+            }
         }
     }
 }

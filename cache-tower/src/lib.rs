@@ -48,6 +48,7 @@
 //! | `tally` | every request is counted once |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `etag` | entity tags for what has none |
+//! | `groups` | the groups of RFC 9875, of one workspace and origin |
 //! | `intern` | header lines that come again and again |
 //! | `variants` | how many variants of a URI are kept |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
@@ -60,6 +61,7 @@ mod etag;
 mod fetch;
 mod fill;
 mod future;
+mod groups;
 mod hooks;
 mod intern;
 mod invalidate;

@@ -103,7 +103,8 @@ where
         }
         _ => false,
     };
-    let fill = shared.values.replace(&key, &slot).filter(|_| still_stale)?;
+    let mut fill = shared.values.replace(&key, &slot).filter(|_| still_stale)?;
+    ask.expect_groups(request.headers(), Some(&mut fill));
     let Joined::Leader(leader) = shared.flights.join(key.hash(), &fill) else {
         // Somebody who would not have it stale is fetching.
         return None;

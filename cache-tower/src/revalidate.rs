@@ -78,7 +78,7 @@ impl Arrival<'_> {
         validated: Validated,
         budget: &Budget,
     ) -> Option<Response<CacheBody<B>>> {
-        let Validated { slot, fill, why } = validated;
+        let Validated { slot, mut fill, why } = validated;
         let (old, body) = reload(slot.payload())?;
         let key = Arc::clone(fill.key());
         let received = self.exchange.response_received;
@@ -89,7 +89,10 @@ impl Arrival<'_> {
         let update = if about { parts.headers.clone() } else { HeaderMap::new() };
         let headers = freshened(&old.headers, &update, received);
         let (updated, refusal) = match self.updated(&old, &headers) {
-            Ok(updated) => (Some(updated), None),
+            Ok((head, times, groups)) if self.tag(&mut fill, &groups, budget).await => {
+                (Some((head, times)), None)
+            }
+            Ok(_) => (None, Some(NoStore::Overtaken)),
             Err(refusal) => (None, Some(refusal)),
         };
         let (head, times) = match updated {
@@ -129,7 +132,12 @@ impl Arrival<'_> {
         Some(response)
     }
 
-    fn updated(&self, old: &Head, headers: &HeaderMap) -> Result<(Head, EntryTimes), NoStore> {
+    /// The stored response with new headers, and the groups that they name.
+    fn updated(
+        &self,
+        old: &Head,
+        headers: &HeaderMap,
+    ) -> Result<(Head, EntryTimes, Vec<String>), NoStore> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
         let found = storable(facts, old.status, headers, &self.ask.site.store, self.exchange)?;
         let received = self.exchange.response_received;
@@ -141,7 +149,7 @@ impl Arrival<'_> {
             audience: found.audience,
         };
         let times = self.times(&found.freshness, &head);
-        Ok((head, times))
+        Ok((head, times, found.groups))
     }
 
     fn commit(&self, fill: Fill, entry: NewEntry) {

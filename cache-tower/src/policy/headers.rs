@@ -45,6 +45,22 @@ pub(crate) fn stored_headers(
     stored
 }
 
+/// The announced length; an error if it can't be read, or two differ (RFC 9110 §8.6).
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(|value| {
+        let text = value.to_str().map_err(drop)?;
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { text.parse::<u64>().map_err(drop) } else { Err(()) }
+    });
+    let Some(first) = lengths.next().transpose()? else { return Ok(None) };
+    for length in lengths {
+        if length? != first {
+            return Err(());
+        }
+    }
+    Ok(Some(first))
+}
+
 /// Whether a field of a message speaks to the next hop only (RFC 9110 §7.6.1).
 pub(super) fn belongs_to_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
     let nominated = || {

@@ -96,12 +96,14 @@ fn split_authority<'a>(base: Base<'_>, reference: &'a str) -> Option<(Option<&'a
 /// RFC 9110 §4.3.1: the same origin is the same scheme, host and port. User information makes an
 /// authority another one.
 fn is_same_authority(base: Base<'_>, authority: &str) -> bool {
-    let default = if base.scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-    let normal = |authority: &str| {
-        let host = authority.strip_suffix(default).or_else(|| authority.strip_suffix(':'));
-        host.unwrap_or(authority).to_ascii_lowercase()
-    };
-    normal(authority) == normal(base.authority)
+    normal_authority(base.scheme, authority) == normal_authority(base.scheme, base.authority)
+}
+
+/// An authority as it is compared: lower case, without the default port (RFC 9110 §4.2.3).
+pub(crate) fn normal_authority(scheme: &str, authority: &str) -> String {
+    let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let host = authority.strip_suffix(default).or_else(|| authority.strip_suffix(':'));
+    host.unwrap_or(authority).to_ascii_lowercase()
 }
 
 fn split_query(path: &str) -> (&str, Option<&str>) {

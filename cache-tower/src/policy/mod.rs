@@ -16,6 +16,7 @@
 //! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
 //! | `headers` | which of its headers are stored? | a header map |
 //! | `vary` | which request headers select between variants? | [`Vary`] |
+//! | `groups` | with which others is it invalidated (RFC 9875)? | names |
 //! | `invalidate` | which URIs does a write make obsolete? | paths |
 //!
 //! Below them: `directives` (`Cache-Control`, typed) with its grammar in `syntax`, `targeted` (what
@@ -68,6 +69,7 @@ mod assigned;
 mod directives;
 mod field;
 mod freshness;
+mod groups;
 mod headers;
 mod heuristic;
 mod invalidate;
@@ -85,9 +87,10 @@ mod vary;
 pub(crate) use assigned::{Assigned, is_risky_error};
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
-pub(crate) use headers::stored_headers;
+pub(crate) use groups::invalidated_groups;
+pub(crate) use headers::{content_length, stored_headers};
 pub(crate) use heuristic::Heuristic;
-pub(crate) use invalidate::{Base, affected};
+pub(crate) use invalidate::{Base, affected, normal_authority};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardless, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};

@@ -10,6 +10,7 @@
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
+use super::groups::groups;
 use super::headers::is_indispensable;
 use super::revalidate::has_validator;
 use super::stale::is_of_use;
@@ -49,6 +50,8 @@ reasons! {
         NoFreshness => "no-freshness",
         /// `must-understand`, and a status this cache doesn't know (RFC 9111 §5.2.2.3).
         UnknownCacheableStatus => "unknown-status",
+        /// More groups, or longer names of groups, than can be kept (RFC 9875 §2).
+        Groups => "groups",
         /// The body is over the limit.
         TooLarge => "too-large",
         /// The body is shorter or longer than its `Content-Length` (RFC 9111 §3.3).
@@ -109,6 +112,8 @@ pub(crate) struct Storable {
     pub(crate) vary: Option<VaryFields>,
     /// To whose requests it may be given.
     pub(crate) audience: Audience,
+    /// The groups it belongs to (RFC 9875).
+    pub(crate) groups: Vec<String>,
 }
 
 /// To whose requests a stored response may be given, among those of its key. More careful than RFC
@@ -198,7 +203,8 @@ pub(crate) fn storable(
     if !is_of_use(&freshness, &directives, has_validator(headers)) {
         return Err(NoStore::NoFreshness);
     }
-    Ok(Storable { freshness, directives, strip, vary, audience })
+    let groups = groups(headers)?;
+    Ok(Storable { freshness, directives, strip, vary, audience, groups })
 }
 
 fn check_request(request: RequestFacts<'_>, rules: &StoreRules) -> Result<(), NoStore> {

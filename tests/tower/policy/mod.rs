@@ -3,6 +3,7 @@
 mod conditions;
 mod credentials;
 mod etags;
+mod groups;
 mod heuristics;
 mod hits;
 mod hooks;

@@ -1,0 +1,118 @@
+//! Groups (RFC 9875) as tags of stored responses: of one workspace and one origin.
+
+use cache_core::{Fill, TagFamily};
+use http::HeaderMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::budget::Budget;
+use crate::fetch::Arrival;
+use crate::key::Target;
+use crate::lookup::Ask;
+use crate::policy::normal_authority;
+
+/// The groups of one origin in one workspace.
+pub(crate) struct Groups {
+    pub(crate) family: TagFamily,
+    origin: String,
+}
+
+/// Families of one workspace. Anyone can make up authorities, so that each of them must not have
+/// a generation of its own; those that share one are only in each other's way (see
+/// [`TagFamily`]), not in each other's groups.
+const FAMILIES: u64 = 64;
+
+impl Groups {
+    pub(crate) fn of(target: &Target<'_>) -> Self {
+        // Injective whatever bytes the authority has.
+        let authority = target.authority.escape_ascii().to_string();
+        let origin = format!("{}://{}", target.scheme, normal_authority(target.scheme, &authority));
+        let bucket = xxh3_64(origin.as_bytes()) % FAMILIES;
+        let family = match target.partition {
+            cache_core::Partition::Shared => format!("http:{bucket}"),
+            cache_core::Partition::Workspace(name) => format!("http:{bucket}:{name}"),
+        };
+        Self { family: TagFamily::new(family), origin }
+    }
+
+    /// The tags that stand for these groups.
+    pub(crate) fn tags(&self, groups: &[String]) -> Vec<String> {
+        // With the length of the origin, so that no two share a group.
+        let tag = |group| format!("{}:{}:{group}", self.origin.len(), self.origin);
+        groups.iter().map(tag).collect()
+    }
+}
+
+impl Ask {
+    /// Where the groups of this request's response belong.
+    pub(crate) fn groups(&self, headers: &HeaderMap) -> Groups {
+        Groups::of(&Target::of(self.partition.partition(), &self.uri, headers))
+    }
+
+    /// To be called before the origin is asked, and before others may wait for its answer.
+    pub(crate) fn expect_groups(&self, headers: &HeaderMap, fill: Option<&mut Fill>) {
+        if let Some(fill) = fill {
+            fill.expect_tags(&self.groups(headers).family);
+        }
+    }
+}
+
+impl Arrival<'_> {
+    /// Puts what will be stored into its groups: only now is known which they are. False if it
+    /// must not be stored.
+    pub(crate) async fn tag(&self, fill: &mut Fill, groups: &[String], budget: &Budget) -> bool {
+        if groups.is_empty() {
+            return true;
+        }
+        let of_origin = self.ask.groups(self.asked);
+        let tags = of_origin.tags(groups);
+        budget.spend(async |deadline| fill.tag(&of_origin.family, &tags, deadline).await).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::Partition;
+    use http::Uri;
+
+    use super::*;
+
+    /// The tag of group `a` of a request.
+    fn tag(workspace: Option<&str>, uri: &str, host: &[u8]) -> (TagFamily, String) {
+        let headers = HeaderMap::from_iter([(
+            http::header::HOST,
+            http::HeaderValue::from_bytes(host).unwrap(),
+        )]);
+        let partition = workspace.map_or(Partition::Shared, Partition::Workspace);
+        let uri: Uri = uri.parse().unwrap();
+        let groups = Groups::of(&Target::of(partition, &uri, &headers));
+        let tag = groups.tags(&["a".to_owned()]).remove(0);
+        (groups.family, tag)
+    }
+
+    #[test]
+    fn groups_belong_to_one_origin_of_one_workspace() {
+        let one = tag(Some("ws1"), "/a", b"shop.example");
+        // RFC 9110 §4.3.1: an origin is scheme, host and port.
+        for (uri, host) in [
+            ("/b?q", &b"SHOP.example"[..]),
+            ("/", b"shop.example:80"),
+            ("http://shop.example/", b"other.example"),
+        ] {
+            assert_eq!(tag(Some("ws1"), uri, host), one, "{uri}");
+        }
+        let others = [
+            tag(Some("ws2"), "/a", b"shop.example"),
+            tag(None, "/a", b"shop.example"),
+            tag(Some("ws1"), "/a", b"other.example"),
+            tag(Some("ws1"), "/a", b"shop.example:8080"),
+            tag(Some("ws1"), "https://shop.example/a", b"shop.example"),
+            tag(Some("ws1"), "/a", b"\xff"),
+            tag(Some("ws1"), "/a", b"\xfe"),
+            tag(Some("ws1"), "/a", b"\\xfe"),
+        ];
+        for (n, other) in others.iter().enumerate() {
+            assert_ne!(*other, one);
+            assert!(!others[n + 1..].contains(other), "{other:?}");
+        }
+    }
+}
