@@ -71,11 +71,15 @@ where
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
     let asked = request.headers().clone();
-    if fill.is_some() {
+    // Of a range only its own client has use, and gets what it asked for.
+    let for_all = fill.is_some() && !ask.ranged;
+    if for_all {
         // The whole response is wanted here; the client's conditions are answered below.
         strip_conditionals(request.headers_mut());
     }
-    let validating = fill.is_some()
+    // Were the client's own conditions among ours, a 304 would not say which of them hold.
+    let may_validate = for_all || (fill.is_some() && !is_conditional(&asked));
+    let validating = may_validate
         && stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
             // RFC 9111 §4.3.1.
             Cached::Response(stored) => add_conditions(request.headers_mut(), &stored.template),
@@ -83,7 +87,7 @@ where
         });
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
-    ask.fetching.store(fill.is_some(), Ordering::Release);
+    ask.fetching.store(for_all, Ordering::Release);
     let request_sent = clock.now();
     let answered = Oneshot::new(inner, request).await;
     let exchange = Exchange { request_sent, response_received: clock.now() };
@@ -146,7 +150,11 @@ const MARKER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) fn is_of_the_request(refusal: NoStore) -> bool {
     matches!(
         refusal,
-        NoStore::Authorization | NoStore::Cookie | NoStore::RequestNoStore | NoStore::Overtaken
+        NoStore::Authorization
+            | NoStore::Cookie
+            | NoStore::RequestNoStore
+            | NoStore::Range
+            | NoStore::Overtaken
     )
 }
 

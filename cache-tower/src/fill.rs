@@ -77,6 +77,10 @@ where
             let decision = Decision::NotStored(vacancy.why, NoStore::Method);
             return pass(&ask, inner, request, decision).await;
         }
+        if ask.ranged {
+            // Nobody waits for a part of the response, nor can a part be waited for.
+            return fetch(&ask, inner, request, Fetch { vacancy, leader: None, budget }).await;
+        }
         let now = shared.values.cache().clock().now();
         let alone =
             vacancy.why == MissReason::Request || shared.uncacheable.get(ask.hash, now).is_some();

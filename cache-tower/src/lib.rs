@@ -29,7 +29,7 @@
 //! | `cache-tower; fwd=uri-miss; stored` | fetched, and being stored |
 //! | `cache-tower; fwd=uri-miss; detail=private` | fetched, and not stored: why |
 //! | `cache-tower; fwd=uri-miss; collapsed` | answered with what another request was fetching |
-//! | `cache-tower; fwd=bypass; detail=range` | went past the cache: why |
+//! | `cache-tower; fwd=bypass; detail=no-store` | went past the cache: why |
 //! | `cache-tower; fwd=method` | went past the cache because of its method |
 //!
 //! # Map
@@ -40,6 +40,7 @@
 //! | `lookup` | admission, key, what is stored |
 //! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
 //! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
+//! | `part` | ranges of stored responses |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
@@ -62,6 +63,7 @@ mod layer;
 mod lookup;
 mod memo;
 mod nested;
+mod part;
 mod partition;
 mod policy;
 mod refresh;

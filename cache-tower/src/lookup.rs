@@ -15,6 +15,7 @@ use crate::invalidate::UnsafeTarget;
 use crate::key::{Identity, Site, Target, original_uri, variant};
 use crate::layer::SiteRules;
 use crate::nested::Mark;
+use crate::part::part;
 use crate::partition::Resolved;
 use crate::policy::{
     Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
@@ -52,6 +53,8 @@ pub(crate) struct Ask {
     /// Of the route, where there are routes; else of the URI.
     pub(crate) route: u128,
     pub(crate) head_only: bool,
+    /// It has `Range`: what the origin answers is hardly for others.
+    pub(crate) ranged: bool,
     /// Set while a response is fetched that is worth having without its client.
     pub(crate) fetching: Arc<AtomicBool>,
     pub(crate) tally: Tally,
@@ -129,7 +132,7 @@ pub(crate) fn enter<B: Body, R>(
             }
             return bypass(BypassReason::Credentials);
         }
-        let conditions = seen.conditions.then_some(headers);
+        let conditions = (seen.conditions || seen.range).then_some(headers);
         match reuse(directives.as_ref(), &stored.freshness, now) {
             Reuse::Use { age_secs } => {
                 shared.count_hit(Read::L1Hit);
@@ -163,6 +166,7 @@ pub(crate) fn enter<B: Body, R>(
         hash,
         route,
         head_only: admission == Admission::LookupHead,
+        ranged: seen.range,
         fetching: Arc::default(),
         tally: if stale.is_some() {
             Tally::silent(shared)
@@ -321,8 +325,8 @@ pub(crate) fn needs_own_response(
     !site.store.credentials_shared && !audience.includes(headers)
 }
 
-/// The response to a request that a stored one answers: 304 if the client has it already, by
-/// the `conditions` among its headers.
+/// The response to a request that a stored one answers: 304 if the client has it already, 206 if
+/// it wants a part of it, by the `conditions` among its headers.
 pub(crate) fn answer<B>(
     stored: &StoredResponse,
     method: &Method,
@@ -335,12 +339,19 @@ pub(crate) fn answer<B>(
         *response.headers_mut() = headers;
         response
     };
-    let stored_headers = stored.headers(age_secs);
+    let mut stored_headers = stored.headers(age_secs);
     if let Some(conditions) = conditions
         && not_modified(conditions, stored.status, &stored.template, stored.freshness.received)
     {
         let headers = not_modified_headers(&stored_headers);
         return response(StatusCode::NOT_MODIFIED, headers, CacheBody::empty());
+    }
+    // RFC 9110 §13.2.2: after the other conditions. §14.2: only for GET.
+    if *method == Method::GET
+        && let Some(conditions) = conditions
+        && let Some(part) = part(stored, conditions, &mut stored_headers)
+    {
+        return part;
     }
     let body = match *method {
         Method::HEAD => CacheBody::empty(),

@@ -13,6 +13,7 @@
 //! | `stale` | may it be used though it is stale? | `bool` |
 //! | `revalidate` | what is the origin asked, and what does its 304 change? | header maps |
 //! | `validate` | is the client's own copy still good (304)? | `bool` |
+//! | `range` | which part of it does the client want (206, 416)? | [`Ranged`] |
 //! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
 //! | `headers` | which of its headers are stored? | a header map |
 //! | `vary` | which request headers select between variants? | [`Vary`] |
@@ -69,6 +70,7 @@ mod field;
 mod freshness;
 mod headers;
 mod invalidate;
+mod range;
 mod request;
 mod reuse;
 mod revalidate;
@@ -84,6 +86,7 @@ pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use headers::stored_headers;
 pub(crate) use invalidate::{Base, affected};
+pub(crate) use range::{Ranged, part_headers, ranged, unsatisfiable_headers};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};

@@ -8,6 +8,7 @@ mod nested;
 mod origin;
 mod outage;
 mod patterns;
+mod ranges;
 mod requests;
 mod revalidation;
 mod stale;
