@@ -13,14 +13,15 @@ use http_body_util::BodyExt;
 use tower::Service;
 use tower::util::Oneshot;
 
-use crate::body::{BoxError, CacheBody, GiveUp, Keeper, SharedBody};
+use crate::body::{BoxError, CacheBody, SharedBody};
 use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant, Whole};
-use crate::config::Shared;
 use crate::fill::Outcome;
+use crate::keep::ResponseKeeper;
 use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
+use crate::partial::{ArrivingPart, KnownPart, arriving};
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
     add_conditions, has_validator, is_conditional, is_without_content, kept_stale, not_modified,
@@ -28,7 +29,7 @@ use crate::policy::{
 };
 use crate::revalidate::{Validated, answer_on_error, failure, is_obsolete};
 use crate::status::Decision;
-use crate::stored::{Cached, Head, Marker, load, store, store_marker};
+use crate::stored::{Cached, Head, Marker, load, store_marker};
 
 /// What one fetch has to go by.
 pub(crate) struct Fetch {
@@ -83,7 +84,7 @@ where
         && stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
             // RFC 9111 §4.3.1.
             Cached::Response(stored) => add_conditions(request.headers_mut(), &stored.template),
-            Cached::Varies(_) => false,
+            Cached::Varies(_) | Cached::Partial(_) => false,
         });
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
@@ -111,6 +112,7 @@ where
     let (parts, body) = answered?.into_parts();
     let arrival = Arrival { ask, asked: &asked, exchange, leader: leader.clone() };
     let obsolete = stale.as_ref().and(fill.as_ref()).map(|fill| Arc::clone(fill.key()));
+    let known = KnownPart::of(stale.as_ref(), fill.as_ref());
     let confirms = validating && parts.status == StatusCode::NOT_MODIFIED;
     let fill = match (stale.filter(|_| confirms), fill) {
         (Some(slot), Some(fill)) => {
@@ -122,7 +124,13 @@ where
         }
         (_, fill) => fill,
     };
-    match arrival.place(&parts, &body, fill, marker) {
+    let placed = match arriving(ask, &parts, why, known) {
+        Some((whole, part)) => arrival
+            .place(&whole, &body, fill, marker)
+            .map(|place| Place { part: Some(part.stored_under(place.fill.key())), ..place }),
+        None => arrival.place(&parts, &body, fill, marker),
+    };
+    match placed {
         Ok(place) => Ok(arrival.hand_on(parts, body, place, Decision::Stored(why))),
         Err(refusal) => {
             arrival.let_go();
@@ -142,7 +150,7 @@ where
 
 const REMEMBER_ROUTE: Millis = 60_000;
 /// For so long nobody waits in line for a response that will not be shared.
-const REMEMBER_UNCACHEABLE: Millis = 10_000;
+pub(crate) const REMEMBER_UNCACHEABLE: Millis = 10_000;
 /// A marker outlives the responses it leads to.
 const MARKER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -174,6 +182,8 @@ struct Place {
     times: EntryTimes,
     variant: Option<Variant>,
     length: Option<u64>,
+    /// It is only a part of the response.
+    part: Option<ArrivingPart>,
 }
 
 impl Arrival<'_> {
@@ -215,7 +225,7 @@ impl Arrival<'_> {
                 (fill, Some(Variant::of(fields, self.asked)))
             }
         };
-        Ok(Place { fill, head, times, variant, length })
+        Ok(Place { fill, head, times, variant, length, part: None })
     }
 
     /// Herds wait in line for what they may share; what has to be validated for each they may not.
@@ -291,7 +301,7 @@ impl Arrival<'_> {
         B::Error: Into<BoxError>,
     {
         let shared = &self.ask.shared;
-        let Place { fill, head, times, variant, length } = place;
+        let Place { fill, head, times, variant, length, part } = place;
         self.note_sharing(&head);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
@@ -302,6 +312,7 @@ impl Arrival<'_> {
             leader: self.leader.clone(),
             uri: self.ask.hash,
             whole: Arc::clone(&whole),
+            part,
         };
         let source = Box::pin(body.map_err(Into::into));
         let patience = shared.wait_timeout;
@@ -344,67 +355,4 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
         }
     }
     Ok(Some(first))
-}
-
-/// Puts a response into the cache when its body has ended well.
-struct ResponseKeeper {
-    shared: Arc<Shared>,
-    fill: Fill,
-    head: Head,
-    times: EntryTimes,
-    /// Late ones may join as long as the body arrives.
-    leader: Option<Arc<Leader<Outcome>>>,
-    /// The hash of the URI's identity.
-    uri: u128,
-    whole: Whole,
-}
-
-impl Keeper for ResponseKeeper {
-    fn limit(&self) -> usize {
-        self.shared.max_body
-    }
-
-    fn keep(self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
-        let chunks: Vec<&Bytes> = body.collect();
-        let payload = store(&self.head, chunks.into_iter());
-        let Some(decoded) = load(&payload, &self.shared.hit) else {
-            tracing::debug!("response not stored: its head has no room for ours");
-            return;
-        };
-        let _ = self.whole.set(Arc::clone(&decoded.0));
-        let times = self.times;
-        let decoded = Some(decoded);
-        let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
-        match self.fill.commit(entry) {
-            Ok(Some(write)) => {
-                let leader = self.leader;
-                let background = self.shared.values.cache().background();
-                // Until the store has it, those who come are given the response from here.
-                background.try_spawn(async move {
-                    write.run().await;
-                    drop(leader);
-                });
-            }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "response not stored"),
-        }
-    }
-
-    fn give_up(self: Box<Self>, why: GiveUp) {
-        let refusal = match why {
-            GiveUp::TooLarge => NoStore::TooLarge,
-            GiveUp::Failed | GiveUp::Abandoned => NoStore::BodyFailed,
-            GiveUp::LengthMismatch => NoStore::LengthMismatch,
-            GiveUp::Trailers => NoStore::Trailers,
-        };
-        tracing::debug!(reason = refusal.as_str(), "response not stored");
-        if matches!(why, GiveUp::TooLarge | GiveUp::Trailers) {
-            let now = self.shared.values.cache().clock().now();
-            self.shared.uncacheable.remember(self.uri, (), now + REMEMBER_UNCACHEABLE);
-        }
-        if let Some(leader) = self.leader {
-            // Those who come from now on, and those who have not been given the response yet.
-            leader.land(Outcome::NotShared);
-        }
-    }
 }

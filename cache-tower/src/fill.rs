@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::{Deadline, Follower, Joined, Landing, Read};
+use cache_core::{Deadline, EntryKey, Follower, Joined, Landing, Read};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use tower::Service;
@@ -11,6 +11,7 @@ use tower::Service;
 use crate::body::{BoxError, CacheBody};
 use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
+use crate::config::Shared;
 use crate::fetch::{Fetch, fetch, pass};
 use crate::lookup::{Ask, Found, Vacancy, answer, directives, gateway_timeout, needs_own_response};
 use crate::policy::{BypassReason, Failure, MissReason, NoStore, RequestDirectives, Reuse, reuse};
@@ -95,8 +96,7 @@ where
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
                 let key = fill.key();
-                let landed =
-                    fill.was_filled() || shared.values.peek(key.hash(), key.identity()).is_some();
+                let landed = fill.was_filled() || is_there(&shared, key);
                 if !landed {
                     let fetching = Fetch { vacancy, leader: Some(leader), budget };
                     return fetch(&ask, inner, request, fetching).await;
@@ -137,6 +137,12 @@ where
         }
         attempt += 1;
     }
+}
+
+/// Whether a whole response is in this process' memory.
+fn is_there(shared: &Shared, key: &EntryKey) -> bool {
+    let slot = shared.values.peek(key.hash(), key.identity());
+    slot.is_some_and(|slot| !matches!(slot.decoded::<Cached>(), Some(Cached::Partial(_))))
 }
 
 /// The answer to one who wants what is stored or nothing.
@@ -212,6 +218,23 @@ async fn look_up<B>(
                     shared.values.count(Read::StoreHit);
                     return Looked::Stale(response, shared.refreshes.begin(key.hash()));
                 }
+                Reuse::Fetch(why) => why,
+            }
+        }
+        Some(Cached::Partial(partial)) => {
+            if needs_own_response(&ask.site, partial.response.audience, headers) {
+                return Looked::Past(Decision::Bypass(BypassReason::Credentials));
+            }
+            let now = shared.values.cache().clock().now();
+            match reuse(directives, &partial.response.freshness, now) {
+                Reuse::Use { age_secs } => match partial.answer(method, headers, age_secs) {
+                    Some(response) => {
+                        ask.tally.hit(Read::StoreHit);
+                        return Looked::Answered(response);
+                    }
+                    None => MissReason::Partial,
+                },
+                Reuse::UseStale { .. } => MissReason::Stale,
                 Reuse::Fetch(why) => why,
             }
         }

@@ -29,6 +29,7 @@
 //! | `cache-tower; fwd=uri-miss; stored` | fetched, and being stored |
 //! | `cache-tower; fwd=uri-miss; detail=private` | fetched, and not stored: why |
 //! | `cache-tower; fwd=uri-miss; collapsed` | answered with what another request was fetching |
+//! | `cache-tower; fwd=uri-miss; detail=range` | a part that the origin gave, for this request only |
 //! | `cache-tower; fwd=bypass; detail=no-store` | went past the cache: why |
 //! | `cache-tower; fwd=method` | went past the cache because of its method |
 //!
@@ -38,9 +39,9 @@
 //! |---|---|
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
 //! | `lookup` | admission, key, what is stored |
-//! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
+//! | `fill`, `fetch`, `keep`, `collapse` | who fetches; fetching; storing; sharing what arrives |
 //! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
-//! | `part` | ranges of stored responses |
+//! | `part`, `partial` | ranges of stored responses; responses of which only a part is stored |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `key`, `partition`, `stored`, `status` | pure: keys; workspaces; wire form; `Cache-Status` |
@@ -58,12 +59,14 @@ mod fill;
 mod future;
 mod intern;
 mod invalidate;
+mod keep;
 mod key;
 mod layer;
 mod lookup;
 mod memo;
 mod nested;
 mod part;
+mod partial;
 mod partition;
 mod policy;
 mod refresh;

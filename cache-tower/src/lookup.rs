@@ -215,7 +215,7 @@ impl Ask {
         let marker_slot = values.peek(self.hash, &self.primary);
         let marker = match marker_slot.as_ref().and_then(|slot| slot.decoded::<Cached>()) {
             Some(Cached::Varies(marker)) => Some(Arc::new(marker.clone())),
-            Some(Cached::Response(_)) => None,
+            Some(Cached::Response(_) | Cached::Partial(_)) => None,
             None => self.shared.markers.get(self.hash, now),
         };
         if let (Some(slot), None) = (&marker_slot, &marker) {
@@ -246,7 +246,9 @@ impl Ask {
         };
         let found = match slot.decoded::<Cached>() {
             Some(Cached::Varies(found)) => found.clone(),
-            Some(Cached::Response(_)) => return response(primary, slot, None),
+            Some(Cached::Response(_) | Cached::Partial(_)) => {
+                return response(primary, slot, None);
+            }
             None => return nothing(),
         };
         self.learn(&found);

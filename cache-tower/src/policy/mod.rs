@@ -14,6 +14,7 @@
 //! | `revalidate` | what is the origin asked, and what does its 304 change? | header maps |
 //! | `validate` | is the client's own copy still good (304)? | `bool` |
 //! | `range` | which part of it does the client want (206, 416)? | [`Ranged`] |
+//! | `combine` | which parts of it make one? | [`Part`] |
 //! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
 //! | `headers` | which of its headers are stored? | a header map |
 //! | `vary` | which request headers select between variants? | [`Vary`] |
@@ -65,6 +66,7 @@ macro_rules! reasons {
     };
 }
 
+mod combine;
 mod directives;
 mod field;
 mod freshness;
@@ -82,6 +84,7 @@ mod targeted;
 mod validate;
 mod vary;
 
+pub(crate) use combine::{Part, combined_headers, has_strong_validator, share_strong_validator};
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use headers::stored_headers;

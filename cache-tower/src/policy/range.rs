@@ -92,7 +92,7 @@ fn value(text: String) -> HeaderValue {
 }
 
 /// The value of a field that has one line; of several none is to be trusted.
-fn only_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(super) fn only_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?;
     lines.next().is_none().then_some(first)
@@ -117,7 +117,7 @@ fn is_the_same(condition: Option<&HeaderValue>, stored: &HeaderMap) -> bool {
 }
 
 /// The opaque part of an entity-tag that isn't weak.
-fn strong_tag(value: &HeaderValue) -> Option<&[u8]> {
+pub(super) fn strong_tag(value: &HeaderValue) -> Option<&[u8]> {
     let text = value.as_bytes().trim_ascii();
     match split_tag(text)? {
         (tag, b"") if !text.starts_with(b"W/") => Some(tag),
@@ -182,7 +182,7 @@ impl Spec {
 }
 
 /// A position or length, digits only. What is too large for a number lies beyond every end.
-fn number(digits: &[u8]) -> Option<usize> {
+pub(super) fn number(digits: &[u8]) -> Option<usize> {
     let sum = digits.iter().try_fold(0_usize, |sum, byte| match byte {
         b'0'..=b'9' => Some(sum.saturating_mul(10).saturating_add(usize::from(byte - b'0'))),
         _ => None,

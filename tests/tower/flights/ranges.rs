@@ -1,5 +1,6 @@
 //! Requests with `Range`: nobody waits for a part.
 
+use cache_tower::HttpCache;
 use http::HeaderValue;
 
 use crate::setup::{
@@ -55,6 +56,36 @@ async fn the_whole_is_fetched_once_after_a_part() {
     let http = http(&memory());
     let (app, mut calls) = app(&http);
     gets_its_own(&app, &mut calls).await;
+    let leading = send(&app, get("/a"));
+    let call = calls.next().await;
+    let following = send(&app, get("/a"));
+    settle().await;
+    let writer = call.stream();
+    writer.send("hello").await;
+    drop(writer);
+    for going in [leading, following] {
+        assert_eq!(whole(head(going).await).await.expect("whole"), "hello");
+    }
+    assert_eq!(calls.count(), 2);
+    at_rest(&http).await;
+}
+
+/// A part that is stored is no response for those who want the whole: they still share one fetch.
+#[tokio::test]
+async fn the_whole_is_fetched_once_though_a_part_is_stored() {
+    let http = HttpCache::builder(memory()).combine_partial(true).build();
+    let (app, mut calls) = app(&http);
+    let going = send(&app, part("/a"));
+    let lines =
+        [("cache-control", "max-age=600"), ("content-range", "bytes 0-1/5"), ("etag", "\"one\"")];
+    let (writer, arriving) = body::channel();
+    calls.next().await.answer(body::respond(206, &lines, arriving));
+    writer.send("he").await;
+    drop(writer);
+    let stored = head(going).await;
+    assert_eq!(cache_status(&stored), "fwd=uri-miss; stored");
+    assert_eq!(whole(stored).await.expect("whole"), "he");
+    assert_eq!(cache_status(&head(send(&app, part("/a"))).await), "hit");
     let leading = send(&app, get("/a"));
     let call = calls.next().await;
     let following = send(&app, get("/a"));

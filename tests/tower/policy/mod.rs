@@ -7,6 +7,7 @@ mod immutable;
 mod nested;
 mod origin;
 mod outage;
+mod partial;
 mod patterns;
 mod ranges;
 mod requests;

@@ -1,0 +1,85 @@
+//! Keeping: what has arrived well is put into the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_core::{EntryTimes, Fill, Format, Leader, NewEntry};
+
+use crate::body::{GiveUp, Keeper};
+use crate::collapse::Whole;
+use crate::config::Shared;
+use crate::fetch::REMEMBER_UNCACHEABLE;
+use crate::fill::Outcome;
+use crate::partial::ArrivingPart;
+use crate::policy::NoStore;
+use crate::stored::{Head, load, store};
+
+/// Puts a response into the cache when its body has ended well.
+pub(crate) struct ResponseKeeper {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) fill: Fill,
+    pub(crate) head: Head,
+    pub(crate) times: EntryTimes,
+    /// Late ones may join as long as the body arrives.
+    pub(crate) leader: Option<Arc<Leader<Outcome>>>,
+    /// The hash of the URI's identity.
+    pub(crate) uri: u128,
+    pub(crate) whole: Whole,
+    pub(crate) part: Option<ArrivingPart>,
+}
+
+impl Keeper for ResponseKeeper {
+    fn limit(&self) -> usize {
+        self.shared.max_body
+    }
+
+    fn keep(self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
+        let chunks: Vec<&Bytes> = body.collect();
+        let payload = match &self.part {
+            None => store(&self.head, chunks.into_iter()),
+            Some(part) => match part.payload(&self.head, &chunks, self.limit()) {
+                Some(payload) => payload,
+                None => return self.give_up(GiveUp::LengthMismatch),
+            },
+        };
+        let Some(decoded) = load(&payload, &self.shared.hit) else {
+            tracing::debug!("response not stored: its head has no room for ours");
+            return;
+        };
+        let _ = self.whole.set(Arc::clone(&decoded.0));
+        let times = self.times;
+        let decoded = Some(decoded);
+        let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
+        match self.fill.commit(entry) {
+            Ok(Some(write)) => {
+                let leader = self.leader;
+                let background = self.shared.values.cache().background();
+                // Until the store has it, those who come are given the response from here.
+                background.try_spawn(async move {
+                    write.run().await;
+                    drop(leader);
+                });
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "response not stored"),
+        }
+    }
+
+    fn give_up(self: Box<Self>, why: GiveUp) {
+        let refusal = match why {
+            GiveUp::TooLarge => NoStore::TooLarge,
+            GiveUp::Failed | GiveUp::Abandoned => NoStore::BodyFailed,
+            GiveUp::LengthMismatch => NoStore::LengthMismatch,
+            GiveUp::Trailers => NoStore::Trailers,
+        };
+        tracing::debug!(reason = refusal.as_str(), "response not stored");
+        if matches!(why, GiveUp::TooLarge | GiveUp::Trailers) {
+            let now = self.shared.values.cache().clock().now();
+            self.shared.uncacheable.remember(self.uri, (), now + REMEMBER_UNCACHEABLE);
+        }
+        if let Some(leader) = self.leader {
+            // Those who come from now on, and those who have not been given the response yet.
+            leader.land(Outcome::NotShared);
+        }
+    }
+}
