@@ -4,7 +4,8 @@ use cache_tower::HttpCache;
 use http::HeaderValue;
 
 use crate::setup::{
-    App, Ask, Call, Calls, app, at_rest, cache_status, get, head, http, memory, send, settle, whole,
+    App, Ask, Call, Calls, LIMIT, app, at_rest, cache_status, get, head, http, memory, send,
+    settle, whole,
 };
 use cache_tests::body;
 
@@ -35,7 +36,8 @@ async fn gets_its_own(app: &App, calls: &mut Calls) {
 
 #[tokio::test]
 async fn a_part_does_not_wait_for_the_whole_nor_for_a_part() {
-    let http = http(&memory());
+    // Whoever waits here waits for longer than the test.
+    let http = HttpCache::builder(memory()).wait_timeout(LIMIT * 10).build();
     let (app, mut calls) = app(&http);
     let (first, second) = (send(&app, get("/a")), calls.next().await);
     let (other, asleep) = (send(&app, part("/a")), calls.next().await);
