@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use cache_core::Shared;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
+use crate::answer::answer;
 use crate::body::{CacheBody, NoPlace, SharedBody};
 use crate::key_rules::Chosen;
-use crate::lookup::{Ask, answer, needs_own_response};
+use crate::lookup::{Ask, needs_own_response};
 use crate::policy::{
     Normalize, RequestDirectives, Reuse, VaryFields, is_conditional, not_modified,
     not_modified_headers, reuse,

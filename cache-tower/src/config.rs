@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     /// Fields that take the place of `Cache-Control` (RFC 9213).
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) options: Options,
+    pub(crate) combine_partial: bool,
     pub(crate) flights: Flights<Outcome>,
     /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
     pub(crate) markers: Memo<Arc<Marker>>,
@@ -84,6 +85,7 @@ impl HttpCache {
             keep_stale: KEEP_STALE,
             targets: Vec::new(),
             options: Options::default(),
+            combine_partial: false,
         }
     }
 
@@ -119,6 +121,7 @@ pub struct HttpCacheBuilder {
     keep_stale: Duration,
     targets: Vec<HeaderName>,
     pub(crate) options: Options,
+    combine_partial: bool,
 }
 
 impl HttpCacheBuilder {
@@ -204,6 +207,22 @@ impl HttpCacheBuilder {
         self
     }
 
+    /// Parts of responses (206) are stored too, if they have a strong `ETag`, and put together
+    /// where they meet (RFC 9111 §3.4). Of each response one part without gaps is kept; a request
+    /// for more goes to the origin as it is. For large files that clients read from the beginning
+    /// on, piece by piece. Default: `false`; ranges are cut out of whole responses only.
+    ///
+    /// ```
+    /// # use cache_core::Cache;
+    /// # use cache_tower::HttpCache;
+    /// let http = HttpCache::builder(Cache::builder().build()?).combine_partial(true).build();
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn combine_partial(mut self, combine: bool) -> Self {
+        self.combine_partial = combine;
+        self
+    }
+
     /// Builds the response cache.
     pub fn build(self) -> HttpCache {
         let values = self.cache.namespace(&self.namespace);
@@ -225,6 +244,7 @@ impl HttpCacheBuilder {
                 refreshes: Refreshes::default(),
                 targets: self.targets,
                 options: self.options,
+                combine_partial: self.combine_partial,
                 flights: Flights::default(),
                 markers: Memo::new(MARKERS),
                 uncacheable: Memo::new(UNCACHEABLE),

@@ -19,11 +19,12 @@ use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant, Whole};
 use crate::fill::Outcome;
 use crate::hooks::CacheTtl;
-use crate::keeper::ResponseKeeper;
+use crate::keep::ResponseKeeper;
 use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
 use crate::options::millis;
+use crate::partial::{ArrivingPart, KnownPart, arriving};
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
     add_conditions, content_length, has_validator, is_conditional, is_without_content, kept_stale,
@@ -76,22 +77,26 @@ where
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
     let asked = request.headers().clone();
-    if fill.is_some() {
+    // Of a range only its own client has use, and gets what it asked for.
+    let for_all = fill.is_some() && !ask.ranged;
+    if for_all {
         // The whole response is wanted here; the client's conditions are answered below.
         strip_conditionals(request.headers_mut());
     }
     if !ask.shared.options.key.hide_in(&mut request) {
         fill = None;
     }
-    let validating = fill.is_some()
+    // Were the client's own conditions among ours, a 304 would not say which of them hold.
+    let may_validate = fill.is_some() && (for_all || !is_conditional(&asked));
+    let validating = may_validate
         && stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
             // RFC 9111 §4.3.1.
             Cached::Response(stored) => add_conditions(request.headers_mut(), &stored.template),
-            Cached::Varies(_) => false,
+            Cached::Varies(_) | Cached::Partial(_) => false,
         });
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
-    ask.fetching.store(fill.is_some(), Ordering::Release);
+    ask.fetching.store(for_all, Ordering::Release);
     let request_sent = clock.now();
     let answered = Oneshot::new(inner, request).await;
     let exchange = Exchange { request_sent, response_received: clock.now() };
@@ -115,6 +120,7 @@ where
     let (parts, body) = answered?.into_parts();
     let arrival = Arrival { ask, asked: &asked, exchange, leader: leader.clone() };
     let obsolete = stale.as_ref().and(fill.as_ref()).map(|fill| Arc::clone(fill.key()));
+    let known = KnownPart::of(stale.as_ref(), fill.as_ref());
     let confirms = validating && parts.status == StatusCode::NOT_MODIFIED;
     let fill = match (stale.filter(|_| confirms), fill) {
         (Some(slot), Some(fill)) => {
@@ -126,7 +132,12 @@ where
         }
         (_, fill) => fill,
     };
-    let placed = arrival.place(&parts, &body, fill, marker);
+    let placed = match arriving(ask, &parts, why, known) {
+        Some((whole, part)) => arrival
+            .place(&whole, &body, fill, marker)
+            .map(|place| Place { part: Some(part.stored_under(place.fill.key())), ..place }),
+        None => arrival.place(&parts, &body, fill, marker),
+    };
     match arrival.group(placed, &budget).await {
         Ok(place) => Ok(arrival.hand_on(parts, body, place, Decision::Stored(why))),
         Err(refusal) => {
@@ -155,7 +166,11 @@ const MARKER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) fn is_of_the_request(refusal: NoStore) -> bool {
     matches!(
         refusal,
-        NoStore::Authorization | NoStore::Cookie | NoStore::RequestNoStore | NoStore::Overtaken
+        NoStore::Authorization
+            | NoStore::Cookie
+            | NoStore::RequestNoStore
+            | NoStore::Range
+            | NoStore::Overtaken
     )
 }
 
@@ -177,6 +192,8 @@ struct Place {
     variants: Option<Arc<Variants>>,
     length: Option<u64>,
     groups: Vec<String>,
+    /// It is only a part of the response.
+    part: Option<ArrivingPart>,
 }
 
 impl Arrival<'_> {
@@ -229,7 +246,7 @@ impl Arrival<'_> {
                 (fill, Some(variants), Some(Variant::of(fields, self.ask, self.asked)))
             }
         };
-        Ok(Place { fill, head, times, variant, variants, length, groups })
+        Ok(Place { fill, head, times, variant, variants, length, groups, part: None })
     }
 
     /// Puts what will be stored into its groups: only now is known which they are.
@@ -318,7 +335,7 @@ impl Arrival<'_> {
         B::Error: Into<BoxError>,
     {
         let shared = &self.ask.shared;
-        let Place { fill, head, times, variant, variants, length, .. } = place;
+        let Place { fill, head, times, variant, variants, length, part, .. } = place;
         self.note_sharing(&head);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
@@ -330,6 +347,7 @@ impl Arrival<'_> {
             leader: self.leader.clone(),
             uri: self.ask.hash,
             whole: Arc::clone(&whole),
+            part,
         };
         let source = Box::pin(body.map_err(Into::into));
         let patience = shared.wait_timeout;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::{Deadline, Follower, Joined, Landing, Read};
+use cache_core::{Deadline, EntryKey, Follower, Joined, Landing, Read, Slot};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use tower::Service;
 
+use crate::answer::{answer, not_cached};
 use crate::body::{BoxError, CacheBody};
 use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
+use crate::config::Shared;
 use crate::fetch::{Fetch, fetch, pass};
-use crate::lookup::{Ask, Found, Vacancy, answer, needs_own_response, not_cached};
+use crate::lookup::{Ask, Found, Vacancy, needs_own_response};
 use crate::policy::{BypassReason, Failure, MissReason, NoStore, RequestDirectives, Reuse, reuse};
 use crate::refresh::{self, Refreshing};
 use crate::revalidate::answer_on_error;
@@ -78,6 +80,10 @@ where
             return pass(&ask, inner, request, decision).await;
         }
         ask.expect_groups(request.headers(), vacancy.fill.as_mut());
+        if ask.ranged {
+            // Nobody waits for a part of the response, nor can a part be waited for.
+            return fetch(&ask, inner, request, Fetch { vacancy, leader: None, budget }).await;
+        }
         let now = shared.values.cache().clock().now();
         let alone =
             vacancy.why == MissReason::Request || shared.uncacheable.get(ask.hash, now).is_some();
@@ -91,9 +97,8 @@ where
         match shared.flights.join(fill.key().hash(), fill) {
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
-                let key = fill.key();
                 let landed =
-                    fill.was_filled() || shared.values.peek(key.hash(), key.identity()).is_some();
+                    fill.was_filled() || is_there(&shared, fill.key(), vacancy.stale.as_ref());
                 if !landed {
                     let fetching = Fetch { vacancy, leader: Some(leader), budget };
                     return fetch(&ask, inner, request, fetching).await;
@@ -134,6 +139,15 @@ where
         }
         attempt += 1;
     }
+}
+
+/// Whether a whole response is in this process' memory, and another than the one that is stale.
+fn is_there(shared: &Shared, key: &EntryKey, stale: Option<&Arc<Slot>>) -> bool {
+    let slot = shared.values.peek(key.hash(), key.identity());
+    slot.is_some_and(|slot| {
+        !stale.is_some_and(|stale| Arc::ptr_eq(&slot, stale))
+            && !matches!(slot.decoded::<Cached>(), Some(Cached::Partial(_)))
+    })
 }
 
 /// In the extensions of a request that an outer cache has counted under the cap. It does not need
@@ -207,6 +221,23 @@ async fn look_up<B>(
                     shared.values.count(Read::StoreHit);
                     return Looked::Stale(response, shared.refreshes.begin(key.hash()));
                 }
+                Reuse::Fetch(why) => why,
+            }
+        }
+        Some(Cached::Partial(partial)) => {
+            if needs_own_response(&ask.site, partial.response.audience, headers) {
+                return Looked::Past(Decision::Bypass(BypassReason::Credentials));
+            }
+            let now = shared.values.cache().clock().now();
+            match reuse(directives, &partial.response.freshness, now) {
+                Reuse::Use { age_secs } => match partial.answer(method, headers, age_secs) {
+                    Some(response) => {
+                        ask.tally.hit(Read::StoreHit);
+                        return Looked::Answered(response);
+                    }
+                    None => MissReason::Partial,
+                },
+                Reuse::UseStale { .. } => MissReason::Stale,
                 Reuse::Fetch(why) => why,
             }
         }

@@ -29,7 +29,8 @@
 //! | `cache-tower; fwd=uri-miss; stored` | fetched, and being stored |
 //! | `cache-tower; fwd=uri-miss; detail=private` | fetched, and not stored: why |
 //! | `cache-tower; fwd=uri-miss; collapsed` | answered with what another request was fetching |
-//! | `cache-tower; fwd=bypass; detail=range` | went past the cache: why |
+//! | `cache-tower; fwd=uri-miss; detail=range` | a part that the origin gave, for this request only |
+//! | `cache-tower; fwd=bypass; detail=no-store` | went past the cache: why |
 //! | `cache-tower; fwd=method` | went past the cache because of its method |
 //!
 //! # Map
@@ -38,9 +39,11 @@
 //! |---|---|
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
 //! | `lookup` | admission, key, what is stored |
-//! | `fill`, `fetch`, `collapse` | who fetches; fetching and storing; sharing what arrives |
+//! | `answer` | a response from what is stored |
+//! | `fill`, `fetch`, `keep`, `collapse` | who fetches; fetching; storing; sharing what arrives |
 //! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
-//! | `keeper` | a body that has arrived goes into the store |
+//! | `keep` | a body that has arrived goes into the store |
+//! | `part`, `partial` | ranges of stored responses; responses of which only a part is stored |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
@@ -53,6 +56,7 @@
 //! | `variants` | how many variants of a URI are kept |
 //! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
 
+mod answer;
 mod body;
 mod budget;
 mod collapse;
@@ -65,7 +69,7 @@ mod groups;
 mod hooks;
 mod intern;
 mod invalidate;
-mod keeper;
+mod keep;
 mod key;
 mod key_rules;
 mod layer;
@@ -73,6 +77,8 @@ mod lookup;
 mod memo;
 mod nested;
 mod options;
+mod part;
+mod partial;
 mod partition;
 mod policy;
 mod refresh;

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use cache_core::{EntryKey, Fill, Lookup, Read, Slot};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::Body;
 
+use crate::answer::{answer, not_cached};
 use crate::body::CacheBody;
 use crate::budget::Budget;
 use crate::config::Shared;
@@ -20,11 +21,11 @@ use crate::nested::Mark;
 use crate::partition::Resolved;
 use crate::policy::{
     Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
-    admit, admit_regardless, not_modified, not_modified_headers, reuse,
+    admit, admit_regardless, reuse,
 };
 use crate::refresh::Refreshing;
 use crate::status::Decision;
-use crate::stored::{Cached, Marker, StoredResponse, load_beside};
+use crate::stored::{Cached, Marker, load_beside};
 use crate::tally::Tally;
 use crate::variants::Variants;
 
@@ -57,6 +58,8 @@ pub(crate) struct Ask {
     /// Of the route, where there are routes; else of the URI.
     pub(crate) route: u128,
     pub(crate) head_only: bool,
+    /// It has `Range`: what the origin answers is hardly for others.
+    pub(crate) ranged: bool,
     /// Set while a response is fetched that is worth having without its client.
     pub(crate) fetching: Arc<AtomicBool>,
     pub(crate) tally: Tally,
@@ -145,7 +148,7 @@ pub(crate) fn enter<B: Body, R>(
             }
             return bypass(BypassReason::Credentials);
         }
-        let conditions = seen.conditions.then_some(headers);
+        let conditions = (seen.conditions || seen.range).then_some(headers);
         match reuse(directives.as_ref(), &stored.freshness, now) {
             Reuse::Use { age_secs } => {
                 shared.count_hit(Read::L1Hit);
@@ -184,6 +187,7 @@ pub(crate) fn enter<B: Body, R>(
         hash,
         route,
         head_only: admission == Admission::LookupHead,
+        ranged: seen.range,
         fetching: Arc::default(),
         tally,
     });
@@ -230,7 +234,7 @@ impl Ask {
         let marker_slot = values.peek(self.hash, &self.primary);
         let marker = match marker_slot.as_ref().and_then(|slot| slot.decoded::<Cached>()) {
             Some(Cached::Varies(marker)) => Some(Arc::new(marker.clone())),
-            Some(Cached::Response(_)) => None,
+            Some(Cached::Response(_) | Cached::Partial(_)) => None,
             None => self.shared.markers.get(self.hash, now),
         };
         if let (Some(slot), None) = (&marker_slot, &marker) {
@@ -261,7 +265,9 @@ impl Ask {
         };
         let found = match slot.decoded::<Cached>() {
             Some(Cached::Varies(found)) => found.clone(),
-            Some(Cached::Response(_)) => return response(primary, slot, None),
+            Some(Cached::Response(_) | Cached::Partial(_)) => {
+                return response(primary, slot, None);
+            }
             None => return nothing(),
         };
         self.learn(&found);
@@ -352,44 +358,6 @@ pub(crate) fn needs_own_response(
     headers: &HeaderMap,
 ) -> bool {
     !site.store.credentials_shared && !audience.includes(headers)
-}
-
-/// The response to a request that a stored one answers: 304 if the client has it already, by
-/// the `conditions` among its headers.
-pub(crate) fn answer<B>(
-    stored: &StoredResponse,
-    method: &Method,
-    conditions: Option<&HeaderMap>,
-    age_secs: u64,
-) -> Response<CacheBody<B>> {
-    let response = |status, headers, body| {
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
-    };
-    let stored_headers = stored.headers(age_secs);
-    if let Some(conditions) = conditions
-        && not_modified(conditions, stored.status, &stored.template, stored.freshness.received)
-    {
-        let headers = not_modified_headers(&stored_headers);
-        return response(StatusCode::NOT_MODIFIED, headers, CacheBody::empty());
-    }
-    let body = match *method {
-        Method::HEAD => CacheBody::empty(),
-        _ => CacheBody::stored(stored.body.clone()),
-    };
-    response(stored.status, stored_headers, body)
-}
-
-/// What the client gets that wants a stored response or none (RFC 9111 §5.2.1.7).
-pub(crate) fn not_cached<B>(tally: &Tally) -> Response<CacheBody<B>> {
-    let mut response = Response::new(CacheBody::empty());
-    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    tally.tell(Decision::OnlyIfCached, &mut response);
-    response
 }
 
 fn has_body(body: &impl Body) -> bool {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use cache_core::Joined;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tower::Service;
@@ -65,6 +65,11 @@ pub(crate) fn spawn<S, ReqB, ResB>(
     ResB::Error: Into<BoxError>,
 {
     ask.tally = Tally::silent(&ask.shared);
+    // Whatever part the client wanted, the cache wants the whole.
+    ask.ranged = false;
+    for name in [header::RANGE, header::IF_RANGE] {
+        request.headers_mut().remove(name);
+    }
     // RFC 9110 §9.3.2: what HEAD asks for, without its body, is what GET brings.
     *request.method_mut() = Method::GET;
     let background = ask.shared.values.cache().background().clone();

@@ -6,12 +6,13 @@ use cache_core::{EntryKey, EntryTimes, Fill, Format, NewEntry, Slot};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 
+use crate::answer::answer;
 use crate::body::CacheBody;
 use crate::budget::Budget;
 use crate::collapse::SharedResponse;
 use crate::fetch::{Arrival, is_of_the_request};
 use crate::fill::Outcome;
-use crate::lookup::{Ask, answer};
+use crate::lookup::Ask;
 use crate::policy::{
     Failure, MissReason, NoStore, RequestFacts, StoredFreshness, freshened, is_about, on_error,
     storable, stored_headers, varies_otherwise,

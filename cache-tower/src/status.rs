@@ -183,7 +183,7 @@ mod tests {
             (Decision::StaleOnError(MissReason::Stale), "c; fwd=stale; detail=stale-if-error"),
             (Decision::Validated(MissReason::Stale), "c; fwd=stale; fwd-status=304"),
             (Decision::Collapsed(MissReason::UriMiss), "c; fwd=uri-miss; collapsed"),
-            (Decision::Bypass(BypassReason::Range), "c; fwd=bypass; detail=range"),
+            (Decision::Bypass(BypassReason::NoStore), "c; fwd=bypass; detail=no-store"),
             (Decision::Bypass(BypassReason::Method), "c; fwd=method"),
             (Decision::Forwarded, "c; fwd=method"),
         ] {

@@ -1,7 +1,7 @@
 //! Stored responses: what an entry's payload holds, and what a hit is made of.
 //!
 //! On the wire: a kind byte, then either the head of a response and its body, or the marker of a
-//! URI whose responses vary. Numbers are little-endian, texts have their length before them.
+//! URI whose responses vary; before a part of a response, its place. Numbers are little-endian, texts have their length before them.
 
 use std::mem::size_of;
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,8 @@ use cache_core::Shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::intern;
-use crate::policy::{Audience, Millis, StoredFreshness, VaryFields, is_without_content};
+use crate::partial::PartialResponse;
+use crate::policy::{Audience, Millis, Part, StoredFreshness, VaryFields, is_without_content};
 use crate::variants::Variants;
 
 /// The field that tells what caches did (RFC 9211).
@@ -21,6 +22,8 @@ pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 #[derive(Debug)]
 pub(crate) enum Cached {
     Response(StoredResponse),
+    /// A part of a response.
+    Partial(PartialResponse),
     /// The responses of this URI are stored by variant.
     Varies(Marker),
 }
@@ -57,6 +60,7 @@ impl Eq for Marker {}
 
 const RESPONSE: u8 = 1;
 const MARKER: u8 = 2;
+const PARTIAL: u8 = 3;
 
 const MUST_REVALIDATE: u8 = 1;
 const IMMUTABLE: u8 = 2;
@@ -78,6 +82,24 @@ pub(crate) struct Head {
 pub(crate) fn store<'b>(head: &Head, body: impl Iterator<Item = &'b Bytes> + Clone) -> Bytes {
     let length: usize = body.clone().map(Bytes::len).sum();
     let mut payload = BytesMut::with_capacity(head_size(head) + length);
+    put_head(&mut payload, head);
+    for chunk in body {
+        payload.put_slice(chunk);
+    }
+    payload.freeze()
+}
+
+/// The payload for a part of a response: its place, then all as for the whole.
+pub(crate) fn store_partial<'b>(
+    head: &Head,
+    part: &Part,
+    body: impl Iterator<Item = &'b Bytes>,
+) -> Bytes {
+    let mut payload =
+        BytesMut::with_capacity(1 + 2 * size_of::<u64>() + head_size(head) + part.range.len());
+    payload.put_u8(PARTIAL);
+    payload.put_u64_le(part.range.start as u64);
+    payload.put_u64_le(part.complete as u64);
     put_head(&mut payload, head);
     for chunk in body {
         payload.put_slice(chunk);
@@ -117,6 +139,18 @@ pub(crate) fn load_beside(
             let head = read_head(&mut rest)?;
             Cached::Response(StoredResponse::new(head, rest, status)?)
         }
+        PARTIAL => {
+            let start = usize::try_from(rest.try_get_u64_le().ok()?).ok()?;
+            let complete = usize::try_from(rest.try_get_u64_le().ok()?).ok()?;
+            if rest.try_get_u8().ok()? != RESPONSE {
+                return None;
+            }
+            let head = read_head(&mut rest)?;
+            let end = start.checked_add(rest.len()).filter(|end| *end <= complete)?;
+            let part = Part { range: start..end, complete };
+            let response = StoredResponse::new(head, rest, status)?;
+            Cached::Partial(PartialResponse { response, part })
+        }
         _ => return None,
     };
     Some(shared(cached))
@@ -142,6 +176,7 @@ impl Cached {
     pub(crate) fn weight(&self) -> usize {
         let headers = match self {
             Self::Response(response) => &response.template,
+            Self::Partial(partial) => &partial.response.template,
             // With the table of its variants, as large as it mostly is.
             Self::Varies(_) => return size_of::<Self>() + 512,
         };

@@ -45,6 +45,18 @@ fn what_is_stored_is_loaded_and_its_body_is_not_copied() {
 }
 
 #[test]
+fn a_part_keeps_its_place() {
+    let part = Part { range: 3..8, complete: 10 };
+    let payload = store_partial(&head(), &part, [Bytes::from_static(b"hello")].iter());
+    let loaded = reload(&payload).unwrap();
+    let Cached::Partial(loaded) = &*loaded else { panic!() };
+    assert_eq!((&loaded.part, &loaded.response.body[..]), (&part, &b"hello"[..]));
+    // More bytes than there is room for before the end.
+    let long = store_partial(&head(), &part, [Bytes::from_static(b"hello!!!")].iter());
+    assert!(reload(&long).is_none());
+}
+
+#[test]
 fn a_204_has_no_length() {
     let none = Head { status: StatusCode::NO_CONTENT, ..head() };
     let stored = reload(&store(&none, [].iter())).unwrap();

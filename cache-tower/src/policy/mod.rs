@@ -13,6 +13,8 @@
 //! | `stale` | may it be used though it is stale? | `bool` |
 //! | `revalidate` | what is the origin asked, and what does its 304 change? | header maps |
 //! | `validate` | is the client's own copy still good (304)? | `bool` |
+//! | `range` | which part of it does the client want (206, 416)? | [`Ranged`] |
+//! | `combine` | which parts of it make one? | [`Part`] |
 //! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
 //! | `headers` | which of its headers are stored? | a header map |
 //! | `vary` | which request headers select between variants? | [`Vary`] |
@@ -66,6 +68,7 @@ macro_rules! reasons {
 }
 
 mod assigned;
+mod combine;
 mod directives;
 mod field;
 mod freshness;
@@ -73,6 +76,7 @@ mod groups;
 mod headers;
 mod heuristic;
 mod invalidate;
+mod range;
 mod request;
 mod reuse;
 mod revalidate;
@@ -85,12 +89,14 @@ mod validate;
 mod vary;
 
 pub(crate) use assigned::{Assigned, is_risky_error};
+pub(crate) use combine::{Part, combined_headers, has_strong_validator, share_strong_validator};
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use groups::invalidated_groups;
 pub(crate) use headers::{content_length, stored_headers};
 pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected, normal_authority};
+pub(crate) use range::{Ranged, part_headers, ranged, unsatisfiable_headers};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardless, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};

@@ -22,8 +22,6 @@ reasons! {
         Method => "method",
         /// The request has a body.
         RequestBody => "request-body",
-        /// `Range`.
-        Range => "range",
         /// `If-Match` or `If-Unmodified-Since`: meant for the origin (RFC 9111 §4.3.2).
         Precondition => "precondition",
         /// A field that replaces the path or the method.
@@ -78,6 +76,8 @@ pub(crate) struct Seen {
     pub(crate) directives: bool,
     /// `If-None-Match` or `If-Modified-Since`.
     pub(crate) conditions: bool,
+    /// `Range`.
+    pub(crate) range: bool,
     /// `Authorization` or `Cookie`.
     pub(crate) credentials: bool,
     /// Fields that handlers reflect, so that they are part of the key; or more than one `Host`.
@@ -130,6 +130,7 @@ impl Seen {
         match name.as_str() {
             "cache-control" | "pragma" => self.directives = true,
             "if-none-match" | "if-modified-since" => self.conditions = true,
+            "range" => self.range = true,
             "authorization" | "cookie" => self.credentials = true,
             "x-forwarded-host" | "x-forwarded-proto" => self.reflected = true,
             _ => {}
@@ -146,7 +147,6 @@ fn objection(name: &HeaderName, line: &HeaderValue) -> Option<BypassReason> {
             (!empty).then_some(BypassReason::RequestBody)
         }
         "transfer-encoding" => Some(BypassReason::RequestBody),
-        "range" => Some(BypassReason::Range),
         "if-match" | "if-unmodified-since" => Some(BypassReason::Precondition),
         // With these some frameworks let a client replace the path or the method. The key can't
         // know what the origin makes of them.
@@ -184,8 +184,8 @@ mod tests {
         let cases: &[(Lines<'_>, Admission)] = &[
             (&[("cache-control", "no-store")], Admission::Lookup),
             (&[("cache-control", "no-cache"), ("pragma", "no-cache")], Admission::Lookup),
-            (&[("cache-control", "no-store"), ("range", "x")], Admission::Bypass(Reason::Range)),
-            (&[("range", "x"), ("cache-control", "no-store")], Admission::Bypass(Reason::Range)),
+            (&[("cache-control", "no-store"), ("range", "x")], Admission::Lookup),
+            (&[("range", "x"), ("cache-control", "no-store")], Admission::Lookup),
         ];
         for (lines, expected) in cases {
             let found = admit_regardless(&Method::GET, &headers(lines), false);
@@ -203,6 +203,8 @@ mod tests {
             ("pragma", Seen { directives: true, ..Seen::default() }),
             ("if-none-match", Seen { conditions: true, ..Seen::default() }),
             ("if-modified-since", Seen { conditions: true, ..Seen::default() }),
+            ("range", Seen { range: true, ..Seen::default() }),
+            ("if-range", Seen::default()),
             ("authorization", Seen { credentials: true, ..Seen::default() }),
             ("cookie", Seen { credentials: true, ..Seen::default() }),
             ("x-forwarded-host", Seen { reflected: true, ..Seen::default() }),
@@ -267,8 +269,7 @@ mod tests {
             (&[("content-length", "-0")], Some(Reason::RequestBody)),
             (&[("content-length", "0"), ("content-length", "5")], Some(Reason::RequestBody)),
             (&[("transfer-encoding", "chunked")], Some(Reason::RequestBody)),
-            (&[("range", "bytes=0-1")], Some(Reason::Range)),
-            (&[("range", "")], Some(Reason::Range)),
+            (&[("range", "bytes=0-1"), ("if-range", "x")], None),
             (&[("if-match", "*")], Some(Reason::Precondition)),
             (&[("if-unmodified-since", "x")], Some(Reason::Precondition)),
             (&[("x-original-url", "/admin")], Some(Reason::Override)),
@@ -282,8 +283,8 @@ mod tests {
             (&[("cache-control", "No-Store")], Some(Reason::NoStore)),
             (&[("cache-control", "x=\"no-store\", max-age=0")], None),
             // The first reason of the enum, not of the request, is named.
-            (&[("cache-control", "no-store"), ("range", "bytes=0-")], Some(Reason::Range)),
-            (&[("range", "bytes=0-"), ("cache-control", "no-store")], Some(Reason::Range)),
+            (&[("cache-control", "no-store"), ("if-match", "*")], Some(Reason::Precondition)),
+            (&[("if-match", "*"), ("cache-control", "no-store")], Some(Reason::Precondition)),
         ];
         for (lines, expected) in cases {
             let headers = headers(lines);

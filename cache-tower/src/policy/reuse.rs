@@ -88,6 +88,8 @@ pub(crate) enum MissReason {
     VaryMiss,
     /// What is stored is stale.
     Stale,
+    /// What is stored is a part of the response, and the request is for more.
+    Partial,
     /// What is stored is fresh, but the request's directives don't accept it.
     Request,
 }
@@ -99,6 +101,7 @@ impl MissReason {
             Self::UriMiss => "uri-miss",
             Self::VaryMiss => "vary-miss",
             Self::Stale => "stale",
+            Self::Partial => "partial",
             Self::Request => "request",
         }
     }

@@ -35,9 +35,13 @@ pub(crate) fn add_conditions(request: &mut HeaderMap, stored: &HeaderMap) -> boo
 }
 
 /// Whether a 304, or a response to HEAD, is about the stored response (RFC 9111 §4.3.4, §4.3.5).
+/// One without validators is: the origin was asked by those of the stored response alone.
 pub(crate) fn is_about(stored: &HeaderMap, update: &HeaderMap) -> bool {
     match (update.get(ETAG), update.get(LAST_MODIFIED)) {
-        (Some(tag), _) => stored.get(ETAG).is_some_and(|own| opaque(own) == opaque(tag)),
+        // A strong tag is about what has the same strong one.
+        (Some(tag), _) => stored
+            .get(ETAG)
+            .is_some_and(|own| opaque(own) == opaque(tag) && (is_weak(tag) || !is_weak(own))),
         (None, Some(modified)) => stored.get(LAST_MODIFIED) == Some(modified),
         (None, None) => true,
     }
@@ -84,6 +88,10 @@ pub(crate) fn varies_otherwise(stored: &HeaderMap, update: &HeaderMap) -> bool {
 fn describes_stored_body(name: &HeaderName) -> bool {
     [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG].contains(name)
         || matches!(name.as_str(), "content-md5" | "content-digest" | "repr-digest" | "digest")
+}
+
+fn is_weak(tag: &HeaderValue) -> bool {
+    tag.as_bytes().trim_ascii().starts_with(b"W/")
 }
 
 /// An entity-tag without the mark of weakness (RFC 9110 §8.8.3.2).

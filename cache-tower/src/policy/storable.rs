@@ -7,7 +7,7 @@
 //! }
 //! ```
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, RANGE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::groups::groups;
@@ -41,6 +41,9 @@ reasons! {
         VaryAny => "vary-any",
         /// The status is not final, or not one of HTTP.
         Status => "status",
+        /// The request asked for a range, and this is not the whole response: 206 and 416, or a
+        /// 304 to its own conditions.
+        Range => "range",
         /// 206: a part of the response (RFC 9111 §3.3).
         Partial => "partial",
         /// 304: not a response of its own (RFC 9111 §4.3.3).
@@ -153,6 +156,12 @@ pub(crate) fn storable(
 ) -> Result<Storable, NoStore> {
     let directives = applicable(headers, &rules.targets);
     check_request(request, rules)?;
+    // RFC 9111 §3.3: what answers a range is no answer to others. With a Content-Range it may be a
+    // part that the origin takes for the whole.
+    let is_whole = status == StatusCode::OK && !headers.contains_key(CONTENT_RANGE);
+    if request.headers.contains_key(RANGE) && !is_whole {
+        return Err(NoStore::Range);
+    }
     check_status(status, &directives)?;
     let mut strip = separable_fields(&directives)?;
     let vary = match Vary::parse(headers) {

@@ -111,7 +111,7 @@ fn tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Splits an entity-tag off: the opaque part without its quotes (a `"` can't be escaped, RFC 9110
 /// §8.8.3), and the rest. Weakness is dropped: caches compare weakly (RFC 9110 §8.8.3.2).
-fn split_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let opaque = text.strip_prefix(b"W/").unwrap_or(text).strip_prefix(b"\"")?;
     let end = opaque.iter().position(|byte| *byte == b'"')?;
     let (tag, rest) = opaque.split_at_checked(end)?;

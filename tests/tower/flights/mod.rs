@@ -7,4 +7,5 @@ mod late;
 mod leaving;
 mod overtaken;
 mod panics;
+mod ranges;
 mod readiness;

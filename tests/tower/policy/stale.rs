@@ -211,3 +211,45 @@ async fn a_service_that_gives_no_response_is_stood_in_for_too() {
     clock.advance(seconds(1));
     assert_eq!(ask(&[]).await, Err("gone"));
 }
+
+/// What was stale and in memory looked as if another request had just fetched it: nobody led, and
+/// all went to the origin.
+#[tokio::test]
+async fn those_who_would_not_have_it_stale_share_one_fetch() {
+    let clock = Clock::manual(START);
+    let http = HttpCache::builder(memory(&clock)).build();
+    let (gate, calls) = (Arc::new(tokio::sync::Semaphore::new(1)), Arc::<AtomicUsize>::default());
+    let origin = service_fn({
+        let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
+        move |_: Request<Body>| {
+            let (gate, call) = (Arc::clone(&gate), calls.fetch_add(1, Ordering::SeqCst));
+            async move {
+                gate.acquire().await.expect("open").forget();
+                let lines = &[("cache-control", "max-age=10"), ("etag", "\"a\"")];
+                Ok::<_, Infallible>(reply(if call == 0 { 200 } else { 304 }, lines, "body"))
+            }
+        }
+    });
+    let app = App::of(&http, CacheLayer::new(&http).layer(origin));
+    app.get("/a", &[]).await;
+    clock.advance(seconds(11));
+    let ask = || tokio::spawn(app.clone().call(request("GET", "/a", &[])));
+    let herd: Vec<_> = (0..100).map(|_| ask()).collect();
+    while calls.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    gate.add_permits(100);
+    let mut told: Vec<String> = Vec::new();
+    for going in herd {
+        let response = going.await.expect("no panic");
+        assert_eq!(response.status(), 200);
+        told.push(super::origin::told(&response));
+    }
+    assert_eq!(told.iter().filter(|told| *told == "fwd=stale; fwd-status=304").count(), 1);
+    assert_eq!(told.iter().filter(|told| *told == HIT).count(), 99);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}

@@ -43,6 +43,9 @@ fn an_update_is_about_what_has_its_validators() {
         assert_eq!(is_about(&stored, &headers(update)), expected, "{update:?}");
     }
     assert!(!is_about(&headers(&[]), &headers(&[("etag", "\"a\"")])));
+    let weak = headers(&[("etag", "W/\"a\"")]);
+    assert!(is_about(&weak, &headers(&[("etag", "W/\"a\"")])));
+    assert!(!is_about(&weak, &headers(&[("etag", "\"a\"")])));
 }
 
 #[test]

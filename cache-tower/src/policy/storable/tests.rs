@@ -152,6 +152,18 @@ fn by_status_with_explicit_freshness() {
 }
 
 #[test]
+fn to_a_range_only_the_whole() {
+    let request: &[_] = &[("range", "bytes=0-1")];
+    let response: &[_] = &[("cache-control", "max-age=60")];
+    for status in [200, 206, 304, 404, 416, 301, 500] {
+        let outcome = Case { request, status, response, ..Case::default() }.outcome();
+        assert_eq!(outcome, if status == 200 { "stored" } else { "range" }, "{status}");
+    }
+    let response: &[_] = &[("cache-control", "max-age=60"), ("content-range", "bytes 0-1/2")];
+    assert_eq!(Case { request, response, ..Case::default() }.outcome(), "range");
+}
+
+#[test]
 fn must_understand() {
     let cases: &[(u16, &str, &str)] = &[
         (200, "max-age=60, must-understand, no-store", "stored"),

@@ -1,4 +1,4 @@
-//! Keeping: what becomes of a response's body when it has arrived, or has not.
+//! Keeping: what has arrived well is put into the store.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::config::Shared;
 use crate::etag::generated;
 use crate::fetch::REMEMBER_UNCACHEABLE;
 use crate::fill::Outcome;
+use crate::partial::ArrivingPart;
 use crate::policy::NoStore;
 use crate::stored::{Head, load, store};
 use crate::variants::Variants;
@@ -29,6 +30,7 @@ pub(crate) struct ResponseKeeper {
     /// The hash of the URI's identity.
     pub(crate) uri: u128,
     pub(crate) whole: Whole,
+    pub(crate) part: Option<ArrivingPart>,
 }
 
 impl Keeper for ResponseKeeper {
@@ -39,13 +41,20 @@ impl Keeper for ResponseKeeper {
     fn keep(mut self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
         let chunks: Vec<&Bytes> = body.collect();
         if self.shared.options.generate_etags
+            && self.part.is_none()
             && let Some(tag) =
                 generated(self.head.status, &self.head.headers, chunks.iter().copied())
         {
             // Fails where the head is as large as the http crate allows; then it has none.
             let _ = self.head.headers.try_insert(header::ETAG, tag);
         }
-        let payload = store(&self.head, chunks.into_iter());
+        let payload = match &self.part {
+            None => store(&self.head, chunks.into_iter()),
+            Some(part) => match part.payload(&self.head, &chunks, self.limit()) {
+                Some(payload) => payload,
+                None => return self.give_up(GiveUp::LengthMismatch),
+            },
+        };
         let Some(decoded) = load(&payload, &self.shared.hit) else {
             tracing::debug!("response not stored: its head has no room for ours");
             return;
