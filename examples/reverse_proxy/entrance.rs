@@ -5,7 +5,7 @@
 //! where the upstream sees another would give wrong answers, so what follows
 //! gets a path as the target, the host in `Host`, and end-to-end fields only.
 
-use http::header::HOST;
+use http::header::{HOST, MAX_FORWARDS};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
@@ -21,9 +21,28 @@ pub(crate) fn admit<B>(request: &mut Request<B>) -> Result<(), Failure> {
         return Err(Failure::CodedUpload);
     }
     settle_host(request)?;
+    count_down(request)?;
     strip_hop_by_hop(request.headers_mut());
     join_cookies(request.headers_mut());
     Ok(())
+}
+
+/// RFC 9110 §7.6.2: how often TRACE and OPTIONS may be forwarded. For others the field means
+/// nothing, and one that is no number means nothing for these.
+fn count_down<B>(request: &mut Request<B>) -> Result<(), Failure> {
+    if !matches!(*request.method(), Method::TRACE | Method::OPTIONS) {
+        return Ok(());
+    }
+    let left = request.headers().get(MAX_FORWARDS);
+    let left = left.and_then(|left| left.to_str().ok()?.parse::<u32>().ok());
+    match left {
+        None => Ok(()),
+        Some(0) => Err(Failure::LastRecipient),
+        Some(left) => {
+            request.headers_mut().insert(MAX_FORWARDS, HeaderValue::from(left - 1));
+            Ok(())
+        }
+    }
 }
 
 /// Moves the host from the target to `Host`, where it counts more than what
@@ -109,6 +128,29 @@ mod tests {
         let refused = |method, target| admitted(method, Version::HTTP_11, target, &["a"]).err();
         assert_eq!(refused(Method::CONNECT, "a:443"), Some(Failure::Tunnel));
         assert_eq!(refused(Method::GET, "http://u:p@a/"), Some(Failure::BadTarget));
+    }
+
+    /// TRACE and OPTIONS went on for ever.
+    #[test]
+    fn forwards_are_counted_down_for_trace_and_options() {
+        for (method, value, expected) in [
+            (Method::OPTIONS, "0", Err(Failure::LastRecipient)),
+            (Method::TRACE, "0", Err(Failure::LastRecipient)),
+            (Method::TRACE, "10", Ok("9")),
+            (Method::OPTIONS, "x", Ok("x")),
+            (Method::GET, "0", Ok("0")),
+        ] {
+            let mut request = Request::new(());
+            *request.method_mut() = method;
+            let host = HeaderValue::from_static("a");
+            request.headers_mut().insert(HOST, host);
+            request.headers_mut().insert(MAX_FORWARDS, HeaderValue::from_static(value));
+            let admitted = admit(&mut request);
+            assert_eq!(admitted, expected.map(drop), "{value}");
+            if let Ok(left) = expected {
+                assert_eq!(request.headers()[MAX_FORWARDS], left);
+            }
+        }
     }
 
     /// A target without a slash was taken for the host, and beat the one in `Host`.

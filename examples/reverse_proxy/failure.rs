@@ -11,6 +11,8 @@ use http_body_util::Full;
 pub(crate) enum Failure {
     /// `CONNECT` asks for a tunnel.
     Tunnel,
+    /// The request is to go no further (`Max-Forwards: 0`).
+    LastRecipient,
     /// No `Host`, more than one, or one that names no host.
     BadHost,
     /// The target of the request is none, or too long with the base path.
@@ -41,6 +43,12 @@ impl Failure {
                 StatusCode::NOT_IMPLEMENTED,
                 "cache-tower; error=http_request_denied",
                 "This proxy makes no tunnels.\n",
+            ),
+            // RFC 9110 §9.3.7, §9.3.8: OPTIONS asks nothing of this proxy, and TRACE is not done.
+            Self::LastRecipient => (
+                StatusCode::NOT_IMPLEMENTED,
+                "cache-tower; error=http_request_denied",
+                "This proxy answers no TRACE and no OPTIONS by itself.\n",
             ),
             Self::BadHost => (
                 StatusCode::BAD_REQUEST,
