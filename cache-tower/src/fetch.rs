@@ -109,7 +109,8 @@ where
         return Ok(response.map(CacheBody::origin));
     }
     let leader = mark.take_leader().map(Arc::new);
-    if let (Some(failure), Some(slot)) = (failure(&answered), &stale)
+    if !ask.tally.is_silent()
+        && let (Some(failure), Some(slot)) = (failure(&answered), &stale)
         && let Some(response) = answer_on_error(ask, slot, why, (&Method::GET, &asked), failure)
     {
         if let Some(leader) = leader {

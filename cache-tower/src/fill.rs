@@ -219,7 +219,7 @@ async fn look_up<B>(
                     let mut response = answer(stored, method, Some(headers), age_secs);
                     ask.tally.correct(Decision::StaleHit, &mut response);
                     shared.values.count(Read::StoreHit);
-                    return Looked::Stale(response, shared.refreshes.begin(key.hash()));
+                    return Looked::Stale(response, shared.refreshes.begin(key.hash(), now));
                 }
                 Reuse::Fetch(why) => why,
             }

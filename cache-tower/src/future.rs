@@ -153,7 +153,7 @@ struct Task<T> {
 }
 
 /// A handler that hangs must not keep its place in the background, which others need, for ever.
-const FETCH_ALONE: Duration = Duration::from_secs(60);
+pub(crate) const FETCH_ALONE: Duration = Duration::from_secs(60);
 
 type BoxedTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

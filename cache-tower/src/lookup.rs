@@ -159,7 +159,7 @@ pub(crate) fn enter<B: Body, R>(
                 let tally = Tally::new(shared, Decision::Unanswered);
                 tally.correct(Decision::StaleHit, &mut response);
                 shared.values.count(Read::L1Hit);
-                let Some(refreshing) = shared.refreshes.begin(own_hash) else {
+                let Some(refreshing) = shared.refreshes.begin(own_hash, now) else {
                     return Entrance::Stale(response, None);
                 };
                 stale = Some((response, refreshing, tally));

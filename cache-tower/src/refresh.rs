@@ -5,24 +5,34 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use cache_core::Joined;
+use cache_core::{Joined, Millis};
 use http::{Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tower::Service;
 
-use crate::body::{BoxError, CacheBody};
+use crate::body::BoxError;
 use crate::budget::Budget;
 use crate::config::Shared;
 use crate::fetch::{Fetch, fetch};
+use crate::future::FETCH_ALONE;
 use crate::lookup::{Ask, Found, Vacancy};
+use crate::memo::Memo;
 use crate::policy::{MissReason, Reuse, reuse};
 use crate::stored::Cached;
 use crate::tally::Tally;
 
 /// The responses that are being refreshed, by the hash of their identity.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Refreshes(Arc<Mutex<HashSet<u128>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Refreshes {
+    running: Arc<Mutex<HashSet<u128>>>,
+    /// Those whose refresh has failed: an origin in trouble is not asked all the time.
+    failed: Arc<Memo<()>>,
+}
+
+/// For so long a response is not refreshed again when that has failed.
+const REST: Millis = 1_000;
+const REMEMBERED: usize = 4 * 1024;
 
 /// Held while a response is refreshed.
 #[derive(Debug)]
@@ -31,16 +41,25 @@ pub(crate) struct Refreshing {
     hash: u128,
 }
 
+impl Default for Refreshes {
+    fn default() -> Self {
+        Self { running: Arc::default(), failed: Arc::new(Memo::new(REMEMBERED)) }
+    }
+}
+
 impl Refreshes {
-    /// `None`: it is being refreshed already.
-    pub(crate) fn begin(&self, hash: u128) -> Option<Refreshing> {
+    /// `None`: it is being refreshed already, or that has just failed.
+    pub(crate) fn begin(&self, hash: u128, now: Millis) -> Option<Refreshing> {
+        if self.failed.get(hash, now).is_some() {
+            return None;
+        }
         let is_first = self.lock().insert(hash);
         // Made only then: it ends the refresh when it is dropped.
         is_first.then(|| Refreshing { refreshes: self.clone(), hash })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<u128>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,10 +93,10 @@ pub(crate) fn spawn<S, ReqB, ResB>(
     *request.method_mut() = Method::GET;
     let background = ask.shared.values.cache().background().clone();
     let began = background.try_spawn(async move {
-        if let Some(response) = run(&ask, inner, request).await {
-            // The client has its answer: this one is read for the cache.
-            let mut body = pin!(response.into_body());
-            while let Some(Ok(_)) = body.frame().await {}
+        let done = tokio::time::timeout(FETCH_ALONE, run(&ask, inner, request)).await;
+        if !matches!(done, Ok(true)) {
+            let now = ask.shared.values.cache().clock().now();
+            refreshing.refreshes.failed.remember(refreshing.hash, (), now + REST);
         }
         drop(refreshing);
     });
@@ -86,11 +105,8 @@ pub(crate) fn spawn<S, ReqB, ResB>(
     }
 }
 
-async fn run<S, ReqB, ResB>(
-    ask: &Ask,
-    inner: S,
-    request: Request<ReqB>,
-) -> Option<Response<CacheBody<ResB>>>
+/// False if the origin failed.
+async fn run<S, ReqB, ResB>(ask: &Ask, inner: S, request: Request<ReqB>) -> bool
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
     ResB: Body<Data = Bytes> + Send + 'static,
@@ -99,7 +115,7 @@ where
     let shared: &Arc<Shared> = &ask.shared;
     let budget = Budget::new(shared.values.cache().operation_budget());
     let Found::Response { key, slot, marker } = ask.find(request.headers(), &budget).await else {
-        return None;
+        return true;
     };
     let now = shared.values.cache().clock().now();
     let still_stale = match slot.decoded::<Cached>() {
@@ -108,14 +124,21 @@ where
         }
         _ => false,
     };
-    let mut fill = shared.values.replace(&key, &slot).filter(|_| still_stale)?;
+    let Some(mut fill) = shared.values.replace(&key, &slot).filter(|_| still_stale) else {
+        return true;
+    };
     ask.expect_groups(request.headers(), Some(&mut fill));
     let Joined::Leader(leader) = shared.flights.join(key.hash(), &fill) else {
         // Somebody who would not have it stale is fetching.
-        return None;
+        return true;
     };
     let (fill, stale) = (Some(fill), Some(slot));
     let vacancy = Box::new(Vacancy { fill, why: MissReason::Stale, marker, stale });
     let fetching = Fetch { vacancy, leader: Some(leader), budget };
-    fetch(ask, inner, request, fetching).await.ok()
+    let Ok(response) = fetch(ask, inner, request, fetching).await else { return false };
+    let failed = response.status().is_server_error();
+    // The client has its answer: this one is read for the cache.
+    let mut body = pin!(response.into_body());
+    while let Some(Ok(_)) = body.frame().await {}
+    !failed
 }

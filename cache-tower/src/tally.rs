@@ -38,6 +38,11 @@ impl Tally {
         tally
     }
 
+    /// Whether the client has been answered already.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.unanswered.is_none()
+    }
+
     /// To be set when an inner cache takes the request over: then it is not counted here.
     pub(crate) fn taken_over(&self) -> &Arc<AtomicBool> {
         &self.taken_over
@@ -70,7 +75,7 @@ impl Tally {
 
     fn count(&self, decision: Decision) {
         self.counted.store(true, Ordering::Relaxed);
-        if self.unanswered.is_none() {
+        if self.is_silent() {
             return;
         }
         self.shared.counters.count(decision);

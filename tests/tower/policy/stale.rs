@@ -83,6 +83,56 @@ async fn a_hundred_stale_answers_cause_one_refresh() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
+/// A refresh that failed was begun again with the next request, and the next.
+#[tokio::test]
+async fn an_origin_in_trouble_is_not_asked_all_the_time() {
+    let (fails, origin) = failing("503");
+    let app = App::new(&origin);
+    let uri = "/a?stale-while-revalidate=60";
+    app.get(uri, &[]).await;
+    fails.store(true, Ordering::SeqCst);
+    app.clock.advance(seconds(11));
+    for _ in 0..50 {
+        assert_eq!(app.told(uri, &[]).await, STALE_HIT);
+    }
+    assert_eq!(origin.calls(), 2);
+    app.clock.advance(seconds(1));
+    fails.store(false, Ordering::SeqCst);
+    assert_eq!(app.told(uri, &[]).await, STALE_HIT);
+    assert_eq!((app.told(uri, &[]).await.as_str(), origin.calls()), (HIT, 3));
+}
+
+/// A handler that hangs kept the response from ever being refreshed again.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_hangs_is_given_up() {
+    let clock = Clock::manual(START);
+    let http = HttpCache::builder(memory(&clock)).build();
+    let calls = Arc::<AtomicUsize>::default();
+    let origin = service_fn({
+        let calls = Arc::clone(&calls);
+        move |_: Request<Body>| {
+            let call = calls.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if call == 1 {
+                    std::future::pending::<()>().await;
+                }
+                let lines = &[("cache-control", "max-age=10, stale-while-revalidate=600")];
+                Ok::<_, Infallible>(reply(200, lines, ""))
+            }
+        }
+    });
+    let app = App::of(&http, CacheLayer::new(&http).layer(origin));
+    app.get("/a", &[]).await;
+    clock.advance(seconds(11));
+    let hanging = app.clone().call(request("GET", "/a", &[])).await;
+    assert_eq!(told(&hanging), STALE_HIT);
+    tokio::time::sleep(seconds(61)).await;
+    assert_eq!(http.cache().background().running(), 0);
+    clock.advance(seconds(2));
+    assert_eq!(app.told("/a", &[]).await, STALE_HIT);
+    assert_eq!((app.told("/a", &[]).await.as_str(), calls.load(Ordering::SeqCst)), (HIT, 3));
+}
+
 #[tokio::test]
 async fn directives_that_forbid_it() {
     for directives in [
