@@ -16,7 +16,7 @@ use crate::future::ResponseFuture;
 use crate::hooks::Hooks;
 use crate::key::Site;
 use crate::lookup::{Entrance, enter};
-use crate::options::{millis, storable_statuses};
+use crate::options::{millis, storable_statuses, whole_seconds};
 use crate::policy::{Assigned, Millis, StoreRules};
 use crate::{fill, invalidate, refresh};
 
@@ -110,6 +110,13 @@ impl CacheLayer {
         self
     }
 
+    /// As [`HttpCacheBuilder::grace`](crate::HttpCacheBuilder::grace), for this layer.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.rules().store.grace = Some(whole_seconds(grace));
+        self
+    }
+
     /// To be changed while the layer is made.
     pub(crate) fn rules(&mut self) -> &mut SiteRules {
         Arc::make_mut(&mut self.site)
@@ -122,6 +129,7 @@ impl CacheLayer {
             ignore_request_directives: http.shared.options.ignore_request_directives,
             strip_set_cookie: http.shared.strip_set_cookie,
             heuristic: http.shared.options.heuristic,
+            grace: http.shared.options.grace,
             max_ttl: None,
             targets: http.shared.targets.clone(),
             told_ttl: None,

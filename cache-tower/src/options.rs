@@ -24,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) assigned: Assigned,
     pub(crate) heuristic: Option<Heuristic>,
     pub(crate) ignore_request_directives: bool,
+    pub(crate) grace: Option<u32>,
     pub(crate) normalize: Normalize,
     pub(crate) max_variants: usize,
     pub(crate) generate_etags: bool,
@@ -40,6 +41,7 @@ impl Default for Options {
             assigned: Assigned::default(),
             heuristic: None,
             ignore_request_directives: false,
+            grace: None,
             normalize: Normalize::default(),
             max_variants: MAX_VARIANTS,
             generate_etags: false,
@@ -60,6 +62,23 @@ impl HttpCacheBuilder {
     /// their own.
     pub fn heuristic_freshness(mut self, max: Duration) -> Self {
         self.options.heuristic = Some(Heuristic { max: millis(max) });
+        self
+    }
+
+    /// How long past their TTL responses may be used stale: while they are refreshed in the
+    /// background, and when the origin fails. For responses that say nothing of that themselves
+    /// (`stale-while-revalidate`, `stale-if-error`: RFC 5861) and don't forbid it
+    /// (`must-revalidate`, `proxy-revalidate`, `s-maxage`, `no-cache`). Default: none.
+    ///
+    /// ```
+    /// use cache_core::{Cache, minutes};
+    /// use cache_tower::HttpCache;
+    ///
+    /// let http = HttpCache::builder(Cache::builder().build()?).grace(minutes(10)).build();
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = Some(whole_seconds(grace));
         self
     }
 
@@ -129,6 +148,10 @@ impl HttpCacheBuilder {
         self.options.max_variants = variants;
         self
     }
+}
+
+pub(crate) fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn millis(duration: Duration) -> Millis {

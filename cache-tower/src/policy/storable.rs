@@ -87,6 +87,8 @@ pub(crate) struct StoreRules {
     pub(crate) strip_set_cookie: bool,
     /// The lifetime that the handler gave this response, milliseconds from its reception.
     pub(crate) told_ttl: Option<Millis>,
+    /// How long a response may be used stale, in seconds, where it does not say itself.
+    pub(crate) grace: Option<u32>,
     /// No response is kept fresh for longer, milliseconds from its reception.
     pub(crate) max_ttl: Option<Millis>,
     /// Fields that take the place of `Cache-Control` here, the first one first (RFC 9213 §2.2).
@@ -154,7 +156,7 @@ pub(crate) fn storable(
     rules: &StoreRules,
     exchange: Exchange,
 ) -> Result<Storable, NoStore> {
-    let directives = applicable(headers, &rules.targets);
+    let mut directives = applicable(headers, &rules.targets);
     check_request(request, rules)?;
     // RFC 9111 §3.3: what answers a range is no answer to others. With a Content-Range it may be a
     // part that the origin takes for the whole.
@@ -211,6 +213,11 @@ pub(crate) fn storable(
     }
     if !is_of_use(&freshness, &directives, has_validator(headers)) {
         return Err(NoStore::NoFreshness);
+    }
+    // For what is fresh for a while: what is stale at once is to be asked for each time.
+    if let Some(grace) = rules.grace.filter(|_| freshness.remaining() > 0) {
+        directives.stale_while_revalidate.get_or_insert(grace);
+        directives.stale_if_error.get_or_insert(grace);
     }
     let groups = groups(headers)?;
     Ok(Storable { freshness, directives, strip, vary, audience, groups })

@@ -134,6 +134,40 @@ async fn a_refresh_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
+async fn grace_is_for_those_who_say_nothing_themselves() {
+    for (directives, ends) in [
+        (Some("max-age=10"), 40),
+        (None, 40),
+        (Some("max-age=10, stale-while-revalidate=5"), 15),
+        (Some("max-age=10, must-revalidate"), 10),
+    ] {
+        let lines: Vec<_> = directives.map(|value| ("cache-control", value)).into_iter().collect();
+        let origin = Origin::new(move |_| reply(200, &lines, ""));
+        let clock = Clock::manual(START);
+        let http = HttpCache::builder(memory(&clock)).build();
+        let layer = CacheLayer::endpoint(&http, seconds(10)).grace(seconds(30));
+        let app = App::of(&http, layer.layer(origin.clone()));
+        app.get("/a", &[]).await;
+        app.get("/b", &[]).await;
+        app.clock.advance(seconds(ends - 1));
+        let last = if ends == 10 { HIT } else { STALE_HIT };
+        assert_eq!(app.told("/a", &[]).await, last, "{directives:?}");
+        app.clock.advance(seconds(1));
+        assert!(app.told("/b", &[]).await.starts_with("fwd="), "{directives:?}");
+    }
+    // What is stale at once stays so, whatever the cache as a whole grants.
+    for (directives, told) in [("max-age=10", STALE_HIT), ("max-age=0", "fwd=stale; stored")] {
+        let lines = [("cache-control", directives), ("etag", "\"a\"")];
+        let origin = Origin::new(move |_| reply(200, &lines, ""));
+        let cache = memory(&Clock::manual(START));
+        let app = App::layered(&HttpCache::builder(cache).grace(seconds(30)).build(), &origin);
+        app.get("/a", &[]).await;
+        app.clock.advance(seconds(11));
+        assert_eq!(app.told("/a", &[]).await, told, "{directives}");
+    }
+}
+
+#[tokio::test]
 async fn directives_that_forbid_it() {
     for directives in [
         "max-age=10, stale-while-revalidate=20, must-revalidate",
