@@ -8,6 +8,7 @@ use cache_core::{Clock, seconds};
 use cache_tests::RedisServer;
 use cache_tower::{CacheLayer, HttpCache, OriginUnreachable};
 use http::{Request, Response};
+use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::origin::{
@@ -54,24 +55,32 @@ async fn a_stale_response_is_given_at_once_and_refreshed_behind_it() {
     }
 }
 
-#[tokio::test]
-async fn a_hundred_stale_answers_cause_one_refresh() {
-    let clock = Clock::manual(START);
-    let http = HttpCache::builder(memory(&clock)).build();
-    let (gate, calls) = (Arc::new(tokio::sync::Semaphore::new(1)), Arc::<AtomicUsize>::default());
+/// An app whose origin answers by the number of the call, the first at once, then each when the
+/// test lets it.
+fn gated(
+    answer: impl Fn(usize) -> Response<Body> + Clone + Send + Sync + 'static,
+) -> (App, Arc<Semaphore>, Arc<AtomicUsize>) {
+    let http = HttpCache::builder(memory(&Clock::manual(START))).build();
+    let (gate, calls) = (Arc::new(Semaphore::new(1)), Arc::<AtomicUsize>::default());
     let origin = service_fn({
         let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
         move |_: Request<Body>| {
             let (gate, call) = (Arc::clone(&gate), calls.fetch_add(1, Ordering::SeqCst));
+            let response = answer(call);
             async move {
                 gate.acquire().await.expect("open").forget();
-                Ok::<_, Infallible>(reply(200, WINDOW, &call.to_string()))
+                Ok::<_, Infallible>(response)
             }
         }
     });
-    let app = App::of(&http, CacheLayer::new(&http).layer(origin));
+    (App::of(&http, CacheLayer::new(&http).layer(origin)), gate, calls)
+}
+
+#[tokio::test]
+async fn a_hundred_stale_answers_cause_one_refresh() {
+    let (app, gate, calls) = gated(|call| reply(200, WINDOW, &call.to_string()));
     app.get("/a", &[]).await;
-    clock.advance(seconds(11));
+    app.clock.advance(seconds(11));
     for _ in 0..100 {
         let response = app.clone().call(request("GET", "/a", &[])).await;
         assert_eq!(told(&response), STALE_HIT);
@@ -300,23 +309,12 @@ async fn a_service_that_gives_no_response_is_stood_in_for_too() {
 /// all went to the origin.
 #[tokio::test]
 async fn those_who_would_not_have_it_stale_share_one_fetch() {
-    let clock = Clock::manual(START);
-    let http = HttpCache::builder(memory(&clock)).build();
-    let (gate, calls) = (Arc::new(tokio::sync::Semaphore::new(1)), Arc::<AtomicUsize>::default());
-    let origin = service_fn({
-        let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
-        move |_: Request<Body>| {
-            let (gate, call) = (Arc::clone(&gate), calls.fetch_add(1, Ordering::SeqCst));
-            async move {
-                gate.acquire().await.expect("open").forget();
-                let lines = &[("cache-control", "max-age=10"), ("etag", "\"a\"")];
-                Ok::<_, Infallible>(reply(if call == 0 { 200 } else { 304 }, lines, "body"))
-            }
-        }
+    let (app, gate, calls) = gated(|call| {
+        let lines = &[("cache-control", "max-age=10"), ("etag", "\"a\"")];
+        reply(if call == 0 { 200 } else { 304 }, lines, "body")
     });
-    let app = App::of(&http, CacheLayer::new(&http).layer(origin));
     app.get("/a", &[]).await;
-    clock.advance(seconds(11));
+    app.clock.advance(seconds(11));
     let ask = || tokio::spawn(app.clone().call(request("GET", "/a", &[])));
     let herd: Vec<_> = (0..100).map(|_| ask()).collect();
     while calls.load(Ordering::SeqCst) < 2 {
