@@ -14,8 +14,9 @@ use crate::budget::Budget;
 use crate::collapse::{Follow, SharedResponse};
 use crate::config::Shared;
 use crate::fetch::{Fetch, fetch, pass};
+use crate::head;
 use crate::lookup::{Ask, Found, Vacancy, needs_own_response};
-use crate::policy::{BypassReason, Failure, MissReason, NoStore, RequestDirectives, Reuse, reuse};
+use crate::policy::{BypassReason, Failure, MissReason, RequestDirectives, Reuse, reuse};
 use crate::refresh::{self, Refreshing};
 use crate::revalidate::answer_on_error;
 use crate::status::Decision;
@@ -76,8 +77,7 @@ where
             return Ok(not_cached(&ask.tally));
         }
         if ask.head_only {
-            let decision = Decision::NotStored(vacancy.why, NoStore::Method);
-            return pass(&ask, inner, request, decision).await;
+            return head::forward(&ask, inner, request, vacancy, budget).await;
         }
         ask.expect_groups(request.headers(), vacancy.fill.as_mut());
         if ask.ranged {

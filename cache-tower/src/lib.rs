@@ -42,6 +42,7 @@
 //! | `answer` | a response from what is stored |
 //! | `fill`, `fetch`, `keep`, `collapse` | who fetches; fetching; storing; sharing what arrives |
 //! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
+//! | `head` | HEAD to the origin, and what it tells of the stored GET |
 //! | `keep` | a body that has arrived goes into the store |
 //! | `part`, `partial` | ranges of stored responses; responses of which only a part is stored |
 //! | `body` | stored, shared and passed-on bodies |
@@ -66,6 +67,7 @@ mod fetch;
 mod fill;
 mod future;
 mod groups;
+mod head;
 mod hooks;
 mod intern;
 mod invalidate;

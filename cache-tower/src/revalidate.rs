@@ -134,7 +134,7 @@ impl Arrival<'_> {
     }
 
     /// The stored response with new headers, and the groups that they name.
-    fn updated(
+    pub(crate) fn updated(
         &self,
         old: &Head,
         headers: &HeaderMap,
@@ -153,7 +153,7 @@ impl Arrival<'_> {
         Ok((head, times, found.groups))
     }
 
-    fn commit(&self, fill: Fill, entry: NewEntry) {
+    pub(crate) fn commit(&self, fill: Fill, entry: NewEntry) {
         match fill.commit(entry) {
             Ok(Some(write)) => {
                 let leader = self.leader.clone();

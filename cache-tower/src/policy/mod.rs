@@ -12,6 +12,7 @@
 //! | `reuse` | may this stored response answer it now? | [`Reuse`] |
 //! | `stale` | may it be used though it is stale? | `bool` |
 //! | `revalidate` | what is the origin asked, and what does its 304 change? | header maps |
+//! | `head` | what does a response to HEAD say of it? | [`HeadTells`] |
 //! | `validate` | is the client's own copy still good (304)? | `bool` |
 //! | `range` | which part of it does the client want (206, 416)? | [`Ranged`] |
 //! | `combine` | which parts of it make one? | [`Part`] |
@@ -73,6 +74,7 @@ mod directives;
 mod field;
 mod freshness;
 mod groups;
+mod head;
 mod headers;
 mod heuristic;
 mod invalidate;
@@ -93,6 +95,7 @@ pub(crate) use combine::{Part, combined_headers, has_strong_validator, share_str
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
 pub(crate) use groups::invalidated_groups;
+pub(crate) use head::{HeadSubject, HeadTells, head_tells};
 pub(crate) use headers::{content_length, stored_headers};
 pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected, normal_authority};

@@ -4,6 +4,7 @@ mod conditions;
 mod credentials;
 mod etags;
 mod groups;
+mod head;
 mod heuristics;
 mod hits;
 mod hooks;
