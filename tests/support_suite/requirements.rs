@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many rows may say `not yet`. Whoever meets a requirement lowers it; nobody raises it.
-const NOT_YET: usize = 16;
+const NOT_YET: usize = 0;
 
 const PAGE: &str = "cache-tower/REQUIREMENTS.md";
 const STRENGTHS: [&str; 5] = ["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "rule"];

@@ -261,3 +261,22 @@ async fn parts_grow_old_and_are_invalidated_like_the_whole() {
     app.get("/a", &[("range", "bytes=0-1")]).await;
     assert_eq!(origin.calls(), calls + 1);
 }
+
+/// A 304 would say that the part holds, which is not what the client asked for.
+#[tokio::test]
+async fn a_part_is_not_validated() {
+    let origin = of_ranges();
+    let app = in_memory(&origin);
+    part(&app, "2-4", ("234", MISS)).await;
+    let asked = || origin.last().headers.contains_key("if-none-match");
+    // Fresh, and less than what is asked for; then stale.
+    part(&app, "4-6", ("456", MORE)).await;
+    assert!(!asked());
+    app.clock.advance(seconds(61));
+    part(&app, "2-4", ("234", "fwd=stale; stored")).await;
+    assert!(!asked());
+    app.clock.advance(seconds(61));
+    assert_eq!(app.told("/a", &[]).await, "fwd=stale; stored");
+    assert!(!asked());
+    assert_eq!(origin.calls(), 4);
+}

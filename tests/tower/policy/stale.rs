@@ -335,3 +335,32 @@ async fn those_who_would_not_have_it_stale_share_one_fetch() {
     assert_eq!(told.iter().filter(|told| *told == HIT).count(), 99);
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
+
+/// Not what is stored, nor an answer of the cache's own (RFC 9111 §5.2.2.2).
+#[tokio::test]
+async fn what_must_be_validated_is_an_error_when_there_is_no_response() {
+    let clock = Clock::manual(START);
+    let http = HttpCache::builder(memory(&clock)).build();
+    let fails = Arc::new(AtomicBool::new(false));
+    let origin = service_fn({
+        let fails = Arc::clone(&fails);
+        move |_: Request<Body>| {
+            let lines = &[("cache-control", "max-age=10, must-revalidate"), ("etag", "\"a\"")];
+            let fails = fails.load(Ordering::SeqCst);
+            std::future::ready(if fails { Err("gone") } else { Ok(reply(200, lines, "good")) })
+        }
+    });
+    let app = CacheLayer::new(&http).layer(origin);
+    let ask = async || {
+        let response = app.clone().oneshot(request("GET", "/a", &[])).await?;
+        let told = told(&response);
+        http_body_util::BodyExt::collect(response.into_body()).await.expect("a body");
+        Ok::<_, &str>(told)
+    };
+    assert_eq!(ask().await, Ok(MISS.to_owned()));
+    clock.advance(seconds(11));
+    fails.store(true, Ordering::SeqCst);
+    assert_eq!(ask().await, Err("gone"));
+    fails.store(false, Ordering::SeqCst);
+    assert_eq!(ask().await, Ok("fwd=stale; stored".to_owned()));
+}
