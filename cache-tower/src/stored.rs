@@ -292,5 +292,8 @@ fn take(rest: &mut Bytes, length: usize) -> Option<Bytes> {
 }
 
 #[cfg(test)]
+#[path = "stored_fuzz.rs"]
+mod fuzz;
+#[cfg(test)]
 #[path = "stored_tests.rs"]
 mod tests;

@@ -27,6 +27,9 @@
 //! §4.2) with `assigned` and `heuristic` (lifetimes for what has none), `field` (lists, numbers and
 //! dates inside a field value), `structured` (the values of RFC 9651).
 //!
+//! What outsiders write is fuzzed too (`fuzz`); longer than the unit tests do with
+//! `PROPTEST_CASES=200000 cargo test --release -p cache-tower --lib fuzz`.
+//!
 //! ```text
 //! let admission = admit(request.method(), request.headers(), has_body);
 //! // .. fetched from the origin:
@@ -111,5 +114,7 @@ pub(crate) use targeted::applicable;
 pub(crate) use validate::{is_conditional, not_modified, not_modified_headers, strip_conditionals};
 pub(crate) use vary::{Normalize, Vary, VaryFields};
 
+#[cfg(test)]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
