@@ -63,7 +63,7 @@ impl Slot {
     }
 
     /// Whether none of its scopes has been invalidated since the fill began.
-    pub(crate) fn is_current(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         self.generations.iter().all(GenerationRef::is_current)
     }
 

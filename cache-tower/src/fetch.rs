@@ -70,26 +70,25 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let Fetch { vacancy, leader, budget } = fetch;
-    let Vacancy { mut fill, why, marker, stale } = *vacancy;
-    ask.expect_groups(request.headers(), fill.as_mut());
-    if let Some(fill) = &mut fill {
+    let Fetch { mut vacancy, leader, budget } = fetch;
+    ask.expect_groups(request.headers(), vacancy.fill.as_mut());
+    if let Some(fill) = &mut vacancy.fill {
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
     let asked = request.headers().clone();
     // Of a range only its own client has use, and gets what it asked for.
-    let for_all = fill.is_some() && !ask.ranged;
+    let for_all = vacancy.fill.is_some() && !ask.ranged;
     if for_all {
         // The whole response is wanted here; the client's conditions are answered below.
         strip_conditionals(request.headers_mut());
     }
     if !ask.shared.options.key.hide_in(&mut request) {
-        fill = None;
+        vacancy.fill = None;
     }
     // Were the client's own conditions among ours, a 304 would not say which of them hold.
-    let may_validate = fill.is_some() && (for_all || !is_conditional(&asked));
+    let may_validate = vacancy.fill.is_some() && (for_all || !is_conditional(&asked));
     let validating = may_validate
-        && stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
+        && vacancy.stale.as_deref().and_then(Slot::decoded).is_some_and(|cached| match cached {
             // RFC 9111 §4.3.1.
             Cached::Response(stored) => add_conditions(request.headers_mut(), &stored.template),
             Cached::Varies(_) | Cached::Partial(_) => false,
@@ -110,8 +109,8 @@ where
     }
     let leader = mark.take_leader().map(Arc::new);
     if !ask.tally.is_silent()
-        && let (Some(failure), Some(slot)) = (failure(&answered), &stale)
-        && let Some(response) = answer_on_error(ask, slot, why, (&Method::GET, &asked), failure)
+        && let Some(failure) = failure(&answered)
+        && let Some(response) = answer_on_error(ask, &vacancy, (&Method::GET, &asked), failure)
     {
         if let Some(leader) = leader {
             leader.land(Outcome::OriginFailed(failure));
@@ -119,6 +118,7 @@ where
         return Ok(response);
     }
     let (parts, body) = answered?.into_parts();
+    let Vacancy { fill, why, marker, stale, .. } = *vacancy;
     let arrival = Arrival { ask, asked: &asked, exchange, leader: leader.clone() };
     let obsolete = stale.as_ref().and(fill.as_ref()).map(|fill| Arc::clone(fill.key()));
     let known = KnownPart::of(stale.as_ref(), fill.as_ref());

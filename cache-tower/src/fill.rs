@@ -119,11 +119,7 @@ where
                     Followed::LookAgain => {}
                     Followed::OriginFailed(failure) => {
                         let asked = (request.method(), request.headers());
-                        let stale = vacancy.stale.as_ref();
-                        let answer = stale.and_then(|slot| {
-                            answer_on_error(&ask, slot, vacancy.why, asked, failure)
-                        });
-                        if let Some(response) = answer {
+                        if let Some(response) = answer_on_error(&ask, &vacancy, asked, failure) {
                             return Ok(response);
                         }
                     }
@@ -243,8 +239,7 @@ async fn look_up<B>(
         }
         _ => MissReason::UriMiss,
     };
-    let fill = shared.values.replace(&key, &slot);
-    Looked::Vacant(Box::new(Vacancy { fill, why, marker, stale: Some(slot) }))
+    Looked::Vacant(Vacancy::replacing(&shared.values, (&key, slot, marker), why))
 }
 
 enum Followed<B> {

@@ -81,6 +81,8 @@ pub(crate) struct Vacancy {
     pub(crate) marker: Option<KnownMarker>,
     /// What is stored, and can't be used as it is.
     pub(crate) stale: Option<Arc<Slot>>,
+    /// Knows whether the marker stands by which `stale` was found.
+    pub(crate) marker_watch: Option<Fill>,
 }
 
 /// The marker of a URI, as it was found.
@@ -343,7 +345,7 @@ fn under_marker(answer: Option<Lookup>, key: &Arc<EntryKey>, marker: KnownMarker
 }
 
 fn vacant(fill: Option<Fill>, why: MissReason, marker: Option<KnownMarker>) -> Found {
-    Found::Nothing(Box::new(Vacancy { fill, why, marker, stale: None }))
+    Found::Nothing(Box::new(Vacancy { fill, why, marker, stale: None, marker_watch: None }))
 }
 
 /// Nothing is known, and nothing can be stored.

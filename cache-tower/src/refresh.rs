@@ -124,16 +124,15 @@ where
         }
         _ => false,
     };
-    let Some(mut fill) = shared.values.replace(&key, &slot).filter(|_| still_stale) else {
+    let mut vacancy = Vacancy::replacing(&shared.values, (&key, slot, marker), MissReason::Stale);
+    let Some(fill) = vacancy.fill.as_mut().filter(|_| still_stale) else {
         return true;
     };
-    ask.expect_groups(request.headers(), Some(&mut fill));
-    let Joined::Leader(leader) = shared.flights.join(key.hash(), &fill) else {
+    ask.expect_groups(request.headers(), Some(&mut *fill));
+    let Joined::Leader(leader) = shared.flights.join(key.hash(), fill) else {
         // Somebody who would not have it stale is fetching.
         return true;
     };
-    let (fill, stale) = (Some(fill), Some(slot));
-    let vacancy = Box::new(Vacancy { fill, why: MissReason::Stale, marker, stale });
     let fetching = Fetch { vacancy, leader: Some(leader), budget };
     let Ok(response) = fetch(ask, inner, request, fetching).await else { return false };
     let failed = response.status().is_server_error();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache_core::{EntryKey, EntryTimes, Fill, Format, NewEntry, Slot};
+use cache_core::{EntryKey, EntryTimes, Fill, Format, NewEntry, Slot, Values};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 
@@ -12,7 +12,7 @@ use crate::budget::Budget;
 use crate::collapse::SharedResponse;
 use crate::fetch::{Arrival, is_of_the_request};
 use crate::fill::Outcome;
-use crate::lookup::Ask;
+use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::policy::{
     Failure, MissReason, NoStore, RequestFacts, StoredFreshness, freshened, is_about, on_error,
     storable, stored_headers, varies_otherwise,
@@ -48,11 +48,11 @@ pub(crate) fn failure<B, E>(answered: &Result<Response<B>, E>) -> Option<Failure
 /// The stored response, if it may be used though it is stale, because the origin has failed.
 pub(crate) fn answer_on_error<B>(
     ask: &Ask,
-    slot: &Slot,
-    why: MissReason,
+    vacancy: &Vacancy,
     (method, headers): (&Method, &HeaderMap),
     failure: Failure,
 ) -> Option<Response<CacheBody<B>>> {
+    let slot = vacancy.standing()?;
     let Some(Cached::Response(stored)) = slot.decoded::<Cached>() else { return None };
     let now = ask.shared.values.cache().clock().now();
     if !on_error(ask.directives(headers).as_ref(), &stored.freshness, failure, now) {
@@ -60,8 +60,31 @@ pub(crate) fn answer_on_error<B>(
     }
     let age_secs = stored.freshness.age(now) / 1000;
     let mut response = answer(stored, method, Some(headers), age_secs);
-    ask.tally.correct(Decision::StaleOnError(why), &mut response);
+    ask.tally.correct(Decision::StaleOnError(vacancy.why), &mut response);
     Some(response)
+}
+
+impl Vacancy {
+    /// To be filled in place of what was found, and can't be used as it is.
+    pub(crate) fn replacing(
+        values: &Values,
+        (key, slot, marker): (&Arc<EntryKey>, Arc<Slot>, Option<KnownMarker>),
+        why: MissReason,
+    ) -> Box<Self> {
+        let fill = values.replace(key, &slot);
+        let marker_watch =
+            marker.as_ref().and_then(|known| values.replace(&known.key, &known.slot));
+        Box::new(Self { fill, why, marker, stale: Some(slot), marker_watch })
+    }
+
+    /// What is stored, unless it has been invalidated since it was found.
+    fn standing(&self) -> Option<&Slot> {
+        let stands = |fill: Option<&Fill>| fill.is_some_and(Fill::is_current);
+        let is_reached = self.marker.is_none() || stands(self.marker_watch.as_ref());
+        // Its groups only it knows.
+        let slot = self.stale.as_deref().filter(|slot| slot.is_current());
+        slot.filter(|_| is_reached && stands(self.fill.as_ref()))
+    }
 }
 
 /// What is stored and being validated.

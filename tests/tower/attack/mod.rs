@@ -5,5 +5,6 @@ mod dropped;
 mod failing_herd;
 mod hostile;
 mod lengths;
+mod stale;
 mod stalled;
 mod stress;
