@@ -1,6 +1,5 @@
 //! Fetching: call the service inside, decide whether to store, hand the body on as it comes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,12 +17,10 @@ use crate::body::{BoxError, CacheBody, SharedBody};
 use crate::budget::Budget;
 use crate::collapse::{SharedResponse, Variant, Whole};
 use crate::fill::Outcome;
-use crate::hooks::CacheTtl;
 use crate::keep::ResponseKeeper;
 use crate::key::Site;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::nested::Mark;
-use crate::options::millis;
 use crate::partial::{ArrivingPart, KnownPart, arriving};
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
@@ -206,15 +203,9 @@ impl Arrival<'_> {
         marker: Option<KnownMarker>,
     ) -> Result<Place, NoStore> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
-        if parts.extensions.get::<crate::NoStore>().is_some() {
-            return Err(NoStore::Handler);
-        }
-        let mut rules = Cow::Borrowed(&self.ask.site.store);
-        if let Some(CacheTtl(ttl)) = parts.extensions.get::<CacheTtl>() {
-            rules.to_mut().told_ttl = Some(millis(*ttl));
-        }
+        let rules = self.rules(&parts.extensions)?;
         let storable = storable(facts, parts.status, &parts.headers, &rules, self.exchange)?;
-        if self.ask.site.hooks.refuses(parts) || self.ask.shared.options.hooks.refuses(parts) {
+        if self.is_refused(parts) {
             return Err(NoStore::Predicate);
         }
         let announced = if is_without_content(parts.status) {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use cache_core::{Fill, Format, NewEntry, Slot};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, Request, Response};
 use tower::Service;
 use tower::util::Oneshot;
 
@@ -46,36 +47,32 @@ where
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
     let request_sent = clock.now();
-    let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
+    let (parts, body) = Oneshot::new(inner, request).await?.into_parts();
     let exchange = Exchange { request_sent, response_received: clock.now() };
-    let extensions = response.extensions();
+    let extensions = &parts.extensions;
     let is_the_origin_s = extensions.get::<OriginUnreachable>().is_none()
         && extensions.get::<crate::NoStore>().is_none()
         && !mark.is_claimed();
     if let Some((slot, fill)) = known.filter(|_| is_the_origin_s) {
         let arrival = Arrival { ask, asked: &asked, exchange, leader: None };
-        arrival.of_head(response.status(), response.headers(), (&slot, fill), &budget).await;
+        arrival.of_head(&parts, (&slot, fill), &budget).await;
     }
+    let mut response = Response::from_parts(parts, CacheBody::origin(body));
     ask.tally.tell(Decision::NotStored(why, NoStore::Method), &mut response);
     Ok(response)
 }
 
 impl Arrival<'_> {
-    async fn of_head(
-        self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        (slot, mut fill): (&Slot, Fill),
-        budget: &Budget,
-    ) {
+    async fn of_head(self, parts: &Parts, (slot, mut fill): (&Slot, Fill), budget: &Budget) {
         let Some((old, body)) = reload(slot.payload()) else { return };
         let stored = HeadSubject { status: old.status, headers: &old.headers, length: body.len() };
-        let updated = match head_tells(stored, status, headers) {
+        let updated = match head_tells(stored, parts.status, &parts.headers) {
             HeadTells::Nothing => return,
             HeadTells::Changed => None,
             HeadTells::Same => {
                 let received = self.exchange.response_received;
-                match self.updated(&old, &freshened(&old.headers, headers, received)) {
+                match self.updated(&old, parts, &freshened(&old.headers, &parts.headers, received))
+                {
                     Ok(updated) => Some(updated),
                     Err(refusal) if is_of_the_request(refusal) => return,
                     Err(_) => None,

@@ -12,6 +12,7 @@
 //! # Ok::<(), cache_core::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,10 @@ use std::time::Duration;
 use http::{Extensions, HeaderMap, Method, Uri, response};
 
 use crate::config::HttpCacheBuilder;
+use crate::fetch::Arrival;
 use crate::layer::CacheLayer;
+use crate::options::millis;
+use crate::policy::{NoStore as Refusal, StoreRules};
 
 /// Put into the extensions of a response by the service inside: it is not stored.
 ///
@@ -109,6 +113,25 @@ impl Hooks {
 
     pub(crate) fn refuses(&self, response: &response::Parts) -> bool {
         self.should_store.as_ref().is_some_and(|should_store| !should_store(response))
+    }
+}
+
+impl Arrival<'_> {
+    /// By which rules a response with these extensions may be stored.
+    pub(crate) fn rules(&self, told: &Extensions) -> Result<Cow<'_, StoreRules>, Refusal> {
+        if told.get::<NoStore>().is_some() {
+            return Err(Refusal::Handler);
+        }
+        let mut rules = Cow::Borrowed(&self.ask.site.store);
+        if let Some(CacheTtl(ttl)) = told.get::<CacheTtl>() {
+            rules.to_mut().told_ttl = Some(millis(*ttl));
+        }
+        Ok(rules)
+    }
+
+    /// Whether the application does not want it stored.
+    pub(crate) fn is_refused(&self, response: &response::Parts) -> bool {
+        self.ask.site.hooks.refuses(response) || self.ask.shared.options.hooks.refuses(response)
     }
 }
 

@@ -112,7 +112,7 @@ impl Arrival<'_> {
             && !varies_otherwise(&old.headers, &parts.headers);
         let update = if about { parts.headers.clone() } else { HeaderMap::new() };
         let headers = freshened(&old.headers, &update, received);
-        let (updated, refusal) = match self.updated(&old, &headers) {
+        let (updated, refusal) = match self.updated(&old, parts, &headers) {
             Ok((head, times, groups)) if self.tag(&mut fill, &groups, budget).await => {
                 (Some((head, times)), None)
             }
@@ -160,10 +160,17 @@ impl Arrival<'_> {
     pub(crate) fn updated(
         &self,
         old: &Head,
+        confirmation: &Parts,
         headers: &HeaderMap,
     ) -> Result<(Head, EntryTimes, Vec<String>), NoStore> {
         let facts = RequestFacts { method: &Method::GET, headers: self.asked };
-        let found = storable(facts, old.status, headers, &self.ask.site.store, self.exchange)?;
+        let rules = self.rules(&confirmation.extensions)?;
+        let found = storable(facts, old.status, headers, &rules, self.exchange)?;
+        let mut whole = confirmation.clone();
+        (whole.status, whole.headers) = (old.status, headers.clone());
+        if self.is_refused(&whole) {
+            return Err(NoStore::Predicate);
+        }
         let received = self.exchange.response_received;
         let freshness = StoredFreshness::new(found.freshness, &found.directives, received);
         let head = Head {

@@ -98,3 +98,62 @@ async fn the_application_sends_requests_past_the_cache() {
     app.send(request("POST", "/a", preview)).await;
     assert_eq!(app.told("/a", &[]).await, MISS);
 }
+
+/// An origin that has what is asked for still, and tells the cache so, by its extensions.
+fn confirming<T: Clone + Send + Sync + 'static>(lines: Lines<'static>, extension: T) -> Origin {
+    Origin::new(move |request| {
+        let asked = request.headers().contains_key("if-none-match");
+        let lines = [&[("etag", "\"one\"")], lines].concat();
+        let mut response = reply(if asked { 304 } else { 200 }, &lines, "body");
+        response.extensions_mut().insert(extension.clone());
+        response
+    })
+}
+
+const CONFIRMED: &str = "fwd=stale; fwd-status=304";
+
+/// The TTL that a handler gave with its 304 was not seen, and what it had confirmed was deleted.
+#[tokio::test]
+async fn a_handler_says_for_how_long_what_it_confirms_is_fresh() {
+    for lines in [&[][..], FRESH] {
+        let app = App::new(&confirming(lines, CacheTtl(minutes(5))));
+        assert_eq!(app.told("/a", &[]).await, MISS);
+        for _ in 0..2 {
+            app.clock.advance(seconds(300));
+            assert_eq!(app.told("/a", &[]).await, CONFIRMED, "{lines:?}");
+            app.clock.advance(seconds(299));
+            assert_eq!(app.told("/a", &[]).await, HIT, "{lines:?}");
+            app.clock.advance(seconds(1));
+            assert_eq!(app.told("/a", &[]).await, CONFIRMED, "{lines:?}");
+        }
+    }
+}
+
+/// What a handler or the application would not have stored was stored when it came as a 304.
+#[tokio::test]
+async fn what_is_confirmed_is_not_stored_against_the_application_s_word() {
+    let origin = Origin::new(|request| {
+        let asked = request.headers().contains_key("if-none-match");
+        let part = if asked { "1" } else { "0" };
+        let lines = [FRESH, &[("etag", "\"one\""), ("x-part", part)]].concat();
+        let mut response = reply(if asked { 304 } else { 200 }, &lines, "body");
+        if asked && request.uri().path() == "/handler" {
+            response.extensions_mut().insert(NoStore);
+        }
+        response
+    });
+    let http = builder()
+        .should_store(|response| {
+            assert_eq!(response.status, 200);
+            response.extensions.get::<NoStore>().is_some() || response.headers["x-part"] != "1"
+        })
+        .build();
+    for uri in ["/handler", "/predicate"] {
+        let app = App::layered(&http, &origin);
+        assert_eq!(app.told(uri, &[]).await, MISS);
+        app.clock.advance(seconds(61));
+        let response = app.get(uri, &[]).await;
+        assert_eq!((told(&response).as_str(), &response.body()[..]), (CONFIRMED, &b"body"[..]));
+        assert_eq!(app.told(uri, &[]).await, MISS, "{uri}");
+    }
+}
