@@ -67,6 +67,11 @@ impl Slot {
         self.generations.iter().all(GenerationRef::is_current)
     }
 
+    /// Whether one write has made both.
+    pub fn is_of_the_same_write(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+
     /// What the slot costs: key, value, decoded value and bookkeeping.
     pub(crate) fn weigh(&mut self, decoded: usize) {
         let spilled = if self.generations.spilled() {

@@ -113,7 +113,9 @@ impl Arrival<'_> {
         let update = if about { parts.headers.clone() } else { HeaderMap::new() };
         let headers = freshened(&old.headers, &update, received);
         let (updated, refusal) = match self.updated(&old, parts, &headers) {
-            Ok((head, times, groups)) if self.tag(&mut fill, &groups, budget).await => {
+            Ok((head, times, groups))
+                if self.tag(&mut fill, &groups, budget).await && !self.is_replaced(&key, &slot) =>
+            {
                 (Some((head, times)), None)
             }
             Ok(_) => (None, Some(NoStore::Overtaken)),
@@ -181,6 +183,13 @@ impl Arrival<'_> {
         };
         let times = self.times(&found.freshness, &head);
         Ok((head, times, found.groups))
+    }
+
+    /// Whether there is another response by now than the one that is confirmed. The store itself
+    /// knows; what is in this process' memory would be overwritten.
+    fn is_replaced(&self, key: &EntryKey, confirmed: &Slot) -> bool {
+        let found = self.ask.shared.values.peek(key.hash(), key.identity());
+        found.is_some_and(|found| !found.is_of_the_same_write(confirmed))
     }
 
     pub(crate) fn commit(&self, fill: Fill, entry: NewEntry) {

@@ -3,7 +3,7 @@
 use cache_core::{Scope, seconds};
 use cache_tests::body::{self, Body, fixed, full};
 use cache_tower::HttpCache;
-use http::Response;
+use http::{HeaderValue, Response};
 
 use crate::setup::{
     Ask, app, at_rest, cache_status, fresh, get, head, http, memory, send, settle, whole,
@@ -29,6 +29,11 @@ fn unavailable() -> Response<Body> {
 
 fn varying() -> Vec<(&'static str, &'static str)> {
     [&TAGGED[..], &[("vary", "accept-language")]].concat()
+}
+
+fn with(mut request: Ask, name: &'static str, value: &'static str) -> Ask {
+    request.headers_mut().insert(name, HeaderValue::from_static(value));
+    request
 }
 
 fn post(path: &str) -> Ask {
@@ -123,6 +128,31 @@ async fn what_is_invalidated_while_it_is_validated_is_gone() {
         assert_eq!(whole(hit).await.expect("whole"), "new", "{way:?} {lines:?}");
         at_rest(&http).await;
     }
+}
+
+/// A 304 that came after another response had been stored put the old one back, as new.
+#[tokio::test]
+async fn a_late_304_does_not_bring_back_what_was_replaced() {
+    let http = http(&memory());
+    let (app, mut calls) = app(&http);
+    let first = send(&app, get("/a"));
+    calls.next().await.answer(stale_soon(&TAGGED));
+    whole(head(first).await).await.expect("whole");
+    http.cache().clock().advance(seconds(11));
+    let validating = send(&app, get("/a"));
+    let asked = calls.next().await;
+    http.cache().clock().advance(seconds(1));
+    // Does not wait for another's fetch.
+    let ranged = send(&app, with(get("/a"), "range", "bytes=0-1"));
+    calls.next().await.answer(fresh(full("new")));
+    assert_eq!(whole(head(ranged).await).await.expect("whole"), "new");
+    assert_eq!(whole(head(send(&app, get("/a"))).await).await.expect("whole"), "new");
+    asked.answer(confirmed());
+    assert_eq!(whole(head(validating).await).await.expect("whole"), "old");
+    at_rest(&http).await;
+    let hit = head(send(&app, get("/a"))).await;
+    assert_eq!(cache_status(&hit), "hit");
+    assert_eq!(whole(hit).await.expect("whole"), "new");
 }
 
 const REFRESHED: [(&str, &str); 1] = [("cache-control", "max-age=10, stale-while-revalidate=3600")];
