@@ -14,8 +14,8 @@ use crate::body::CacheBody;
 use crate::lookup::Ask;
 use crate::part::part_of;
 use crate::policy::{
-    MissReason, Part, combined_headers, has_strong_validator, not_modified, not_modified_headers,
-    share_strong_validator,
+    CACHE_GROUPS, MissReason, Part, combined_headers, has_strong_validator, not_modified,
+    not_modified_headers, share_strong_validator,
 };
 use crate::stored::{Cached, Head, StoredResponse, store, store_partial};
 
@@ -47,6 +47,13 @@ impl KnownPart {
         let (slot, fill) = found.zip(fill)?;
         let is_part = matches!(slot.decoded::<Cached>(), Some(Cached::Partial(_)));
         is_part.then(|| Self { key: Arc::clone(fill.key()), slot: Arc::clone(slot) })
+    }
+
+    fn partial(&self) -> Option<&PartialResponse> {
+        match self.slot.decoded::<Cached>() {
+            Some(Cached::Partial(known)) => Some(known),
+            _ => None,
+        }
     }
 }
 
@@ -93,6 +100,17 @@ pub(crate) fn arriving(
     for name in ["content-range", "content-digest", "content-md5"] {
         whole.headers.remove(name);
     }
+    // RFC 9110 §15.3.7: a 206 may leave out what is known already; without its groups, the whole
+    // would outlive their invalidation.
+    if let Some(known) = known.as_ref().and_then(KnownPart::partial)
+        && share_strong_validator(&known.response.template, &whole.headers)
+        && !whole.headers.contains_key(CACHE_GROUPS)
+    {
+        for groups in known.response.template.get_all(CACHE_GROUPS) {
+            // Fails where the map is at the limit of the http crate (2^15 names).
+            whole.headers.try_append(CACHE_GROUPS, groups.clone()).ok()?;
+        }
+    }
     Some((whole, ArrivingPart { part, known }))
 }
 
@@ -110,10 +128,7 @@ impl ArrivingPart {
         if length != self.part.range.len() {
             return None;
         }
-        let known = self.known.as_ref().and_then(|known| match known.slot.decoded::<Cached>() {
-            Some(Cached::Partial(known)) => Some(known),
-            _ => None,
-        });
+        let known = self.known.as_ref().and_then(KnownPart::partial);
         let combined = known.and_then(|known| self.combine(known, head, body, limit));
         Some(combined.unwrap_or_else(|| put(head, &self.part, body)))
     }

@@ -14,7 +14,7 @@ use sfv::{BareItemFromInput, Parser};
 use super::NoStore;
 use super::structured::combined;
 
-const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+pub(crate) const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
 /// The most groups of one response. RFC 9875 §2: at least 32.

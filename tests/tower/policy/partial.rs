@@ -280,3 +280,27 @@ async fn a_part_is_not_validated() {
     assert!(!asked());
     assert_eq!(origin.calls(), 4);
 }
+
+/// A 206 may leave out what the client of an If-Range knows (RFC 9110 §15.3.7): what was put
+/// together was then in no group, and outlived its invalidation.
+#[tokio::test]
+async fn what_is_put_together_is_in_the_groups_of_its_parts() {
+    let redis = RedisServer::start();
+    let clock = Clock::manual(START);
+    for cache in [memory(&clock), in_redis(&redis, &clock)] {
+        let origin = Origin::new(|request| match request.method().as_str() {
+            "POST" => reply(204, &[("cache-group-invalidation", "\"news\"")], ""),
+            _ if request.headers().contains_key("if-range") => {
+                ranged(request, WHOLE, &[("etag", "\"one\"")])
+            }
+            _ => ranged(request, WHOLE, &[("etag", "\"one\""), ("cache-groups", "\"news\"")]),
+        });
+        let app = combining(cache, &origin);
+        part(&app, "0-4", ("01234", MISS)).await;
+        let rest = [("range", "bytes=5-9"), ("if-range", "\"one\"")];
+        assert_eq!(app.told("/a", &rest).await, MORE);
+        assert_eq!(app.told("/a", &[]).await, HIT);
+        app.send(request("POST", "/b", &[])).await;
+        assert_eq!(app.told("/a", &[]).await, MISS);
+    }
+}
