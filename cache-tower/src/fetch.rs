@@ -105,14 +105,19 @@ where
         return Ok(response.map(CacheBody::origin));
     }
     let leader = mark.take_leader().map(Arc::new);
-    if !ask.tally.is_silent()
-        && let Some(failure) = failure(&answered)
-        && let Some(response) = answer_on_error(ask, &vacancy, (&Method::GET, &asked), failure)
-    {
-        if let Some(leader) = leader {
+    if let Some(failure) = failure(&answered) {
+        let asked = (&Method::GET, &asked);
+        let waits = !ask.tally.is_silent();
+        let stand_in = if waits { answer_on_error(ask, &vacancy, asked, failure) } else { None };
+        if let Some(leader) = leader.as_ref().filter(|_| stand_in.is_some() || !waits) {
             leader.land(Outcome::OriginFailed(failure));
         }
-        return Ok(response);
+        match stand_in {
+            Some(response) => return Ok(response),
+            // In the background there is nobody to pass it on to.
+            None if !waits => return answered.map(|response| response.map(CacheBody::origin)),
+            None => {}
+        }
     }
     let (parts, body) = answered?.into_parts();
     let Vacancy { fill, why, marker, stale, .. } = *vacancy;

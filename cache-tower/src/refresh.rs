@@ -54,6 +54,10 @@ impl Refreshes {
             return None;
         }
         let is_first = self.lock().insert(hash);
+        if is_first {
+            // Until it has gone well: a handler may panic.
+            self.failed.remember(hash, (), now + REST);
+        }
         // Made only then: it ends the refresh when it is dropped.
         is_first.then(|| Refreshing { refreshes: self.clone(), hash })
     }
@@ -94,7 +98,9 @@ pub(crate) fn spawn<S, ReqB, ResB>(
     let background = ask.shared.values.cache().background().clone();
     let began = background.try_spawn(async move {
         let done = tokio::time::timeout(FETCH_ALONE, run(&ask, inner, request)).await;
-        if !matches!(done, Ok(true)) {
+        if matches!(done, Ok(true)) {
+            refreshing.refreshes.failed.forget(refreshing.hash);
+        } else {
             let now = ask.shared.values.cache().clock().now();
             refreshing.refreshes.failed.remember(refreshing.hash, (), now + REST);
         }

@@ -364,3 +364,45 @@ async fn what_must_be_validated_is_an_error_when_there_is_no_response() {
     fails.store(false, Ordering::SeqCst);
     assert_eq!(ask().await, Ok("fwd=stale; stored".to_owned()));
 }
+
+/// A refresh that panicked was begun again by every request.
+#[tokio::test]
+async fn a_refresh_that_panics_rests_too() {
+    let (app, gate, calls) = gated(|call| {
+        assert!(call != 1, "the scripted handler panics here");
+        reply(200, WINDOW, "")
+    });
+    gate.add_permits(9);
+    app.get("/a", &[]).await;
+    app.clock.advance(seconds(11));
+    for _ in 0..5 {
+        assert_eq!(app.told("/a", &[]).await, STALE_HIT);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+/// Those who had waited for a refresh that failed went to the failing origin one and all.
+#[tokio::test]
+async fn who_waits_for_a_refresh_that_fails_is_given_the_stale_one() {
+    const LINES: Lines<'static> =
+        &[("cache-control", "max-age=10, stale-while-revalidate=60, stale-if-error=60")];
+    let (app, gate, calls) = gated(|call| reply(if call == 0 { 200 } else { 503 }, LINES, ""));
+    app.get("/a", &[]).await;
+    app.clock.advance(seconds(11));
+    let stale = app.clone().call(request("GET", "/a", &[])).await;
+    assert_eq!(told(&stale), STALE_HIT);
+    while calls.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let strict = [("cache-control", "max-age=60")];
+    let ask = || tokio::spawn(app.clone().call(request("GET", "/a", &strict)));
+    let waiting: Vec<_> = (0..20).map(|_| ask()).collect();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(100);
+    for going in waiting {
+        assert_eq!(told(&going.await.expect("no panic")), ON_ERROR);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
