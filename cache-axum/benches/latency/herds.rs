@@ -12,25 +12,28 @@ const ROUNDS: usize = 20;
 pub(crate) async fn on_what_is_not_stored(bare: &Server, cached: &Server) {
     println!("{HERD} at once for one no-store page, origin takes {TAKES:?}, {ROUNDS} rounds");
     let mut no_cache = Vec::new();
-    let mut waves = [Vec::new(), Vec::new()];
+    // All times of the first waves and of the second ones, and when each wave was over.
+    let mut waves = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
     let mut without = Client::several(bare.address, HERD).await;
     let mut with = Client::several(cached.address, HERD).await;
     for round in 0..ROUNDS {
         let path = format!("/no-store/{round}");
         no_cache.extend(wave(&mut without, &path).await);
         rests(&mut without).await;
-        for times in &mut waves {
-            times.extend(wave(&mut with, &path).await);
+        for (times, overs) in &mut waves {
+            let of_wave = wave(&mut with, &path).await;
+            overs.extend(of_wave.iter().max().copied());
+            times.extend(of_wave);
             let said = rests(&mut with).await;
             assert!(!said.iter().any(|said| said.contains("stored") || said.contains("hit")));
             assert_eq!(cached.calls(), HERD, "each gets an answer of its own");
         }
     }
-    let [first, second] = waves;
-    let slowest = second.iter().max().unwrap().as_secs_f64() / TAKES.as_secs_f64();
     println!("  no cache              {}", of(no_cache));
-    println!("  first wave            {}", of(first));
-    println!("  second wave           {}   ({slowest:.2} x the origin)", of(second));
+    for (name, (times, overs)) in ["first wave", "second wave"].into_iter().zip(waves) {
+        println!("  {name:<20}  {}", of(times));
+        println!("  {:<20}  {}", format!("{name} is over"), of(overs));
+    }
 }
 
 /// What is stale is refreshed once, and nobody waits for that.
