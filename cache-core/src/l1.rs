@@ -47,6 +47,11 @@ impl Slot {
         self.times
     }
 
+    /// The key in the store.
+    pub fn rendered_key(&self) -> &str {
+        &self.rendered
+    }
+
     /// The serialized value.
     pub fn payload(&self) -> &Bytes {
         &self.payload

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use cache_core::Shared;
+use cache_core::{EntryKey, Shared};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::answer::answer;
 use crate::body::{CacheBody, NoPlace, SharedBody};
+use crate::config;
 use crate::key_rules::Chosen;
 use crate::lookup::{Ask, needs_own_response};
 use crate::policy::{
@@ -14,12 +15,15 @@ use crate::policy::{
     not_modified_headers, reuse,
 };
 use crate::stored::{Cached, Head};
+use crate::told::Params;
 
 /// A response that is arriving.
 #[derive(Debug)]
 pub(crate) struct SharedResponse {
     /// As it will be stored: without what is only for the one who fetched it.
     head: Head,
+    /// Where it will be stored.
+    key: Arc<EntryKey>,
     has_age: bool,
     /// Weak: when nobody reads it and nobody keeps it, it is gone.
     body: Weak<SharedBody>,
@@ -68,18 +72,26 @@ pub(crate) enum Follow<B> {
 impl SharedResponse {
     pub(crate) fn new(
         head: Head,
+        key: Arc<EntryKey>,
         has_age: bool,
         body: &Arc<SharedBody>,
         whole: Whole,
         variant: Option<Variant>,
     ) -> Self {
-        Self { head, has_age, body: Arc::downgrade(body), whole, variant }
+        Self { head, key, has_age, body: Arc::downgrade(body), whole, variant }
     }
 
     /// One that has arrived to its end.
-    pub(crate) fn whole(head: Head, cached: Shared) -> Self {
+    pub(crate) fn whole(head: Head, key: Arc<EntryKey>, cached: Shared) -> Self {
         let whole = Arc::new(OnceLock::from(cached));
-        Self { head, has_age: false, body: Weak::new(), whole, variant: None }
+        Self { head, key, has_age: false, body: Weak::new(), whole, variant: None }
+    }
+
+    /// What is told of it to one who waited for it.
+    pub(crate) fn params(&self, shared: &config::Shared) -> Params<'_> {
+        let now = shared.values.cache().clock().now();
+        let params = shared.params(&self.head.freshness, now, self.key.as_str());
+        params.forwarded(self.head.status)
     }
 
     /// The response to a request that waited for it.
@@ -106,7 +118,10 @@ impl SharedResponse {
         };
         let whole = self.whole.get().and_then(|whole| whole.downcast_ref::<Cached>());
         if let Some(Cached::Response(stored)) = whole {
-            return Follow::Whole(answer(stored, &Method::GET, Some(headers), age_secs));
+            let mut response = answer(stored, &Method::GET, Some(headers), age_secs);
+            let (freshness, key) = (&self.head.freshness, self.key.as_str());
+            ask.shared.tell_hit(&mut response, freshness, now, key);
+            return Follow::Whole(response);
         }
         let mut own = self.head.headers.clone();
         if self.has_age {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{API_RESPONSES, Cache, Flights, Millis, Values};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::fill::Outcome;
@@ -23,6 +23,7 @@ use crate::partition::{Workspace, header_name};
 use crate::refresh::Refreshes;
 use crate::status::{Counters, Decision, HttpStats, render_name};
 use crate::stored::Marker;
+use crate::told::Params;
 
 /// A response cache; cheap to clone. Layers made from the same one share entries and settings.
 #[derive(Clone, Debug)]
@@ -231,7 +232,7 @@ impl HttpCacheBuilder {
         let name = render_name(&self.name);
         HttpCache {
             shared: Arc::new(Shared {
-                hit: Decision::Hit.render(&name),
+                hit: Decision::Hit.render(&name, Params::default(), StatusCode::OK),
                 values,
                 workspace: self.workspace,
                 name,

@@ -27,7 +27,7 @@ use crate::policy::{
     add_conditions, content_length, has_validator, is_conditional, is_without_content, kept_stale,
     not_modified, not_modified_headers, reuse, storable, stored_headers, strip_conditionals,
 };
-use crate::revalidate::{Validated, answer_on_error, failure, is_obsolete};
+use crate::revalidate::{Validated, answer_on_error, failed, is_obsolete};
 use crate::status::Decision;
 use crate::stored::{Cached, Head, Marker, shared, store_marker};
 use crate::variants::Variants;
@@ -105,12 +105,12 @@ where
         return Ok(response.map(CacheBody::origin));
     }
     let leader = mark.take_leader().map(Arc::new);
-    if let Some(failure) = failure(&answered) {
+    if let Some(failed) = failed(&answered) {
         let asked = (&Method::GET, &asked);
         let waits = !ask.tally.is_silent();
-        let stand_in = if waits { answer_on_error(ask, &vacancy, asked, failure) } else { None };
+        let stand_in = if waits { answer_on_error(ask, &vacancy, asked, failed) } else { None };
         if let Some(leader) = leader.as_ref().filter(|_| stand_in.is_some() || !waits) {
-            leader.land(Outcome::OriginFailed(failure));
+            leader.land(Outcome::OriginFailed(failed));
         }
         match stand_in {
             Some(response) => return Ok(response),
@@ -333,6 +333,7 @@ impl Arrival<'_> {
     {
         let shared = &self.ask.shared;
         let Place { fill, head, times, variant, variants, length, part, .. } = place;
+        let (key, freshness) = (Arc::clone(fill.key()), head.freshness);
         self.note_sharing(&head);
         let whole = Whole::default();
         let keeper = ResponseKeeper {
@@ -346,6 +347,7 @@ impl Arrival<'_> {
             whole: Arc::clone(&whole),
             part,
         };
+        let origin_s = parts.status;
         let source = Box::pin(body.map_err(Into::into));
         let patience = shared.wait_timeout;
         let background = shared.values.cache().background().clone();
@@ -353,7 +355,8 @@ impl Arrival<'_> {
             SharedBody::new(source, length, Box::new(keeper), patience, background);
         if let Some(leader) = self.leader {
             let has_age = parts.headers.contains_key(header::AGE);
-            let response = SharedResponse::new(head, has_age, &body, whole, variant);
+            let response =
+                SharedResponse::new(head, Arc::clone(&key), has_age, &body, whole, variant);
             leader.land(Outcome::Shared(Arc::new(response)));
         }
         let received = self.exchange.response_received;
@@ -368,7 +371,8 @@ impl Arrival<'_> {
         } else {
             Response::from_parts(parts, CacheBody::shared(reader))
         };
-        self.ask.tally.tell(decision, &mut response);
+        let params = shared.params(&freshness, received, key.as_str()).forwarded(origin_s);
+        self.ask.tally.tell_with(decision, params, &mut response);
         response
     }
 }

@@ -16,9 +16,9 @@ use crate::config::Shared;
 use crate::fetch::{Fetch, fetch, pass};
 use crate::head;
 use crate::lookup::{Ask, Found, Vacancy, needs_own_response};
-use crate::policy::{BypassReason, Failure, MissReason, RequestDirectives, Reuse, reuse};
+use crate::policy::{BypassReason, MissReason, RequestDirectives, Reuse, reuse};
 use crate::refresh::{self, Refreshing};
-use crate::revalidate::answer_on_error;
+use crate::revalidate::{Failed, answer_on_error};
 use crate::status::Decision;
 use crate::stored::Cached;
 
@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
     /// It is not for sharing: they go themselves.
     NotShared,
     /// The origin failed, and what is stored was good enough.
-    OriginFailed(Failure),
+    OriginFailed(Failed),
 }
 
 /// How often a request looks again because what it waited for came to nothing.
@@ -107,9 +107,10 @@ where
             Joined::Follower(follower) => {
                 match follow(&ask, request.headers(), directives.as_ref(), follower, patience).await
                 {
-                    Followed::Response(response) => {
+                    Followed::Response(response, of) => {
                         let mut response = *response;
-                        ask.tally.tell(Decision::Collapsed(vacancy.why), &mut response);
+                        let decision = Decision::Collapsed(vacancy.why);
+                        ask.tally.tell_with(decision, of.params(&shared), &mut response);
                         return Ok(response);
                     }
                     Followed::Whole(response) => {
@@ -117,9 +118,9 @@ where
                         return Ok(*response);
                     }
                     Followed::LookAgain => {}
-                    Followed::OriginFailed(failure) => {
+                    Followed::OriginFailed(failed) => {
                         let asked = (request.method(), request.headers());
-                        if let Some(response) = answer_on_error(&ask, &vacancy, asked, failure) {
+                        if let Some(response) = answer_on_error(&ask, &vacancy, asked, failed) {
                             return Ok(response);
                         }
                     }
@@ -209,11 +210,14 @@ async fn look_up<B>(
             match reuse(directives, &stored.freshness, now) {
                 Reuse::Use { age_secs } => {
                     ask.tally.hit(Read::StoreHit);
-                    return Looked::Answered(answer(stored, method, Some(headers), age_secs));
+                    let mut response = answer(stored, method, Some(headers), age_secs);
+                    shared.tell_hit(&mut response, &stored.freshness, now, key.as_str());
+                    return Looked::Answered(response);
                 }
                 Reuse::UseStale { age_secs } => {
                     let mut response = answer(stored, method, Some(headers), age_secs);
-                    ask.tally.correct(Decision::StaleHit, &mut response);
+                    let params = shared.params(&stored.freshness, now, key.as_str());
+                    ask.tally.correct(Decision::StaleHit, params, &mut response);
                     shared.values.count(Read::StoreHit);
                     return Looked::Stale(response, shared.refreshes.begin(key.hash(), now));
                 }
@@ -227,7 +231,9 @@ async fn look_up<B>(
             let now = shared.values.cache().clock().now();
             match reuse(directives, &partial.response.freshness, now) {
                 Reuse::Use { age_secs } => match partial.answer(method, headers, age_secs) {
-                    Some(response) => {
+                    Some(mut response) => {
+                        let freshness = &partial.response.freshness;
+                        shared.tell_hit(&mut response, freshness, now, key.as_str());
                         ask.tally.hit(Read::StoreHit);
                         return Looked::Answered(response);
                     }
@@ -243,10 +249,10 @@ async fn look_up<B>(
 }
 
 enum Followed<B> {
-    Response(Box<Response<CacheBody<B>>>),
+    Response(Box<Response<CacheBody<B>>>, Arc<SharedResponse>),
     Whole(Box<Response<CacheBody<B>>>),
     LookAgain,
-    OriginFailed(Failure),
+    OriginFailed(Failed),
     Alone,
     OutOfPatience,
 }
@@ -262,7 +268,7 @@ async fn follow<B>(
     match landing {
         Ok(Landing::Landed(Outcome::Shared(response))) => {
             match response.follow(ask, headers, directives) {
-                Follow::Response(response) => Followed::Response(Box::new(response)),
+                Follow::Response(own) => Followed::Response(Box::new(own), response),
                 Follow::Whole(response) => Followed::Whole(Box::new(response)),
                 Follow::LookAgain => Followed::LookAgain,
                 Follow::NotForThis => Followed::Alone,
@@ -270,7 +276,7 @@ async fn follow<B>(
             }
         }
         Ok(Landing::Landed(Outcome::NotShared)) => Followed::Alone,
-        Ok(Landing::Landed(Outcome::OriginFailed(failure))) => Followed::OriginFailed(failure),
+        Ok(Landing::Landed(Outcome::OriginFailed(failed))) => Followed::OriginFailed(failed),
         Ok(Landing::Abandoned) => Followed::LookAgain,
         Err(_) => Followed::OutOfPatience,
     }

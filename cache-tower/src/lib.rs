@@ -32,6 +32,14 @@
 //! | `cache-tower; fwd=uri-miss; detail=range` | a part that the origin gave, for this request only |
 //! | `cache-tower; fwd=bypass; detail=no-store` | went past the cache: why |
 //! | `cache-tower; fwd=method` | went past the cache because of its method |
+//! | `cache-tower; fwd=stale; fwd-status=304` | what was stored, after the origin had confirmed it |
+//! | `cache-tower; fwd=stale; fwd-status=503; detail=stale-if-error` | what was stored, because the origin failed |
+//!
+//! `fwd-status` is there where the origin's status is not the client's. [`ttl`] and [`key`] are
+//! there if they are asked for.
+//!
+//! [`ttl`]: HttpCacheBuilder::cache_status_ttl
+//! [`key`]: HttpCacheBuilder::cache_status_key
 //!
 //! # Map
 //!
@@ -49,7 +57,7 @@
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
 //! | `key`, `key_rules`, `partition`, `stored`, `status` | pure: keys, and what an application adds to them; workspaces; wire form; `Cache-Status` |
-//! | `tally` | every request is counted once |
+//! | `tally`, `told` | every request is counted once; what `Cache-Status` says beside the decision |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `etag` | entity tags for what has none |
 //! | `groups` | the groups of RFC 9875, of one workspace and origin |
@@ -88,6 +96,7 @@ mod revalidate;
 mod status;
 mod stored;
 mod tally;
+mod told;
 mod variants;
 
 pub use body::{BodyError, BoxError, CacheBody};

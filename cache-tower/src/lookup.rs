@@ -116,12 +116,11 @@ pub(crate) fn enter<B: Body, R>(
             _ => bypass(BypassReason::Workspace),
         };
     };
+    let uri = original_uri(request.uri(), request.extensions());
     if admission == Admission::Unsafe {
-        let uri = original_uri(request.uri(), request.extensions());
         let target = UnsafeTarget::new(shared, partition.into_owned(), uri, headers);
         return Entrance::Unsafe(Box::new(target));
     }
-    let uri = original_uri(request.uri(), request.extensions());
     let head = RequestHead::new(request.method(), uri, headers, request.extensions());
     if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
         return bypass(BypassReason::Skipped);
@@ -154,12 +153,15 @@ pub(crate) fn enter<B: Body, R>(
         match reuse(directives.as_ref(), &stored.freshness, now) {
             Reuse::Use { age_secs } => {
                 shared.count_hit(Read::L1Hit);
-                return Entrance::Answered(answer(stored, request.method(), conditions, age_secs));
+                let mut response = answer(stored, request.method(), conditions, age_secs);
+                shared.tell_hit(&mut response, &stored.freshness, now, slot.rendered_key());
+                return Entrance::Answered(response);
             }
             Reuse::UseStale { age_secs } => {
                 let mut response = answer(stored, request.method(), conditions, age_secs);
                 let tally = Tally::new(shared, Decision::Unanswered);
-                tally.correct(Decision::StaleHit, &mut response);
+                let params = shared.params(&stored.freshness, now, slot.rendered_key());
+                tally.correct(Decision::StaleHit, params, &mut response);
                 shared.values.count(Read::L1Hit);
                 let Some(refreshing) = shared.refreshes.begin(own_hash, now) else {
                     return Entrance::Stale(response, None);

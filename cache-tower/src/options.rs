@@ -16,6 +16,7 @@ use crate::config::HttpCacheBuilder;
 use crate::hooks::Hooks;
 use crate::key_rules::KeyRules;
 use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
+use crate::told::Told;
 
 /// The options of one cache.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct Options {
     pub(crate) generate_etags: bool,
     pub(crate) hooks: Hooks,
     pub(crate) key: KeyRules,
+    pub(crate) told: Told,
 }
 
 /// So many tell languages and codings apart; more are noise, or somebody's intent.
@@ -47,6 +49,7 @@ impl Default for Options {
             generate_etags: false,
             hooks: Hooks::default(),
             key: KeyRules::default(),
+            told: Told::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::policy::{
 };
 use crate::status::Decision;
 use crate::stored::{Cached, Head, load, reload, store};
+use crate::told::Params;
 
 /// In the extensions of a response: it stands for the origin's, which could not be reached or gave
 /// none. Put there by a service that turns its own failures into responses, as a proxy does with
@@ -35,14 +36,25 @@ use crate::stored::{Cached, Head, load, reload, store};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OriginUnreachable;
 
+/// How the origin failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    failure: Failure,
+    /// With what it answered, if it did.
+    status: Option<StatusCode>,
+}
+
 /// How the origin failed, if it did.
-pub(crate) fn failure<B, E>(answered: &Result<Response<B>, E>) -> Option<Failure> {
-    let Ok(response) = answered else { return Some(Failure::Disconnected) };
+pub(crate) fn failed<B, E>(answered: &Result<Response<B>, E>) -> Option<Failed> {
+    let disconnected = Failed { failure: Failure::Disconnected, status: None };
+    let Ok(response) = answered else { return Some(disconnected) };
     if response.extensions().get::<OriginUnreachable>().is_some() {
-        return Some(Failure::Disconnected);
+        return Some(disconnected);
     }
+    let status = response.status();
     // RFC 5861 §4.
-    matches!(response.status().as_u16(), 500 | 502 | 503 | 504).then_some(Failure::Answered)
+    let is_failure = matches!(status.as_u16(), 500 | 502 | 503 | 504);
+    is_failure.then_some(Failed { failure: Failure::Answered, status: Some(status) })
 }
 
 /// The stored response, if it may be used though it is stale, because the origin has failed.
@@ -50,17 +62,19 @@ pub(crate) fn answer_on_error<B>(
     ask: &Ask,
     vacancy: &Vacancy,
     (method, headers): (&Method, &HeaderMap),
-    failure: Failure,
+    failed: Failed,
 ) -> Option<Response<CacheBody<B>>> {
     let slot = vacancy.standing()?;
     let Some(Cached::Response(stored)) = slot.decoded::<Cached>() else { return None };
     let now = ask.shared.values.cache().clock().now();
-    if !on_error(ask.directives(headers).as_ref(), &stored.freshness, failure, now) {
+    if !on_error(ask.directives(headers).as_ref(), &stored.freshness, failed.failure, now) {
         return None;
     }
     let age_secs = stored.freshness.age(now) / 1000;
     let mut response = answer(stored, method, Some(headers), age_secs);
-    ask.tally.correct(Decision::StaleOnError(vacancy.why), &mut response);
+    let params = ask.shared.params(&stored.freshness, now, slot.rendered_key());
+    let params = params.forwarded(failed.status);
+    ask.tally.correct(Decision::StaleOnError(vacancy.why), params, &mut response);
     Some(response)
 }
 
@@ -136,12 +150,18 @@ impl Arrival<'_> {
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             let _ = response.headers_mut().try_append(header::SET_COOKIE, cookie.clone());
         }
-        self.ask.tally.correct(Decision::Validated(why), &mut response);
+        let params = if about && times.is_some() {
+            self.ask.shared.params(&head.freshness, received, key.as_str())
+        } else {
+            Params::default()
+        };
+        self.ask.tally.correct(Decision::Validated(why), params, &mut response);
         match times {
             Some(times) if about => {
                 self.note_sharing(&head);
                 if let Some(leader) = &self.leader {
-                    let whole = SharedResponse::whole(head, Arc::clone(&decoded.0));
+                    let whole =
+                        SharedResponse::whole(head, Arc::clone(&key), Arc::clone(&decoded.0));
                     leader.land(Outcome::Shared(Arc::new(whole)));
                 }
                 let decoded = Some(decoded);

@@ -1,11 +1,13 @@
 //! Decisions, and how they are told: one enum behind `Cache-Status` (RFC 9211), counters and
 //! traces.
 
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 use crate::policy::{BypassReason, MissReason, NoStore};
+use crate::told::Params;
 
 /// What the cache did with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,28 +52,78 @@ impl Decision {
         )
     }
 
-    /// The member that this cache adds to `Cache-Status`.
-    pub(crate) fn render(self, cache: &str) -> HeaderValue {
-        let text = match self {
-            Self::Hit => format!("{cache}; hit"),
-            Self::StaleHit => format!("{cache}; hit; detail=stale-while-revalidate"),
-            Self::StaleOnError(why) => {
-                format!("{cache}; fwd={}; detail=stale-if-error", why.as_str())
-            }
-            Self::Validated(why) => format!("{cache}; fwd={}; fwd-status=304", why.as_str()),
-            Self::Stored(why) => format!("{cache}; fwd={}; stored", why.as_str()),
-            Self::NotStored(why, refusal) => {
-                format!("{cache}; fwd={}; detail={}", why.as_str(), refusal.as_str())
-            }
-            Self::Collapsed(why) => format!("{cache}; fwd={}; collapsed", why.as_str()),
-            Self::OnlyIfCached => format!("{cache}; detail=only-if-cached"),
-            // Never seen: there is no response to say it in.
-            Self::Unanswered => cache.to_owned(),
-            Self::Forwarded | Self::Bypass(BypassReason::Method) => format!("{cache}; fwd=method"),
-            Self::Bypass(reason) => format!("{cache}; fwd=bypass; detail={}", reason.as_str()),
+    /// The member that this cache adds to `Cache-Status` of a response with this status.
+    pub(crate) fn render(self, cache: &str, params: Params<'_>, status: StatusCode) -> HeaderValue {
+        let mut text = cache.to_owned();
+        let mut put = |name: &str, value: &dyn fmt::Display| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "; {name}{value}");
         };
+        // RFC 9211 §2.2: one of both, or neither.
+        match self.forwarded() {
+            Some(why) => {
+                put("fwd=", &why);
+                let origin_s = match self {
+                    Self::Validated(_) => Some(StatusCode::NOT_MODIFIED),
+                    // RFC 9211 §2.3: without it, it is the one that is sent.
+                    _ => params.fwd_status.filter(|origin_s| *origin_s != status),
+                };
+                if let Some(origin_s) = origin_s {
+                    put("fwd-status=", &origin_s.as_u16());
+                }
+            }
+            None if matches!(self, Self::Hit | Self::StaleHit) => put("hit", &""),
+            None => {}
+        }
+        if let Some(ttl) = params.ttl {
+            put("ttl=", &ttl);
+        }
+        match self {
+            Self::Stored(_) => put("stored", &""),
+            Self::Collapsed(_) => put("collapsed", &""),
+            _ => {}
+        }
+        if let Some(key) = params.key {
+            put("key=", &quoted(key));
+        }
+        if let Some(detail) = self.detail() {
+            put("detail=", &detail);
+        }
         // The name was made a token or a quoted string when the cache was built.
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache-tower"))
+    }
+
+    /// Why the request went forward (RFC 9211 §2.2), if it did.
+    fn forwarded(self) -> Option<&'static str> {
+        match self {
+            Self::StaleOnError(why)
+            | Self::Validated(why)
+            | Self::Stored(why)
+            | Self::NotStored(why, _)
+            | Self::Collapsed(why) => Some(why.as_str()),
+            Self::Forwarded | Self::Bypass(BypassReason::Method) => Some("method"),
+            Self::Bypass(_) => Some("bypass"),
+            // Of what is not answered nothing is seen.
+            Self::Hit | Self::StaleHit | Self::OnlyIfCached | Self::Unanswered => None,
+        }
+    }
+
+    /// What else there is to say (RFC 9211 §2.8).
+    fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::StaleHit => Some("stale-while-revalidate"),
+            Self::StaleOnError(_) => Some("stale-if-error"),
+            Self::NotStored(_, refusal) => Some(refusal.as_str()),
+            Self::OnlyIfCached => Some("only-if-cached"),
+            Self::Bypass(BypassReason::Method)
+            | Self::Hit
+            | Self::Validated(_)
+            | Self::Stored(_)
+            | Self::Collapsed(_)
+            | Self::Unanswered
+            | Self::Forwarded => None,
+            Self::Bypass(reason) => Some(reason.as_str()),
+        }
     }
 }
 
@@ -82,8 +134,13 @@ pub(crate) fn render_name(name: &str) -> String {
     if starts_token && characters.all(|c| c.is_ascii_alphanumeric() || "-._:/*+".contains(c)) {
         return name.to_owned();
     }
+    quoted(name)
+}
+
+/// A text as a String of RFC 9651, without the characters that none may have.
+fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
-    for character in name.chars().filter(|c| (' '..='~').contains(c)) {
+    for character in text.chars().filter(|c| (' '..='~').contains(c)) {
         if matches!(character, '"' | '\\') {
             quoted.push('\\');
         }
@@ -170,6 +227,44 @@ impl Counters {
 mod tests {
     use super::*;
 
+    fn plain(decision: Decision, name: &str) -> HeaderValue {
+        decision.render(name, Params::default(), StatusCode::OK)
+    }
+
+    #[test]
+    fn parameters_stand_where_they_mean_something() {
+        let all = Params { fwd_status: Some(StatusCode::OK), ttl: Some(-3), key: Some("p:\"a\\") };
+        let uri_miss = MissReason::UriMiss;
+        for (decision, status, text) in [
+            // Nothing was forwarded.
+            (Decision::Hit, 304, r#"c; hit; ttl=-3; key="p:\"a\\""#),
+            (
+                Decision::StaleHit,
+                200,
+                r#"c; hit; ttl=-3; key="p:\"a\\"; detail=stale-while-revalidate"#,
+            ),
+            (Decision::Stored(uri_miss), 200, r#"c; fwd=uri-miss; ttl=-3; stored; key="p:\"a\\""#),
+            (
+                Decision::Stored(uri_miss),
+                304,
+                r#"c; fwd=uri-miss; fwd-status=200; ttl=-3; stored; key="p:\"a\\""#,
+            ),
+            // What the origin says to a validation is told even where it is what the client gets.
+            (
+                Decision::Validated(MissReason::Stale),
+                304,
+                r#"c; fwd=stale; fwd-status=304; ttl=-3; key="p:\"a\\""#,
+            ),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(decision.render("c", all, status), text);
+        }
+        let failed = Params::default().forwarded(StatusCode::BAD_GATEWAY);
+        let stale = Decision::StaleOnError(MissReason::Stale);
+        let text = stale.render("c", failed, StatusCode::OK);
+        assert_eq!(text, "c; fwd=stale; fwd-status=502; detail=stale-if-error");
+    }
+
     #[test]
     fn decisions_read_as_rfc_9211_has_them() {
         for (decision, text) in [
@@ -187,7 +282,7 @@ mod tests {
             (Decision::Bypass(BypassReason::Method), "c; fwd=method"),
             (Decision::Forwarded, "c; fwd=method"),
         ] {
-            assert_eq!(decision.render("c"), text);
+            assert_eq!(plain(decision, "c"), text);
         }
     }
 
@@ -203,7 +298,7 @@ mod tests {
         ] {
             assert_eq!(render_name(name), rendered);
             assert_eq!(
-                Decision::Hit.render(&render_name(name)),
+                plain(Decision::Hit, &render_name(name)),
                 format!("{rendered}; hit").as_str()
             );
         }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_core::Read;
 use http::Response;
-use http::header::Entry;
 
 use crate::config::Shared;
 use crate::status::Decision;
 use crate::stored::CACHE_STATUS;
+use crate::told::Params;
 
 /// Counts one request: with its response, or else (an error of the service inside, a panic, a
 /// client that leaves) when it is dropped. So hits, misses and bypasses add up to the requests.
@@ -50,21 +50,33 @@ impl Tally {
 
     /// Counts a decision, and writes it into the response, unless an inner cache has done both.
     pub(crate) fn tell<B>(&self, decision: Decision, response: &mut Response<B>) {
+        self.tell_with(decision, Params::default(), response);
+    }
+
+    /// As [`tell`](Self::tell), with parameters.
+    pub(crate) fn tell_with<B>(
+        &self,
+        decision: Decision,
+        params: Params<'_>,
+        response: &mut Response<B>,
+    ) {
         if self.taken_over.load(Ordering::Acquire) {
             return;
         }
         self.count(decision);
-        let _ = response.headers_mut().try_append(CACHE_STATUS, decision.render(&self.shared.name));
+        let value = decision.render(&self.shared.name, params, response.status());
+        let _ = response.headers_mut().try_append(CACHE_STATUS, value);
     }
 
-    /// As [`tell`](Self::tell), of a response that was stored, and says that it is a hit.
-    pub(crate) fn correct<B>(&self, decision: Decision, response: &mut Response<B>) {
+    /// As [`tell_with`](Self::tell_with), of a response that was stored, and says that it is a hit.
+    pub(crate) fn correct<B>(
+        &self,
+        decision: Decision,
+        params: Params<'_>,
+        response: &mut Response<B>,
+    ) {
         self.count(decision);
-        if let Entry::Occupied(mut status) = response.headers_mut().entry(CACHE_STATUS)
-            && let Some(own) = status.iter_mut().last()
-        {
-            *own = decision.render(&self.shared.name);
-        }
+        self.shared.rewrite(decision, params, response);
     }
 
     /// Counts a response that was stored, and says so itself.

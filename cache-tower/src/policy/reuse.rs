@@ -73,6 +73,17 @@ impl StoredFreshness {
         self.lifetime.saturating_sub(self.age(now))
     }
 
+    /// For how many seconds from `now` it stays fresh; less than 0: for how long it has been stale
+    /// (RFC 9211 §2.4).
+    pub(crate) fn ttl_secs(&self, now: Millis) -> i64 {
+        // An Integer has 15 digits (RFC 9651 §3.3.1).
+        let secs = |secs: u64| i64::try_from(secs.min(999_999_999_999_999)).unwrap_or_default();
+        match self.remaining(now) {
+            0 => -secs(self.staleness(now).div_ceil(1000)),
+            remaining => secs(remaining / 1000),
+        }
+    }
+
     /// Whether it is fresh at `now` (RFC 9111 §4.2).
     pub(crate) fn is_fresh(&self, now: Millis) -> bool {
         self.remaining(now) > 0
@@ -228,6 +239,26 @@ mod tests {
             let stale = reuse(Some(&request), &STORED, 115_000);
             assert_eq!(stale, Reuse::Fetch(MissReason::Stale), "{request:?}");
         }
+    }
+
+    #[test]
+    fn seconds_of_freshness_left() {
+        for (now, expected) in [
+            (100_000, 15),
+            (100_001, 14),
+            (114_001, 0),
+            (115_000, 0),
+            // Stale by less than a second is stale.
+            (115_001, -1),
+            (116_000, -1),
+            (116_001, -2),
+            (u64::MAX, -999_999_999_999_999),
+            (0, 15),
+        ] {
+            assert_eq!(STORED.ttl_secs(now), expected, "{now}");
+        }
+        let endless = StoredFreshness { lifetime: u64::MAX, ..STORED };
+        assert_eq!(endless.ttl_secs(100_000), 999_999_999_999_999);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cache_core::{Cache, RedisOptions, Scope};
 use cache_tests::{RedisServer, body};
 use cache_tower::HttpCache;
-use http::Request;
+use http::{HeaderValue, Request};
 use http_body_util::Empty;
 
 use crate::setup::{
@@ -198,4 +198,23 @@ async fn invalidate(cache: &Cache, by: Option<(&crate::setup::App, &mut crate::s
     let posted = send(app, post.body(Empty::new()).expect("valid"));
     calls.next().await.answer(body::fixed(204, &[], ""));
     head(posted).await;
+}
+
+/// A 304 of ours to one who waited looked as if the origin had given it.
+#[tokio::test]
+async fn who_has_it_already_is_told_what_the_origin_said() {
+    let http = http(&memory());
+    let (app, mut calls) = app(&http);
+    let _leader = send(&app, get("/a"));
+    let call = calls.next().await;
+    let mut request = get("/a");
+    request.headers_mut().insert("if-none-match", HeaderValue::from_static("\"one\""));
+    let follower = send(&app, request);
+    settle().await;
+    // Its body does not end, so that it is not the store that answers.
+    let (_writer, body) = body::channel();
+    call.answer(body::respond(200, &[("cache-control", "max-age=60"), ("etag", "\"one\"")], body));
+    let response = head(follower).await;
+    assert_eq!(response.status(), 304);
+    assert_eq!(cache_status(&response), "fwd=uri-miss; fwd-status=200; collapsed");
 }

@@ -22,6 +22,7 @@ mod revalidation;
 mod stale;
 mod storing;
 mod targeted;
+mod told;
 mod unsafe_methods;
 mod vary;
 mod workspaces;

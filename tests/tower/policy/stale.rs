@@ -262,7 +262,10 @@ async fn a_failing_origin_is_stood_in_for() {
         app.clock.advance(seconds(15));
         fails.store(true, Ordering::SeqCst);
         let response = app.get(&uri, &[]).await;
-        let found = (&response.body()[..], told(&response) == ON_ERROR);
+        let answered =
+            how.parse::<u16>().map_or(String::new(), |status| format!("fwd-status={status}; "));
+        let on_error = format!("fwd=stale; {answered}detail=stale-if-error");
+        let found = (&response.body()[..], told(&response) == on_error);
         let expected = if stood_in { (&b"good"[..], true) } else { (&b"bad"[..], false) };
         assert_eq!(found, expected, "{how} {directive}: {}", told(&response));
         fails.store(false, Ordering::SeqCst);
@@ -402,7 +405,10 @@ async fn who_waits_for_a_refresh_that_fails_is_given_the_stale_one() {
     }
     gate.add_permits(100);
     for going in waiting {
-        assert_eq!(told(&going.await.expect("no panic")), ON_ERROR);
+        assert_eq!(
+            told(&going.await.expect("no panic")),
+            "fwd=stale; fwd-status=503; detail=stale-if-error"
+        );
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
