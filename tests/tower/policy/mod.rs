@@ -17,6 +17,7 @@ mod partial;
 mod patterns;
 mod random;
 mod ranges;
+mod refreshes;
 mod requests;
 mod revalidation;
 mod stale;
