@@ -213,6 +213,10 @@ mod tests {
             let headers = headers(&[("accept", "*/*"), (name, "x")]);
             assert_eq!(super::admit(&Method::GET, &headers, false).seen, expected, "{name}");
         }
+        // Of two hosts a handler may reflect either.
+        let two_hosts = headers(&[("host", "a"), ("host", "b")]);
+        let expected = Seen { reflected: true, ..Seen::default() };
+        assert_eq!(super::admit(&Method::GET, &two_hosts, false).seen, expected);
     }
 
     /// Header lines: name and value.
@@ -235,6 +239,9 @@ mod tests {
             ("OPTIONS", Admission::Bypass(Reason::Method)),
             ("TRACE", Admission::Bypass(Reason::Method)),
             ("PROPFIND", Admission::Bypass(Reason::Method)),
+            ("QUERY", Admission::Bypass(Reason::Method)),
+            ("REPORT", Admission::Bypass(Reason::Method)),
+            ("SEARCH", Admission::Bypass(Reason::Method)),
             ("POST", Admission::Unsafe),
             ("PUT", Admission::Unsafe),
             ("PATCH", Admission::Unsafe),

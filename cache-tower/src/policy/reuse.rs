@@ -179,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::policy::FreshnessSource;
+    use crate::policy::directives::MaxStale;
 
     /// Received at 100 s, 5 s old then, fresh until an age of 20 s: stale from 115 s on.
     const STORED: StoredFreshness = StoredFreshness {
@@ -292,6 +293,56 @@ mod tests {
             };
             assert_eq!(StoredFreshness::new(freshness, &directives, 7), expected);
         }
+    }
+
+    #[test]
+    fn what_may_be_used_stale_and_what_never() {
+        let windows = ResponseDirectives {
+            stale_while_revalidate: Some(4),
+            stale_if_error: Some(6),
+            ..ResponseDirectives::default()
+        };
+        let freshness = Freshness { lifetime: 9, initial_age: 3, source: FreshnessSource::MaxAge };
+        let of = |directives| StoredFreshness::new(freshness, &directives, 7);
+        let found = of(windows.clone());
+        assert_eq!((found.while_revalidate, found.if_error), (4_000, 6_000));
+        assert!(!found.no_cache && !found.forbids_stale());
+        let never = of(ResponseDirectives { no_cache: FieldForm::All, ..windows.clone() });
+        assert!(never.no_cache && never.forbids_stale());
+        let fields = FieldForm::Fields(vec![http::header::SET_COOKIE]);
+        assert!(!of(ResponseDirectives { no_cache: fields, ..windows.clone() }).no_cache);
+        assert!(of(ResponseDirectives { must_revalidate: true, ..windows }).forbids_stale());
+    }
+
+    #[test]
+    fn stale() {
+        let refreshed = StoredFreshness { while_revalidate: 2_000, ..STORED };
+        let never_unasked = StoredFreshness { no_cache: true, ..refreshed };
+        let max_stale = |seconds| RequestDirectives {
+            max_stale: Some(MaxStale::Within(seconds)),
+            ..Default::default()
+        };
+        let cases = [
+            (None, &refreshed, 115_000, Reuse::UseStale { age_secs: 20 }),
+            (None, &refreshed, 116_999, Reuse::UseStale { age_secs: 21 }),
+            (None, &refreshed, 117_000, Reuse::Fetch(MissReason::Stale)),
+            // Nobody has to be asked where the client takes it as it is.
+            (Some(max_stale(1)), &refreshed, 116_000, Reuse::Use { age_secs: 21 }),
+            (Some(max_stale(1)), &refreshed, 116_001, Reuse::UseStale { age_secs: 21 }),
+            (Some(max_stale(1)), &STORED, 116_001, Reuse::Fetch(MissReason::Stale)),
+            (None, &never_unasked, 100_000, Reuse::Fetch(MissReason::Stale)),
+            (Some(max_stale(1)), &never_unasked, 115_000, Reuse::Fetch(MissReason::Stale)),
+        ];
+        for (request, stored, now, expected) in cases {
+            assert_eq!(reuse(request.as_ref(), stored, now), expected, "{request:?} {now}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        assert_eq!((STORED.age(105_000), STORED.remaining(105_000)), (10_000, 10_000));
+        assert_eq!((STORED.staleness(105_000), STORED.staleness(118_000)), (0, 3_000));
+        assert!(STORED.is_fresh(114_999) && !STORED.is_fresh(115_000));
     }
 
     proptest! {

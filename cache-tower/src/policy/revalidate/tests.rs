@@ -69,6 +69,9 @@ fn an_update_replaces_what_it_says_and_nothing_that_speaks_of_the_bytes() {
         ("content-encoding", "br"),
         ("content-range", "bytes 0-1/2"),
         ("content-md5", "x"),
+        ("content-digest", "x"),
+        ("repr-digest", "x"),
+        ("digest", "x"),
         ("content-type", "text/html"),
         ("set-cookie", "a=b"),
         ("connection", "x-hop, close"),
@@ -89,6 +92,9 @@ fn an_update_replaces_what_it_says_and_nothing_that_speaks_of_the_bytes() {
         ("x-new", "2"),
     ]);
     assert_eq!(freshened(&stored, &update, 9_000), expected);
+    // An age is of one answer.
+    let aged = headers(&[("age", "3")]);
+    assert!(!freshened(&aged, &headers(&[]), 9_000).contains_key("age"));
     // Its date, if it has one.
     let dated = freshened(&stored, &headers(&[("date", "Mon, 07 Nov 1994 08:49:37 GMT")]), 9_000);
     assert_eq!(dated["date"], "Mon, 07 Nov 1994 08:49:37 GMT");

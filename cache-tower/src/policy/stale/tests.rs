@@ -112,6 +112,7 @@ fn what_is_of_use_and_for_how_long_it_is_kept() {
         ("max-age=20, s-maxage=20, stale-if-error=9", 20_000, MaxAge, Some(minute), Some(0)),
         ("max-age=20, stale-while-revalidate=90", 20_000, MaxAge, Some(90_000), Some(90_000)),
         ("max-age=0", 0, MaxAge, Some(minute), None),
+        ("max-age=0, stale-if-error=0", 0, MaxAge, Some(minute), None),
         ("max-age=0, stale-if-error=1", 0, MaxAge, Some(minute), Some(10_000)),
         ("max-age=0, stale-if-error=90", 0, MaxAge, Some(90_000), Some(90_000)),
         ("max-age=0, must-revalidate, stale-if-error=90", 0, MaxAge, Some(minute), None),

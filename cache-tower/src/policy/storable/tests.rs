@@ -180,6 +180,12 @@ fn must_understand() {
         let case = Case { status: *status, response, ..Case::default() };
         assert_eq!(case.outcome(), *expected, "{status} {directives}");
     }
+    let known = [200..=205, 300..=303, 305..=305, 307..=308, 400..=417, 421..=422, 426..=426];
+    for status in (200..600).filter(|status| *status != 304) {
+        let expected =
+            known.iter().any(|range| range.contains(&status)) || (500..=505).contains(&status);
+        assert_eq!(is_understood(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+    }
 }
 
 #[test]
@@ -280,6 +286,12 @@ fn credentials_and_an_assigned_ttl() {
         assert_eq!(Case { request, rules: assigned(5_000), ..Case::default() }.outcome(), refusal);
         assert_eq!(Case { request, rules: shared.clone(), ..Case::default() }.outcome(), "stored");
     }
+    // A lifetime that is guessed is no more the origin's than an assigned one.
+    let guessed = Heuristic { max: 60_000 };
+    let rules = StoreRules { heuristic: Some(guessed), ..StoreRules::default() };
+    let (request, response): (&[_], &[_]) =
+        (&[("cookie", "x")], &[("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT")]);
+    assert_eq!(Case { request, response, rules, ..Case::default() }.outcome(), "cookie");
     // Sharing credentials doesn't share what the origin calls private.
     let response: &[_] = &[("cache-control", "private, max-age=60")];
     let case =
@@ -329,6 +341,19 @@ fn max_ttl_bounds_any_source() {
     assert_eq!(remaining(&[], limited(20_000)), 5_000);
     assert_eq!(remaining(&[], limited(1_000)), 1_000);
     assert_eq!(Case { response, rules: limited(0), ..Case::default() }.outcome(), "no-freshness");
+}
+
+#[test]
+fn grace_is_for_what_is_fresh_for_a_while() {
+    let grace = |text| {
+        let response: &[_] = &[("cache-control", text), ("etag", "\"a\"")];
+        let rules = StoreRules { grace: Some(7), ..StoreRules::default() };
+        let found = Case { response, rules, ..Case::default() }.decide().unwrap().directives;
+        (found.stale_while_revalidate, found.stale_if_error)
+    };
+    assert_eq!(grace("max-age=60"), (Some(7), Some(7)));
+    assert_eq!(grace("max-age=60, stale-while-revalidate=0"), (Some(0), Some(7)));
+    assert_eq!(grace("max-age=0"), (None, None));
 }
 
 proptest! {

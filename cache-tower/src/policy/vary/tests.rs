@@ -155,6 +155,22 @@ fn only_its_own_wire_form_is_read() {
     }
 }
 
+#[test]
+fn keys_are_normalized_where_that_is_asked_for() {
+    let fields = fields("accept-encoding");
+    let key = |value: &str, encoding| {
+        let (mut key, options) = (Vec::new(), Normalize { encoding, language: false });
+        let request = headers(&[("accept-encoding", value)]);
+        fields.write_key(&request, options, &mut |bytes| key.extend_from_slice(bytes));
+        key
+    };
+    assert_eq!(key("br, GZIP", true), key("gzip,br", true));
+    assert_ne!(key("br, GZIP", false), key("gzip,br", false));
+    assert_ne!(key("br", true), key("gzip", true));
+    // An instance that normalizes never takes the key of one that does not.
+    assert_ne!(key("gzip", true), key("gzip", false));
+}
+
 proptest! {
     #[test]
     fn no_vary_panics(bytes in proptest::collection::vec(any::<u8>(), 0..48)) {
