@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cache_core::{Fill, Format, NewEntry, Slot};
 use http::response::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use tower::Service;
 use tower::util::Oneshot;
 
@@ -15,7 +15,7 @@ use crate::fetch::{Arrival, is_of_the_request};
 use crate::lookup::{Ask, Vacancy};
 use crate::nested::Mark;
 use crate::policy::{Exchange, HeadSubject, HeadTells, NoStore, freshened, head_tells};
-use crate::revalidate::OriginUnreachable;
+use crate::revalidate::{OriginUnreachable, answer_on_error, failed};
 use crate::status::Decision;
 use crate::stored::{Cached, load, reload, store};
 
@@ -24,36 +24,40 @@ pub(crate) async fn forward<S, ReqB, ResB>(
     ask: &Ask,
     inner: S,
     mut request: Request<ReqB>,
-    vacancy: Box<Vacancy>,
+    mut vacancy: Box<Vacancy>,
     budget: Budget,
 ) -> Result<Response<CacheBody<ResB>>, S::Error>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
-    let Vacancy { fill, why, stale, .. } = *vacancy;
-    let mut known = stale
-        .zip(fill)
-        .filter(|(slot, _)| matches!(slot.decoded::<Cached>(), Some(Cached::Response(_))));
-    let mut asked = HeaderMap::new();
-    if let Some((_, fill)) = &mut known {
-        asked.clone_from(request.headers());
+    let found = vacancy.stale.as_ref().and_then(|slot| slot.decoded::<Cached>());
+    let is_known = matches!(found, Some(Cached::Response(_)));
+    let asked = if is_known { request.headers().clone() } else { HeaderMap::new() };
+    if let Some(fill) = vacancy.fill.as_mut().filter(|_| is_known) {
         // Before the origin is asked: what is invalidated from now on is not brought back.
-        ask.expect_groups(&asked, Some(fill));
+        ask.expect_groups(&asked, Some(&mut *fill));
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
-    if !ask.shared.options.key.hide_in(&mut request) {
-        known = None;
-    }
+    let is_hidden = ask.shared.options.key.hide_in(&mut request);
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
     let request_sent = clock.now();
-    let (parts, body) = Oneshot::new(inner, request).await?.into_parts();
+    let answered = Oneshot::new(inner, request).await;
     let exchange = Exchange { request_sent, response_received: clock.now() };
+    if !mark.is_claimed()
+        && let Some(failed) = failed(&answered)
+        && let Some(response) = answer_on_error(ask, &vacancy, (&Method::HEAD, &asked), failed)
+    {
+        return Ok(response);
+    }
+    let (parts, body) = answered?.into_parts();
+    let Vacancy { fill, why, stale, .. } = *vacancy;
     let extensions = &parts.extensions;
     let is_the_origin_s = extensions.get::<OriginUnreachable>().is_none()
         && extensions.get::<crate::NoStore>().is_none()
         && !mark.is_claimed();
-    if let Some((slot, fill)) = known.filter(|_| is_the_origin_s) {
+    if let Some((slot, fill)) = stale.zip(fill).filter(|_| is_known && is_hidden && is_the_origin_s)
+    {
         let arrival = Arrival { ask, asked: &asked, exchange, leader: None };
         arrival.of_head(&parts, (&slot, fill), &budget).await;
     }

@@ -198,6 +198,13 @@ async fn a_failing_origin_is_stood_in_for() {
         let found = (&response.body()[..], told(&response) == on_error);
         let expected = if stood_in { (&b"good"[..], true) } else { (&b"bad"[..], false) };
         assert_eq!(found, expected, "{how} {directive}: {}", told(&response));
+        if how != "404" {
+            // HEAD was given the error where GET was not.
+            let head = app.send(request("HEAD", &uri, &[])).await;
+            assert_eq!(head.status(), response.status(), "{how}");
+            assert!(!stood_in || head.body().is_empty(), "{how}");
+            assert_eq!(told(&head) == on_error, stood_in, "{how} {directive}");
+        }
         fails.store(false, Ordering::SeqCst);
         // A server error says nothing about what is stored.
         let again = app.told(&uri, &[]).await;
