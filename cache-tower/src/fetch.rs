@@ -32,7 +32,7 @@ use crate::status::Decision;
 use crate::stored::{Cached, Head, Marker, shared, store_marker};
 use crate::variants::Variants;
 
-/// What one fetch has to go by.
+/// What one fetch has to go by; its fill expects groups already ([`Ask::expect_groups`]).
 pub(crate) struct Fetch {
     pub(crate) vacancy: Box<Vacancy>,
     pub(crate) leader: Option<Leader<Outcome>>,
@@ -68,7 +68,6 @@ where
     ResB::Error: Into<BoxError>,
 {
     let Fetch { mut vacancy, leader, budget } = fetch;
-    ask.expect_groups(request.headers(), vacancy.fill.as_mut());
     if let Some(fill) = &mut vacancy.fill {
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }

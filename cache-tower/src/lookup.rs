@@ -201,8 +201,8 @@ pub(crate) fn enter<B: Body, R>(
     }
 }
 
-/// The entry in this process' memory, with the hash of its identity: the response itself, or the variant of it that the marker
-/// leads to.
+/// The entry in this process' memory, with the hash of its identity: the response itself, or the
+/// variant of it that the marker leads to.
 fn in_memory(
     shared: &Shared,
     hash: u128,
