@@ -12,6 +12,7 @@ use tower::util::Oneshot;
 use crate::body::CacheBody;
 use crate::budget::Budget;
 use crate::fetch::{Arrival, is_of_the_request};
+use crate::keep::commit;
 use crate::lookup::{Ask, Vacancy};
 use crate::nested::Mark;
 use crate::policy::{Exchange, HeadSubject, HeadTells, NoStore, freshened, head_tells};
@@ -97,6 +98,7 @@ impl Arrival<'_> {
             return;
         }
         self.note_sharing(&head);
-        self.commit(fill, NewEntry { payload, format: Format::Raw, schema: 0, times, decoded });
+        let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
+        commit(&self.ask.shared, fill, entry, None);
     }
 }

@@ -17,6 +17,30 @@ use crate::policy::NoStore;
 use crate::stored::{Head, load, store};
 use crate::variants::Variants;
 
+/// Commits a response; false if the cache does not take it. Its flight goes on until the store has
+/// it: until then, those who come are given the response from here.
+pub(crate) fn commit(
+    shared: &Shared,
+    fill: Fill,
+    entry: NewEntry,
+    leader: Option<Arc<Leader<Outcome>>>,
+) -> bool {
+    match fill.commit(entry) {
+        Ok(Some(write)) => {
+            shared.values.cache().background().try_spawn(async move {
+                write.run().await;
+                drop(leader);
+            });
+            true
+        }
+        Ok(None) => true,
+        Err(error) => {
+            tracing::debug!(%error, "response not stored");
+            false
+        }
+    }
+}
+
 /// Puts a response into the cache when its body has ended well.
 pub(crate) struct ResponseKeeper {
     pub(crate) shared: Arc<Shared>,
@@ -64,22 +88,9 @@ impl Keeper for ResponseKeeper {
         let decoded = Some(decoded);
         let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
         let key = Arc::clone(self.fill.key());
-        let committed = self.fill.commit(entry);
-        if let (Ok(_), Some(variants)) = (&committed, &self.variants) {
-            self.shared.admit_variant(variants, &key);
-        }
-        match committed {
-            Ok(Some(write)) => {
-                let leader = self.leader;
-                let background = self.shared.values.cache().background();
-                // Until the store has it, those who come are given the response from here.
-                background.try_spawn(async move {
-                    write.run().await;
-                    drop(leader);
-                });
-            }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "response not stored"),
+        let taken = commit(&self.shared, self.fill, entry, self.leader);
+        if let Some(variants) = self.variants.filter(|_| taken) {
+            self.shared.admit_variant(&variants, &key);
         }
     }
 

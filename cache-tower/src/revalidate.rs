@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::collapse::SharedResponse;
 use crate::fetch::{Arrival, is_of_the_request};
 use crate::fill::Outcome;
+use crate::keep::commit;
 use crate::lookup::{Ask, KnownMarker, Vacancy};
 use crate::policy::{
     Failure, MissReason, NoStore, RequestFacts, StoredFreshness, freshened, is_about, on_error,
@@ -166,7 +167,7 @@ impl Arrival<'_> {
                 }
                 let decoded = Some(decoded);
                 let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
-                self.commit(fill, entry);
+                commit(&self.ask.shared, fill, entry, self.leader.clone());
             }
             _ => {
                 self.let_go();
@@ -210,21 +211,6 @@ impl Arrival<'_> {
     fn is_replaced(&self, key: &EntryKey, confirmed: &Slot) -> bool {
         let found = self.ask.shared.values.peek(key.hash(), key.identity());
         found.is_some_and(|found| !found.is_of_the_same_write(confirmed))
-    }
-
-    pub(crate) fn commit(&self, fill: Fill, entry: NewEntry) {
-        match fill.commit(entry) {
-            Ok(Some(write)) => {
-                let leader = self.leader.clone();
-                // Until the store has it, those who come are given the response from here.
-                self.ask.shared.values.cache().background().try_spawn(async move {
-                    write.run().await;
-                    drop(leader);
-                });
-            }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "response not stored"),
-        }
     }
 
     /// Lets those who wait go themselves.
