@@ -6,7 +6,8 @@ use cache_tower::HttpCache;
 use http::{HeaderValue, Response};
 
 use crate::setup::{
-    Ask, app, at_rest, cache_status, fresh, get, head, http, memory, send, settle, whole,
+    App, Ask, Calls, app, at_rest, cache_status, fresh, get, head, http, memory, send, settle,
+    whole,
 };
 
 const TAGGED: [(&str, &str); 3] = [
@@ -71,17 +72,23 @@ async fn invalidate(
     head(going).await;
 }
 
+/// An app in whose cache `/a` is stale.
+async fn with_a_stale_one(lines: &[(&str, &str)]) -> (HttpCache, App, Calls) {
+    let http = http(&memory());
+    let (app, mut calls) = app(&http);
+    let first = send(&app, get("/a"));
+    calls.next().await.answer(stale_soon(lines));
+    whole(head(first).await).await.expect("whole");
+    at_rest(&http).await;
+    http.cache().clock().advance(seconds(11));
+    (http, app, calls)
+}
+
 /// The origin failed after an invalidation, and what had been invalidated stood in for it.
 #[tokio::test]
 async fn what_is_invalidated_while_the_origin_is_asked_does_not_stand_in_for_it() {
     for (way, lines) in WAYS.iter().flat_map(|way| [(*way, TAGGED.to_vec()), (*way, varying())]) {
-        let http = http(&memory());
-        let (app, mut calls) = app(&http);
-        let first = send(&app, get("/a"));
-        calls.next().await.answer(stale_soon(&lines));
-        whole(head(first).await).await.expect("whole");
-        at_rest(&http).await;
-        http.cache().clock().advance(seconds(11));
+        let (http, app, mut calls) = with_a_stale_one(&lines).await;
         let leading = send(&app, get("/a"));
         let asked = calls.next().await;
         let following = send(&app, get("/a"));
@@ -103,13 +110,7 @@ async fn what_is_invalidated_while_the_origin_is_asked_does_not_stand_in_for_it(
 #[tokio::test]
 async fn what_is_invalidated_while_it_is_validated_is_gone() {
     for (way, lines) in WAYS.iter().flat_map(|way| [(*way, TAGGED.to_vec()), (*way, varying())]) {
-        let http = http(&memory());
-        let (app, mut calls) = app(&http);
-        let first = send(&app, get("/a"));
-        calls.next().await.answer(stale_soon(&lines));
-        whole(head(first).await).await.expect("whole");
-        at_rest(&http).await;
-        http.cache().clock().advance(seconds(11));
+        let (http, app, mut calls) = with_a_stale_one(&lines).await;
         let leading = send(&app, get("/a"));
         let asked = calls.next().await;
         invalidate(way, &http, &app, &mut calls).await;

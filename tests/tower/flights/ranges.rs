@@ -52,15 +52,10 @@ async fn a_part_does_not_wait_for_the_whole_nor_for_a_part() {
     at_rest(&http).await;
 }
 
-/// What a part was answered says nothing of the whole: those who want it still share one fetch.
-#[tokio::test]
-async fn the_whole_is_fetched_once_after_a_part() {
-    let http = http(&memory());
-    let (app, mut calls) = app(&http);
-    gets_its_own(&app, &mut calls).await;
-    let leading = send(&app, get("/a"));
+async fn two_share_one_fetch(app: &App, calls: &mut Calls) {
+    let leading = send(app, get("/a"));
     let call = calls.next().await;
-    let following = send(&app, get("/a"));
+    let following = send(app, get("/a"));
     settle().await;
     let writer = call.stream();
     writer.send("hello").await;
@@ -68,6 +63,15 @@ async fn the_whole_is_fetched_once_after_a_part() {
     for going in [leading, following] {
         assert_eq!(whole(head(going).await).await.expect("whole"), "hello");
     }
+}
+
+/// What a part was answered says nothing of the whole: those who want it still share one fetch.
+#[tokio::test]
+async fn the_whole_is_fetched_once_after_a_part() {
+    let http = http(&memory());
+    let (app, mut calls) = app(&http);
+    gets_its_own(&app, &mut calls).await;
+    two_share_one_fetch(&app, &mut calls).await;
     assert_eq!(calls.count(), 2);
     at_rest(&http).await;
 }
@@ -88,16 +92,7 @@ async fn the_whole_is_fetched_once_though_a_part_is_stored() {
     assert_eq!(cache_status(&stored), "fwd=uri-miss; stored");
     assert_eq!(whole(stored).await.expect("whole"), "he");
     assert_eq!(cache_status(&head(send(&app, part("/a"))).await), "hit");
-    let leading = send(&app, get("/a"));
-    let call = calls.next().await;
-    let following = send(&app, get("/a"));
-    settle().await;
-    let writer = call.stream();
-    writer.send("hello").await;
-    drop(writer);
-    for going in [leading, following] {
-        assert_eq!(whole(head(going).await).await.expect("whole"), "hello");
-    }
+    two_share_one_fetch(&app, &mut calls).await;
     assert_eq!(calls.count(), 2);
     at_rest(&http).await;
 }
