@@ -16,14 +16,14 @@ use cache_core::{API_RESPONSES, Cache, Flights, Millis, Values};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 
-use crate::fill::Outcome;
+use crate::flow::fill::Outcome;
+use crate::flow::refresh::Refreshes;
 use crate::memo::Memo;
 use crate::options::Options;
-use crate::partition::{Workspace, header_name};
-use crate::refresh::Refreshes;
-use crate::status::{Counters, Decision, HttpStats, render_name};
+use crate::report::status::{Counters, Decision, HttpStats, render_name};
+use crate::report::told::Params;
+use crate::request::partition::{Workspace, header_name};
 use crate::stored::Marker;
-use crate::told::Params;
 
 /// A response cache; cheap to clone. Layers made from the same one share entries and settings.
 #[derive(Clone, Debug)]

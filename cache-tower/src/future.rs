@@ -16,11 +16,11 @@ use tower::Service;
 use tower::util::Oneshot;
 
 use crate::body::CacheBody;
-use crate::budget::Budget;
 use crate::config::Shared;
-use crate::nested::{Mark, Marked};
-use crate::status::Decision;
-use crate::tally::Tally;
+use crate::flow::budget::Budget;
+use crate::flow::nested::{Mark, Marked};
+use crate::report::status::Decision;
+use crate::report::tally::Tally;
 
 pin_project! {
     /// The future of [`CacheService`](crate::CacheService).

@@ -20,7 +20,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderMap, Method, Uri, response};
 
 use crate::config::HttpCacheBuilder;
-use crate::fetch::Arrival;
+use crate::flow::fetch::Arrival;
 use crate::layer::CacheLayer;
 use crate::options::millis;
 use crate::policy::{NoStore as Refusal, StoreRules};

@@ -14,16 +14,16 @@ use tower::util::Oneshot;
 use tower::{Layer, Service};
 
 use crate::body::CacheBody;
-use crate::budget::Budget;
 use crate::config::{HttpCache, Shared};
+use crate::flow::budget::Budget;
+use crate::flow::groups::Groups;
+use crate::flow::nested::Mark;
 use crate::future::ResponseFuture;
-use crate::groups::Groups;
-use crate::key::{Site, Target, original_uri};
-use crate::nested::Mark;
-use crate::partition::Resolved;
 use crate::policy::{Base, affected, invalidated_groups, is_safe};
-use crate::status::Decision;
-use crate::tally::Tally;
+use crate::report::status::Decision;
+use crate::report::tally::Tally;
+use crate::request::key::{Site, Target, original_uri};
+use crate::request::partition::Resolved;
 
 /// What an unsafe request is about.
 pub(crate) struct UnsafeTarget {

@@ -12,13 +12,14 @@ use tower::{Layer, Service};
 
 use crate::body::{BoxError, CacheBody};
 use crate::config::{HttpCache, Shared};
+use crate::flow::lookup::{Entrance, enter};
+use crate::flow::{fill, refresh};
 use crate::future::ResponseFuture;
 use crate::hooks::Hooks;
-use crate::key::Site;
-use crate::lookup::{Entrance, enter};
+use crate::invalidate;
 use crate::options::{millis, storable_statuses, whole_seconds};
 use crate::policy::{Assigned, Millis, StoreRules};
-use crate::{fill, invalidate, refresh};
+use crate::request::key::Site;
 
 /// Caches the responses of the service inside by what their headers allow (RFC 9111).
 ///

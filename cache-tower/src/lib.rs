@@ -46,66 +46,43 @@
 //! | module | holds |
 //! |---|---|
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
-//! | `lookup` | admission, key, what is stored |
-//! | `answer` | a response from what is stored |
-//! | `fill`, `fetch`, `keep`, `collapse` | who fetches; fetching; storing; sharing what arrives |
-//! | `revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
-//! | `head` | HEAD to the origin, and what it tells of the stored GET |
-//! | `keep` | a body that has arrived goes into the store |
-//! | `part`, `partial` | ranges of stored responses; responses of which only a part is stored |
-//! | `body` | stored, shared and passed-on bodies |
-//! | `policy` | pure: the decisions of RFC 9111 |
 //! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
-//! | `key`, `key_rules`, `partition`, `stored`, `status` | pure: keys, and what an application adds to them; workspaces; wire form; `Cache-Status` |
-//! | `tally`, `told` | every request is counted once; what `Cache-Status` says beside the decision |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
-//! | `etag` | entity tags for what has none |
-//! | `groups` | the groups of RFC 9875, of one workspace and origin |
-//! | `intern` | header lines that come again and again |
-//! | `variants` | how many variants of a URI are kept |
-//! | `nested`, `budget`, `memo` | caches within caches; how long a request may wait; small tables |
+//! | `request` | pure: keys, and what an application adds to them; workspaces |
+//! | `policy` | pure: the decisions of RFC 9111 |
+//! | `flow::lookup`, `answer` | admission, key, what is stored; a response from it |
+//! | `flow::fill`, `fetch`, `collapse`, `keep` | who fetches; fetching; sharing what arrives; storing it |
+//! | `flow::revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
+//! | `flow::head` | HEAD to the origin, and what it tells of the stored GET |
+//! | `flow::groups` | the groups of RFC 9875, of one workspace and origin |
+//! | `flow::nested`, `budget` | caches within caches; how long a request may wait |
+//! | `stored` | pure: wire form of responses, of parts of them, and of what is known of variants |
+//! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
+//! | `body` | stored, shared and passed-on bodies |
+//! | `report` | every request is counted once; `Cache-Status` |
+//! | `memo` | small tables |
 
-mod answer;
 mod body;
-mod budget;
-mod collapse;
 mod config;
-mod etag;
-mod fetch;
-mod fill;
+mod flow;
 mod future;
-mod groups;
-mod head;
 mod hooks;
-mod intern;
 mod invalidate;
-mod keep;
-mod key;
-mod key_rules;
 mod layer;
-mod lookup;
 mod memo;
-mod nested;
 mod options;
-mod part;
-mod partial;
-mod partition;
 mod policy;
-mod refresh;
-mod revalidate;
-mod status;
+mod report;
+mod request;
 mod stored;
-mod tally;
-mod told;
-mod variants;
 
 pub use body::{BodyError, BoxError, CacheBody};
 pub use config::{HttpCache, HttpCacheBuilder};
+pub use flow::revalidate::OriginUnreachable;
 pub use future::ResponseFuture;
 pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
-pub use key::key_segment;
 pub use layer::{CacheLayer, CacheService};
-pub use partition::Workspace;
-pub use revalidate::OriginUnreachable;
-pub use status::HttpStats;
+pub use report::status::HttpStats;
+pub use request::key::key_segment;
+pub use request::partition::Workspace;

@@ -14,9 +14,9 @@ use http::StatusCode;
 
 use crate::config::HttpCacheBuilder;
 use crate::hooks::Hooks;
-use crate::key_rules::KeyRules;
 use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
-use crate::told::Told;
+use crate::report::told::Told;
+use crate::request::key_rules::KeyRules;
 
 /// The options of one cache.
 #[derive(Clone, Debug)]

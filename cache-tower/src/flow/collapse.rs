@@ -5,17 +5,17 @@ use std::sync::{Arc, OnceLock, Weak};
 use cache_core::{EntryKey, Shared};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::answer::answer;
 use crate::body::{CacheBody, NoPlace, SharedBody};
 use crate::config;
-use crate::key_rules::Chosen;
-use crate::lookup::{Ask, needs_own_response};
+use crate::flow::answer::answer;
+use crate::flow::lookup::{Ask, needs_own_response};
 use crate::policy::{
     Normalize, RequestDirectives, Reuse, VaryFields, is_conditional, not_modified,
     not_modified_headers, reuse,
 };
+use crate::report::told::Params;
+use crate::request::key_rules::Chosen;
 use crate::stored::{Cached, Head};
-use crate::told::Params;
 
 /// A response that is arriving.
 #[derive(Debug)]

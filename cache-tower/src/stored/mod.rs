@@ -3,6 +3,12 @@
 //! On the wire: a kind byte, then either the head of a response and its body, or the marker of a
 //! URI whose responses vary; before a part of a response, its place. Numbers are little-endian, texts have their length before them.
 
+pub(crate) mod etag;
+pub(crate) mod intern;
+pub(crate) mod part;
+pub(crate) mod partial;
+pub(crate) mod variants;
+
 use std::mem::size_of;
 use std::sync::{Arc, LazyLock};
 
@@ -10,10 +16,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cache_core::Shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::intern;
-use crate::partial::PartialResponse;
 use crate::policy::{Audience, Millis, Part, StoredFreshness, VaryFields, is_without_content};
-use crate::variants::Variants;
+use crate::stored::partial::PartialResponse;
+use crate::stored::variants::Variants;
 
 /// The field that tells what caches did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -292,8 +297,6 @@ fn take(rest: &mut Bytes, length: usize) -> Option<Bytes> {
 }
 
 #[cfg(test)]
-#[path = "stored_fuzz.rs"]
 mod fuzz;
 #[cfg(test)]
-#[path = "stored_tests.rs"]
 mod tests;

@@ -199,5 +199,4 @@ fn part(identity: &mut Identity, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "key_tests.rs"]
 mod tests;

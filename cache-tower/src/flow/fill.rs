@@ -8,18 +8,18 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use tower::Service;
 
-use crate::answer::{answer, not_cached};
 use crate::body::{BoxError, CacheBody};
-use crate::budget::Budget;
-use crate::collapse::{Follow, SharedResponse};
 use crate::config::Shared;
-use crate::fetch::{Fetch, fetch, pass};
-use crate::head;
-use crate::lookup::{Ask, Found, Vacancy, needs_own_response};
+use crate::flow::answer::{answer, not_cached};
+use crate::flow::budget::Budget;
+use crate::flow::collapse::{Follow, SharedResponse};
+use crate::flow::fetch::{Fetch, fetch, pass};
+use crate::flow::head;
+use crate::flow::lookup::{Ask, Found, Vacancy, needs_own_response};
+use crate::flow::refresh::{self, Refreshing};
+use crate::flow::revalidate::{Failed, answer_on_error};
 use crate::policy::{BypassReason, MissReason, RequestDirectives, Reuse, reuse};
-use crate::refresh::{self, Refreshing};
-use crate::revalidate::{Failed, answer_on_error};
-use crate::status::Decision;
+use crate::report::status::Decision;
 use crate::stored::Cached;
 
 /// What those who wait for a fetch are given.

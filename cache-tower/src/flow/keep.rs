@@ -7,15 +7,15 @@ use cache_core::{EntryTimes, Fill, Format, Leader, NewEntry};
 use http::header;
 
 use crate::body::{GiveUp, Keeper};
-use crate::collapse::Whole;
 use crate::config::Shared;
-use crate::etag::generated;
-use crate::fetch::REMEMBER_UNCACHEABLE;
-use crate::fill::Outcome;
-use crate::partial::ArrivingPart;
+use crate::flow::collapse::Whole;
+use crate::flow::fetch::REMEMBER_UNCACHEABLE;
+use crate::flow::fill::Outcome;
 use crate::policy::NoStore;
+use crate::stored::etag::generated;
+use crate::stored::partial::ArrivingPart;
+use crate::stored::variants::Variants;
 use crate::stored::{Head, load, store};
-use crate::variants::Variants;
 
 /// Commits a response; false if the cache does not take it. Its flight goes on until the store has
 /// it: until then, those who come are given the response from here.

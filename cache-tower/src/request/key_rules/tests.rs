@@ -2,7 +2,7 @@ use http::{Extensions, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::Identity;
+use crate::request::key::Identity;
 
 fn by_query(query: Query) -> KeyRules {
     KeyRules { query, ..KeyRules::default() }

@@ -7,9 +7,9 @@ use cache_core::Read;
 use http::Response;
 
 use crate::config::Shared;
-use crate::status::Decision;
+use crate::report::status::Decision;
+use crate::report::told::Params;
 use crate::stored::CACHE_STATUS;
-use crate::told::Params;
 
 /// Counts one request: with its response, or else (an error of the service inside, a panic, a
 /// client that leaves) when it is dropped. So hits, misses and bypasses add up to the requests.

@@ -11,12 +11,12 @@ use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use crate::body::CacheBody;
-use crate::lookup::Ask;
-use crate::part::part_of;
+use crate::flow::lookup::Ask;
 use crate::policy::{
     CACHE_GROUPS, MissReason, Part, combined_headers, has_strong_validator, not_modified,
     not_modified_headers, share_strong_validator,
 };
+use crate::stored::part::part_of;
 use crate::stored::{Cached, Head, StoredResponse, store, store_partial};
 
 /// A stored response of which only a part is there.

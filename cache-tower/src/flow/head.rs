@@ -10,14 +10,14 @@ use tower::Service;
 use tower::util::Oneshot;
 
 use crate::body::CacheBody;
-use crate::budget::Budget;
-use crate::fetch::{Arrival, is_of_the_request};
-use crate::keep::commit;
-use crate::lookup::{Ask, Vacancy};
-use crate::nested::Mark;
+use crate::flow::budget::Budget;
+use crate::flow::fetch::{Arrival, is_of_the_request};
+use crate::flow::keep::commit;
+use crate::flow::lookup::{Ask, Vacancy};
+use crate::flow::nested::Mark;
+use crate::flow::revalidate::{OriginUnreachable, answer_on_error, failed};
 use crate::policy::{Exchange, HeadSubject, HeadTells, NoStore, freshened, head_tells};
-use crate::revalidate::{OriginUnreachable, answer_on_error, failed};
-use crate::status::Decision;
+use crate::report::status::Decision;
 use crate::stored::{Cached, load, reload, store};
 
 /// Forwards a HEAD, and updates or deletes the stored response that could not answer it.

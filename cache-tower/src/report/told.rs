@@ -14,7 +14,7 @@ use http::{Response, StatusCode};
 
 use crate::config::{HttpCacheBuilder, Shared};
 use crate::policy::{Millis, StoredFreshness};
-use crate::status::Decision;
+use crate::report::status::Decision;
 use crate::stored::CACHE_STATUS;
 
 /// The parameters of one response, beside its decision.

@@ -6,21 +6,21 @@ use cache_core::{EntryKey, EntryTimes, Fill, Format, NewEntry, Slot, Values};
 use http::response::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 
-use crate::answer::answer;
 use crate::body::CacheBody;
-use crate::budget::Budget;
-use crate::collapse::SharedResponse;
-use crate::fetch::{Arrival, is_of_the_request};
-use crate::fill::Outcome;
-use crate::keep::commit;
-use crate::lookup::{Ask, KnownMarker, Vacancy};
+use crate::flow::answer::answer;
+use crate::flow::budget::Budget;
+use crate::flow::collapse::SharedResponse;
+use crate::flow::fetch::{Arrival, is_of_the_request};
+use crate::flow::fill::Outcome;
+use crate::flow::keep::commit;
+use crate::flow::lookup::{Ask, KnownMarker, Vacancy};
 use crate::policy::{
     Failure, MissReason, NoStore, RequestFacts, StoredFreshness, freshened, is_about, on_error,
     storable, stored_headers, varies_otherwise,
 };
-use crate::status::Decision;
+use crate::report::status::Decision;
+use crate::report::told::Params;
 use crate::stored::{Cached, Head, load, reload, store};
-use crate::told::Params;
 
 /// In the extensions of a response: it stands for the origin's, which could not be reached or gave
 /// none. Put there by a service that turns its own failures into responses, as a proxy does with

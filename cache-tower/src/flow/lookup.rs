@@ -8,26 +8,26 @@ use cache_core::{EntryKey, Fill, Lookup, Read, Slot};
 use http::{HeaderMap, Request, Response, Uri};
 use http_body::Body;
 
-use crate::answer::{answer, not_cached};
 use crate::body::CacheBody;
-use crate::budget::Budget;
 use crate::config::Shared;
+use crate::flow::answer::{answer, not_cached};
+use crate::flow::budget::Budget;
+use crate::flow::nested::Mark;
+use crate::flow::refresh::Refreshing;
 use crate::hooks::RequestHead;
 use crate::invalidate::UnsafeTarget;
-use crate::key::{Identity, Site, Target, original_uri, variant};
-use crate::key_rules::Chosen;
 use crate::layer::SiteRules;
-use crate::nested::Mark;
-use crate::partition::Resolved;
 use crate::policy::{
     Admission, Admitted, Audience, BypassReason, Millis, MissReason, RequestDirectives, Reuse,
     admit, admit_regardless, reuse,
 };
-use crate::refresh::Refreshing;
-use crate::status::Decision;
+use crate::report::status::Decision;
+use crate::report::tally::Tally;
+use crate::request::key::{Identity, Site, Target, original_uri, variant};
+use crate::request::key_rules::Chosen;
+use crate::request::partition::Resolved;
+use crate::stored::variants::Variants;
 use crate::stored::{Cached, Marker, load_beside};
-use crate::tally::Tally;
-use crate::variants::Variants;
 
 /// What becomes of a request, as far as can be said without waiting.
 #[allow(clippy::large_enum_variant, reason = "taken apart at once; a hit must not allocate")]

@@ -14,23 +14,23 @@ use tower::Service;
 use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody, SharedBody};
-use crate::budget::Budget;
-use crate::collapse::{SharedResponse, Variant, Whole};
-use crate::fill::Outcome;
-use crate::keep::ResponseKeeper;
-use crate::key::Site;
-use crate::lookup::{Ask, KnownMarker, Vacancy};
-use crate::nested::Mark;
-use crate::partial::{ArrivingPart, KnownPart, arriving};
+use crate::flow::budget::Budget;
+use crate::flow::collapse::{SharedResponse, Variant, Whole};
+use crate::flow::fill::Outcome;
+use crate::flow::keep::ResponseKeeper;
+use crate::flow::lookup::{Ask, KnownMarker, Vacancy};
+use crate::flow::nested::Mark;
+use crate::flow::revalidate::{Validated, answer_on_error, failed, is_obsolete};
 use crate::policy::{
     Exchange, Freshness, NoStore, RequestFacts, Reuse, Storable, StoredFreshness, VaryFields,
     add_conditions, content_length, has_validator, is_conditional, is_without_content, kept_stale,
     not_modified, not_modified_headers, reuse, storable, stored_headers, strip_conditionals,
 };
-use crate::revalidate::{Validated, answer_on_error, failed, is_obsolete};
-use crate::status::Decision;
+use crate::report::status::Decision;
+use crate::request::key::Site;
+use crate::stored::partial::{ArrivingPart, KnownPart, arriving};
+use crate::stored::variants::Variants;
 use crate::stored::{Cached, Head, Marker, shared, store_marker};
-use crate::variants::Variants;
 
 /// What one fetch has to go by; its fill expects groups already ([`Ask::expect_groups`]).
 pub(crate) struct Fetch {

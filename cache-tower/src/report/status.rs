@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::{HeaderValue, StatusCode};
 
 use crate::policy::{BypassReason, MissReason, NoStore};
-use crate::told::Params;
+use crate::report::told::Params;
 
 /// What the cache did with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,15 +12,15 @@ use http_body_util::BodyExt;
 use tower::Service;
 
 use crate::body::BoxError;
-use crate::budget::Budget;
 use crate::config::Shared;
-use crate::fetch::{Fetch, fetch};
+use crate::flow::budget::Budget;
+use crate::flow::fetch::{Fetch, fetch};
+use crate::flow::lookup::{Ask, Found, Vacancy};
 use crate::future::FETCH_ALONE;
-use crate::lookup::{Ask, Found, Vacancy};
 use crate::memo::Memo;
 use crate::policy::{MissReason, Reuse, reuse};
+use crate::report::tally::Tally;
 use crate::stored::Cached;
-use crate::tally::Tally;
 
 /// The responses that are being refreshed, by the hash of their identity.
 #[derive(Clone, Debug)]

@@ -223,5 +223,4 @@ impl fmt::Debug for Part {
 }
 
 #[cfg(test)]
-#[path = "key_rules_tests.rs"]
 mod tests;

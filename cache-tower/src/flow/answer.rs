@@ -3,11 +3,11 @@
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::body::CacheBody;
-use crate::part::part;
 use crate::policy::{not_modified, not_modified_headers};
-use crate::status::Decision;
+use crate::report::status::Decision;
+use crate::report::tally::Tally;
 use crate::stored::StoredResponse;
-use crate::tally::Tally;
+use crate::stored::part::part;
 
 /// The response to a request that a stored one answers: 304 if the client has it already, 206 if
 /// it wants a part of it, by the `conditions` among its headers.

@@ -4,11 +4,11 @@ use cache_core::{Fill, TagFamily};
 use http::HeaderMap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::budget::Budget;
-use crate::fetch::Arrival;
-use crate::key::Target;
-use crate::lookup::Ask;
+use crate::flow::budget::Budget;
+use crate::flow::fetch::Arrival;
+use crate::flow::lookup::Ask;
 use crate::policy::normal_authority;
+use crate::request::key::Target;
 
 /// The groups of one origin in one workspace.
 pub(crate) struct Groups {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cache_core::Leader;
 use http::Extensions;
 
-use crate::fill::Outcome;
-use crate::tally::Tally;
+use crate::flow::fill::Outcome;
+use crate::report::tally::Tally;
 
 /// Travels in the extensions of a request that a cache has let through.
 #[derive(Clone, Debug)]

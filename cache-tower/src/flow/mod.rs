@@ -1,0 +1,15 @@
+//! The way of a request, in order: [`lookup`] finds what is stored, [`answer`] serves it; [`fill`]
+//! decides who fetches, [`fetch`] does, [`collapse`] shares what arrives, [`keep`] stores it.
+
+pub(crate) mod answer;
+pub(crate) mod budget;
+pub(crate) mod collapse;
+pub(crate) mod fetch;
+pub(crate) mod fill;
+pub(crate) mod groups;
+pub(crate) mod head;
+pub(crate) mod keep;
+pub(crate) mod lookup;
+pub(crate) mod nested;
+pub(crate) mod refresh;
+pub(crate) mod revalidate;

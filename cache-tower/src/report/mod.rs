@@ -1,0 +1,5 @@
+//! What is told about a request: its decision, counted once, and the words of `Cache-Status`.
+
+pub(crate) mod status;
+pub(crate) mod tally;
+pub(crate) mod told;

@@ -1,0 +1,5 @@
+//! What a request asks for. Pure: keys, what an application adds to them, and workspaces.
+
+pub(crate) mod key;
+pub(crate) mod key_rules;
+pub(crate) mod partition;
