@@ -26,17 +26,19 @@ use crate::write::{extensions, forget_extensions};
 #[derive(Debug)]
 pub struct Fill {
     pub(crate) inner: Arc<Inner>,
-    key: Arc<EntryKey>,
+    pub(crate) key: Arc<EntryKey>,
     pub(crate) generations: GenerationRefs,
     pub(crate) tags: Vec<Box<str>>,
     /// The state of the family whose tags the value may name.
     pub(crate) family: Option<GenerationRef>,
-    fence: Fence,
+    pub(crate) fence: Fence,
     /// The key's state in the store when the fill began; `None`: unknown, so nothing is written.
     pub(crate) expect: Option<WriteId>,
     /// Whether nothing can have happened to the key between what the fill is based on and the
     /// raising of its fence. If it can, only the store knows, and L1 has to wait for its word.
     fenced: bool,
+    /// The key was deleted in its name ([`claim`](Self::claim)).
+    pub(crate) claimed: bool,
     began: Stopwatch,
 }
 
@@ -107,6 +109,7 @@ impl Fill {
             fence,
             expect,
             fenced: true,
+            claimed: false,
             began: Stopwatch::start(),
         }
     }
@@ -164,6 +167,7 @@ impl Fill {
             fence: self.inner.fences.raise(key.hash, &key.rendered),
             expect: self.expect.as_ref().map(|_| WriteId::new()),
             fenced: true,
+            claimed: false,
             began: self.began,
         }
     }
@@ -204,6 +208,10 @@ impl Fill {
         }
         let banned = self.fence.pass(|| ()).is_none();
         if banned || !self.is_current() || self.began.elapsed() > LONGEST_FILL {
+            return Ok(None);
+        }
+        // What others have filled since was asked for after the write that this came of.
+        if self.claimed && self.was_filled() {
             return Ok(None);
         }
         let id = fastrand::u64(1..);

@@ -43,6 +43,7 @@
 mod background;
 mod builder;
 mod cache;
+mod claim;
 mod clock;
 mod codec;
 mod compute;

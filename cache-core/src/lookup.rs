@@ -123,6 +123,21 @@ impl Inner {
         }
     }
 
+    /// A fill of a key whatever is there: fenced against what happens from now on.
+    pub(crate) async fn fill_anew(
+        self: &Arc<Self>,
+        key: &Arc<EntryKey>,
+        deadline: Deadline,
+    ) -> Fill {
+        let answers = self.ask_store(std::slice::from_ref(key), deadline).await.pop();
+        let (asked, answer) = answers.unwrap_or_else(|| (self.ask(key), Answer::NoStore));
+        let expect = match answer {
+            Answer::Found { state, .. } => Some(state),
+            Answer::NoStore | Answer::Failed(_) | Answer::Crossed => None,
+        };
+        Fill::new(self, key, asked.generations, asked.fence, expect)
+    }
+
     async fn ask_store<'k>(&self, keys: &'k [Arc<EntryKey>], deadline: Deadline) -> Answers<'k> {
         let mut attempt = 1;
         loop {

@@ -70,6 +70,12 @@ impl Values {
         Fill::replacing(&self.cache.inner, key, found)
     }
 
+    /// A fill of a key, whatever it holds: for a write whose answer is the new value, before that
+    /// is asked for. See [`Fill::claim`].
+    pub async fn fill_anew(&self, key: &Arc<EntryKey>, deadline: Deadline) -> Fill {
+        self.cache.inner.fill_anew(key, deadline).await
+    }
+
     /// Deletes prepared keys of this namespace, in one round trip.
     pub async fn delete_prepared(
         &self,

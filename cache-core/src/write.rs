@@ -88,7 +88,7 @@ impl Inner {
 
     /// Forgets keys when it is dropped, as the future of a write may be at any time: what it wrote
     /// may have arrived.
-    fn forget_in_the_end(&self, keys: Vec<Arc<EntryKey>>) -> Forget<'_> {
+    pub(crate) fn forget_in_the_end(&self, keys: Vec<Arc<EntryKey>>) -> Forget<'_> {
         Forget { inner: self, keys }
     }
 
@@ -169,13 +169,8 @@ impl Inner {
         let Some(first) = keys.first() else { return Ok(()) };
         self.forget(keys.iter());
         if let Some(store) = &self.store {
-            let times = EntryTimes::new(self.clock.now(), Ttl::After(TOMBSTONE));
-            let put = |key: &Arc<EntryKey>| Put {
-                key: key.rendered.to_string(),
-                value: tombstone(fastrand::u64(1..), &key.bound, times),
-                keep_for: Some(as_millis(TOMBSTONE)),
-                expect: None,
-            };
+            let now = self.clock.now();
+            let put = |key: &Arc<EntryKey>| tombstone_of(key, fastrand::u64(1..), now);
             let puts: Vec<Put> = keys.iter().map(put).collect();
             let batch = WriteBatch { puts: &puts, ..WriteBatch::default() };
             let in_the_end = self.forget_in_the_end(keys.to_vec());
@@ -255,14 +250,25 @@ impl Inner {
     }
 }
 
-struct Forget<'i> {
+pub(crate) struct Forget<'i> {
     inner: &'i Inner,
-    keys: Vec<Arc<EntryKey>>,
+    pub(crate) keys: Vec<Arc<EntryKey>>,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.inner.forget(self.keys.iter());
+    }
+}
+
+/// What a deletion leaves, whatever is there.
+pub(crate) fn tombstone_of(key: &EntryKey, id: u64, now: Millis) -> Put {
+    let times = EntryTimes::new(now, Ttl::After(TOMBSTONE));
+    Put {
+        key: key.rendered.to_string(),
+        value: tombstone(id, &key.bound, times),
+        keep_for: Some(as_millis(TOMBSTONE)),
+        expect: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod batches;
 mod breaker;
+mod claims;
 mod contract;
 mod corrupt;
 mod environment;

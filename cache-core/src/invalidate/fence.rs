@@ -170,6 +170,20 @@ impl Fence {
             .is_some_and(|shard| shard.get(&self.hash).is_some_and(|k| k.fills != self.fills))
     }
 
+    /// As [`break_others`](Self::break_others), for one that was raised long before: if it is
+    /// broken already it stays so. Fills that ended up to now are not seen any more.
+    pub(crate) fn break_others_if_standing(&mut self, write: impl FnOnce()) {
+        let Some(mut shard) = self.fences.shard(self.hash) else { return };
+        if let Some(key) = shard.get_mut(&self.hash) {
+            if key.writes == self.writes {
+                self.writes += 1;
+            }
+            key.writes += 1;
+            self.fills = key.fills;
+        }
+        write();
+    }
+
     /// Breaks all fences on the key but this one, running `write` before another may insert.
     pub(crate) fn break_others(&mut self, write: impl FnOnce()) {
         let Some(mut shard) = self.fences.shard(self.hash) else { return };
@@ -232,6 +246,19 @@ mod tests {
         assert!(writer.stands() && !reader.stands());
         fences.break_with(1, || ());
         assert!(!writer.stands());
+    }
+
+    #[test]
+    fn what_was_broken_by_another_is_not_mended_by_breaking_others() {
+        let fences = Arc::new(Fences::default());
+        let mut first = fences.raise(1, &"k".into());
+        let mut second = fences.raise(1, &"k".into());
+        first.note_fill();
+        first.break_others_if_standing(|| ());
+        first.break_others_if_standing(|| ());
+        assert!(first.stands() && !first.was_filled() && !second.stands());
+        second.break_others_if_standing(|| ());
+        assert!(!second.stands() && !first.stands());
     }
 
     #[test]
