@@ -146,7 +146,8 @@ impl fmt::Debug for Hooks {
 
 impl HttpCacheBuilder {
     /// Which requests go past the cache: neither answered from it nor stored. Asked of `GET` and
-    /// `HEAD` only; what other methods change is invalidated whatever this says.
+    /// `HEAD` only (and, with [`store_posts`](Self::store_posts), of the `GET` that a `POST` would
+    /// answer); what other methods change is invalidated whatever this says.
     pub fn skip_cache(
         mut self,
         skip: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,

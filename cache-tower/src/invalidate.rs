@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cache_core::{Scope, Template};
+use cache_core::{EntryKey, Error, Partition, Scope, Template};
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri};
 use tower::util::Oneshot;
 use tower::{Layer, Service};
@@ -43,24 +43,43 @@ impl UnsafeTarget {
         let tally = Tally::new(shared, Decision::Forwarded);
         Self { partition, uri: uri.clone(), headers: headers.clone(), tally }
     }
+}
 
-    /// Deletes what is stored for the URIs that the response says are affected (RFC 9111 §4.4).
-    async fn invalidate(
-        &self,
-        shared: &Shared,
-        status: StatusCode,
-        headers: &HeaderMap,
-        budget: &Budget,
-    ) {
-        let target = Target::of(self.partition.partition(), &self.uri, &self.headers);
+/// What an unsafe request may have changed, by its target.
+pub(crate) struct Effects<'r> {
+    shared: &'r Shared,
+    target: Target<'r>,
+    authority: Cow<'r, str>,
+    path_and_query: &'r str,
+}
+
+impl<'r> Effects<'r> {
+    pub(crate) fn of(
+        shared: &'r Shared,
+        partition: Partition<'r>,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+    ) -> Self {
+        let target = Target::of(partition, uri, headers);
         let authority = String::from_utf8_lossy(target.authority);
-        let path_and_query = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let base = Base { scheme: target.scheme, authority: &authority, path_and_query };
+        let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
+        Self { shared, target, authority, path_and_query }
+    }
+
+    /// The target's URI.
+    pub(crate) fn base(&self) -> Base<'_> {
+        let Self { target, authority, path_and_query, .. } = self;
+        Base { scheme: target.scheme, authority, path_and_query }
+    }
+
+    /// The keys of the URIs that the response says are affected (RFC 9111 §4.4).
+    pub(crate) fn keys(&self, status: StatusCode, headers: &HeaderMap) -> Vec<Arc<EntryKey>> {
+        let Self { shared, target, .. } = self;
         let mut keys = Vec::new();
-        for path in affected(base, status, headers) {
+        for path in affected(self.base(), status, headers) {
             let Ok(uri) = path.parse::<Uri>() else { continue };
             let query = shared.options.key.query(uri.query());
-            let affected = Target { path: uri.path(), query: query.as_deref(), ..target };
+            let affected = Target { path: uri.path(), query: query.as_deref(), ..*target };
             // The marker of varying responses has the same key, so all variants go with it.
             for site in [Site::Layer, Site::Endpoint] {
                 let mut identity = affected.identity(site);
@@ -69,23 +88,41 @@ impl UnsafeTarget {
                 keys.extend(shared.values.prepare(&key, &identity));
             }
         }
-        let delete = async |deadline| shared.values.delete_prepared(&keys, deadline).await;
-        if let Err(error) = budget.spend(delete).await {
-            tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
-        }
-        // RFC 9875 §3; after an error nothing is invalidated, as in RFC 9111 §4.4.
-        let names = invalidated_groups(headers);
-        if !names.is_empty() && (status.is_success() || status.is_redirection()) {
-            let groups = Groups::of(&target);
-            let tags = groups.tags(&names);
-            let cache = shared.values.cache();
-            let invalidate =
-                async |deadline| cache.invalidate_tags(&groups.family, &tags, deadline).await;
-            if let Err(error) = budget.spend(invalidate).await {
-                tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
-            }
-        }
+        keys
     }
+
+    /// Deletes what is stored under these keys; false if that did not reach all.
+    pub(crate) async fn delete(&self, keys: &[Arc<EntryKey>], budget: &Budget) -> bool {
+        let delete = async |deadline| self.shared.values.delete_prepared(keys, deadline).await;
+        noted(&budget.spend(delete).await)
+    }
+
+    /// Invalidates the groups that the response names (RFC 9875 §3); after an error nothing is
+    /// invalidated, as in RFC 9111 §4.4. False if that did not reach all.
+    pub(crate) async fn invalidate_groups(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        budget: &Budget,
+    ) -> bool {
+        let names = invalidated_groups(headers);
+        if names.is_empty() || !(status.is_success() || status.is_redirection()) {
+            return true;
+        }
+        let groups = Groups::of(&self.target);
+        let tags = groups.tags(&names);
+        let cache = self.shared.values.cache();
+        let invalidate =
+            async |deadline| cache.invalidate_tags(&groups.family, &tags, deadline).await;
+        noted(&budget.spend(invalidate).await)
+    }
+}
+
+fn noted<T>(invalidated: &Result<T, Error>) -> bool {
+    if let Err(error) = invalidated {
+        tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
+    }
+    invalidated.is_ok()
 }
 
 /// Forwards an unsafe request, and invalidates its target.
@@ -101,7 +138,10 @@ where
     let budget = shared.budget(request.extensions_mut());
     let _mark = Mark::put(request.extensions_mut(), None, &target.tally);
     let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
-    target.invalidate(&shared, response.status(), response.headers(), &budget).await;
+    let effects = Effects::of(&shared, target.partition.partition(), &target.uri, &target.headers);
+    let (status, headers) = (response.status(), response.headers());
+    effects.delete(&effects.keys(status, headers), &budget).await;
+    effects.invalidate_groups(status, headers, &budget).await;
     target.tally.tell(Decision::Forwarded, &mut response);
     Ok(response)
 }
@@ -234,9 +274,7 @@ impl Rule {
         let Some(scope) = scope else { return };
         let cache = self.shared.values.cache();
         let invalidate = async |deadline| cache.invalidate_by(scope, deadline).await;
-        if let Err(error) = budget.spend(invalidate).await {
-            tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
-        }
+        noted(&budget.spend(invalidate).await);
     }
 }
 

@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use crate::body::{BoxError, CacheBody};
 use crate::config::{HttpCache, Shared};
 use crate::flow::lookup::{Entrance, enter};
-use crate::flow::{fill, refresh};
+use crate::flow::{fill, post, refresh};
 use crate::future::ResponseFuture;
 use crate::hooks::Hooks;
 use crate::invalidate;
@@ -201,6 +201,10 @@ where
                 &self.shared,
                 invalidate::forward(Arc::clone(&self.shared), self.inner.clone(), request, target),
             ),
+            Entrance::Post(ask) => {
+                let task = post::forward(ask, self.inner.clone(), request);
+                ResponseFuture::to_the_end(&self.shared, task)
+            }
             Entrance::Lookup(ask) => {
                 let fetching = Arc::clone(&ask.fetching);
                 let inner = self.inner.clone();

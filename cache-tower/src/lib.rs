@@ -32,6 +32,7 @@
 //! | `cache-tower; fwd=uri-miss; detail=range` | a part that the origin gave, for this request only |
 //! | `cache-tower; fwd=bypass; detail=no-store` | went past the cache: why |
 //! | `cache-tower; fwd=method` | went past the cache because of its method |
+//! | `cache-tower; fwd=method; stored` | so did this POST, and its response is being stored for GETs |
 //! | `cache-tower; fwd=stale; fwd-status=304` | what was stored, after the origin had confirmed it |
 //! | `cache-tower; fwd=stale; fwd-status=503; detail=stale-if-error` | what was stored, because the origin failed |
 //!
@@ -54,6 +55,7 @@
 //! | `flow::fill`, `fetch`, `collapse`, `keep` | who fetches; fetching; sharing what arrives; storing it |
 //! | `flow::revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
 //! | `flow::head` | HEAD to the origin, and what it tells of the stored GET |
+//! | `flow::post` | POST whose response is stored for later GETs |
 //! | `flow::groups` | the groups of RFC 9875, of one workspace and origin |
 //! | `flow::nested`, `budget` | caches within caches; how long a request may wait |
 //! | `stored` | pure: wire form of responses, of parts of them, and of what is known of variants |

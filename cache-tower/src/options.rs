@@ -29,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) normalize: Normalize,
     pub(crate) max_variants: usize,
     pub(crate) generate_etags: bool,
+    pub(crate) store_posts: bool,
     pub(crate) hooks: Hooks,
     pub(crate) key: KeyRules,
     pub(crate) told: Told,
@@ -47,6 +48,7 @@ impl Default for Options {
             normalize: Normalize::default(),
             max_variants: MAX_VARIANTS,
             generate_etags: false,
+            store_posts: false,
             hooks: Hooks::default(),
             key: KeyRules::default(),
             told: Told::default(),
@@ -112,6 +114,26 @@ impl HttpCacheBuilder {
     /// they have none. Not where something behind this cache changes bodies (compression, say).
     pub fn generate_etags(mut self) -> Self {
         self.options.generate_etags = true;
+        self
+    }
+
+    /// Whether the response to a POST is stored for later `GET`s of its URI, if it says that it is
+    /// what they would bring (RFC 9110 §9.3.3): a 200 that says itself for how long it is fresh
+    /// (`max-age`, `s-maxage`, `Expires`), with a `Content-Location` that is the URI of the request.
+    /// All that forbids to store the response to a `GET` forbids it here too. A POST itself is never
+    /// answered from the cache. Default: `false`.
+    ///
+    /// It is stored only if nothing else has changed what is stored for the URI since the POST came;
+    /// to know that, the store is asked before the service inside is.
+    ///
+    /// ```
+    /// # use cache_core::Cache;
+    /// # use cache_tower::HttpCache;
+    /// let http = HttpCache::builder(Cache::builder().build()?).store_posts(true).build();
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn store_posts(mut self, store: bool) -> Self {
+        self.options.store_posts = store;
         self
     }
 

@@ -186,7 +186,7 @@ pub(crate) struct Arrival<'a> {
 }
 
 /// Where and as what a response is stored.
-struct Place {
+pub(crate) struct Place {
     fill: Fill,
     head: Head,
     times: EntryTimes,
@@ -199,7 +199,7 @@ struct Place {
 }
 
 impl Arrival<'_> {
-    fn place(
+    pub(crate) fn place(
         &self,
         parts: &Parts,
         body: &impl Body,
@@ -246,7 +246,7 @@ impl Arrival<'_> {
     }
 
     /// Puts what will be stored into its groups: only now is known which they are.
-    async fn group(
+    pub(crate) async fn group(
         &self,
         placed: Result<Place, NoStore>,
         budget: &Budget,
@@ -319,7 +319,7 @@ impl Arrival<'_> {
     }
 
     /// The response for the client, its body shared with those who wait and with the store.
-    fn hand_on<B>(
+    pub(crate) fn hand_on<B>(
         self,
         parts: Parts,
         body: B,
@@ -342,7 +342,8 @@ impl Arrival<'_> {
             head: head.clone(),
             times,
             leader: self.leader.clone(),
-            uri: self.ask.hash,
+            // Other requests for the URI are no POSTs.
+            uri: (decision != Decision::ForwardedStored).then_some(self.ask.hash),
             whole: Arc::clone(&whole),
             part,
         };

@@ -51,8 +51,8 @@ pub(crate) struct ResponseKeeper {
     pub(crate) times: EntryTimes,
     /// Late ones may join as long as the body arrives.
     pub(crate) leader: Option<Arc<Leader<Outcome>>>,
-    /// The hash of the URI's identity.
-    pub(crate) uri: u128,
+    /// The hash of the URI's identity; `None`: what becomes of this says nothing of other responses.
+    pub(crate) uri: Option<u128>,
     pub(crate) whole: Whole,
     pub(crate) part: Option<ArrivingPart>,
 }
@@ -102,9 +102,11 @@ impl Keeper for ResponseKeeper {
             GiveUp::Trailers => NoStore::Trailers,
         };
         tracing::debug!(reason = refusal.as_str(), "response not stored");
-        if matches!(why, GiveUp::TooLarge | GiveUp::Trailers) {
+        if let Some(uri) = self.uri
+            && matches!(why, GiveUp::TooLarge | GiveUp::Trailers)
+        {
             let now = self.shared.values.cache().clock().now();
-            self.shared.uncacheable.remember(self.uri, (), now + REMEMBER_UNCACHEABLE);
+            self.shared.uncacheable.remember(uri, (), now + REMEMBER_UNCACHEABLE);
         }
         if let Some(leader) = self.leader {
             // Those who come from now on, and those who have not been given the response yet.

@@ -13,6 +13,7 @@ use crate::config::Shared;
 use crate::flow::answer::{answer, not_cached};
 use crate::flow::budget::Budget;
 use crate::flow::nested::Mark;
+use crate::flow::post;
 use crate::flow::refresh::Refreshing;
 use crate::hooks::RequestHead;
 use crate::invalidate::UnsafeTarget;
@@ -40,6 +41,8 @@ pub(crate) enum Entrance<B> {
     Past(Decision),
     /// It may change something: it is forwarded, and what it changes is invalidated.
     Unsafe(Box<UnsafeTarget>),
+    /// So it is with this, and its response may be stored.
+    Post(Box<Ask>),
     /// It has to be looked up in the store, or fetched.
     Lookup(Box<Ask>),
 }
@@ -118,8 +121,7 @@ pub(crate) fn enter<B: Body, R>(
     };
     let uri = original_uri(request.uri(), request.extensions());
     if admission == Admission::Unsafe {
-        let target = UnsafeTarget::new(shared, partition.into_owned(), uri, headers);
-        return Entrance::Unsafe(Box::new(target));
+        return of_unsafe(shared, site, request, partition);
     }
     let head = RequestHead::new(request.method(), uri, headers, request.extensions());
     if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
@@ -199,6 +201,20 @@ pub(crate) fn enter<B: Body, R>(
         Some((response, refreshing)) => Entrance::Stale(response, Some((ask, refreshing))),
         None => Entrance::Lookup(ask),
     }
+}
+
+fn of_unsafe<B, R>(
+    shared: &Arc<Shared>,
+    site: &Arc<SiteRules>,
+    request: &Request<B>,
+    partition: Resolved<'_>,
+) -> Entrance<R> {
+    if let Some(ask) = post::ask(shared, site, request, &partition) {
+        return Entrance::Post(ask);
+    }
+    let uri = original_uri(request.uri(), request.extensions());
+    let target = UnsafeTarget::new(shared, partition.into_owned(), uri, request.headers());
+    Entrance::Unsafe(Box::new(target))
 }
 
 /// The entry in this process' memory, with the hash of its identity: the response itself, or the

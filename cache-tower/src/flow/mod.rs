@@ -11,5 +11,6 @@ pub(crate) mod head;
 pub(crate) mod keep;
 pub(crate) mod lookup;
 pub(crate) mod nested;
+pub(crate) mod post;
 pub(crate) mod refresh;
 pub(crate) mod revalidate;

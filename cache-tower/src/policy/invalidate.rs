@@ -48,7 +48,7 @@ pub(crate) fn affected(
 
 /// Resolves a URI reference against the request (RFC 3986 §5.2); `None` if it leads to another
 /// origin, can't be read, or isn't a path that a request could have.
-fn resolve(base: Base<'_>, value: &HeaderValue) -> Option<String> {
+pub(super) fn resolve(base: Base<'_>, value: &HeaderValue) -> Option<String> {
     let reference = value.to_str().ok()?.trim_ascii();
     let reference = reference.split('#').next()?;
     let (authority, path) = split_authority(base, reference)?;

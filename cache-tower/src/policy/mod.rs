@@ -17,6 +17,7 @@
 //! | `range` | which part of it does the client want (206, 416)? | [`Ranged`] |
 //! | `combine` | which parts of it make one? | [`Part`] |
 //! | `storable` | may the origin's response be stored, for how long? | [`Storable`] or [`NoStore`] |
+//! | `post` | is the response to a POST what a GET would bring? | [`PostTells`] |
 //! | `headers` | which of its headers are stored? | a header map |
 //! | `vary` | which request headers select between variants? | [`Vary`] |
 //! | `groups` | with which others is it invalidated (RFC 9875)? | names |
@@ -81,6 +82,7 @@ mod head;
 mod headers;
 mod heuristic;
 mod invalidate;
+mod post;
 mod range;
 mod request;
 mod reuse;
@@ -102,6 +104,7 @@ pub(crate) use head::{HeadSubject, HeadTells, head_tells};
 pub(crate) use headers::{content_length, stored_headers};
 pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected, normal_authority};
+pub(crate) use post::{PostTells, is_post_for_all, post_tells};
 pub(crate) use range::{Ranged, part_headers, ranged, unsatisfiable_headers};
 pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardless, is_safe};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};

@@ -139,7 +139,7 @@ impl Seen {
 }
 
 /// What one header line has against the cache.
-fn objection(name: &HeaderName, line: &HeaderValue) -> Option<BypassReason> {
+pub(super) fn objection(name: &HeaderName, line: &HeaderValue) -> Option<BypassReason> {
     let value = line.as_bytes();
     match name.as_str() {
         "content-length" => {

@@ -33,6 +33,10 @@ pub(crate) enum Decision {
     Unanswered,
     /// Forwarded because of its method.
     Forwarded,
+    /// So was this, and its response is being stored for GETs (RFC 9110 §9.3.3).
+    ForwardedStored,
+    /// So was this, and its response, though it is what a GET would bring, is not stored.
+    ForwardedNotStored(NoStore),
     /// Forwarded past the cache.
     Bypass(BypassReason),
 }
@@ -79,7 +83,7 @@ impl Decision {
             put("ttl=", &ttl);
         }
         match self {
-            Self::Stored(_) => put("stored", &""),
+            Self::Stored(_) | Self::ForwardedStored => put("stored", &""),
             Self::Collapsed(_) => put("collapsed", &""),
             _ => {}
         }
@@ -101,7 +105,10 @@ impl Decision {
             | Self::Stored(why)
             | Self::NotStored(why, _)
             | Self::Collapsed(why) => Some(why.as_str()),
-            Self::Forwarded | Self::Bypass(BypassReason::Method) => Some("method"),
+            Self::Forwarded
+            | Self::ForwardedStored
+            | Self::ForwardedNotStored(_)
+            | Self::Bypass(BypassReason::Method) => Some("method"),
             Self::Bypass(_) => Some("bypass"),
             // Of what is not answered nothing is seen.
             Self::Hit | Self::StaleHit | Self::OnlyIfCached | Self::Unanswered => None,
@@ -113,7 +120,9 @@ impl Decision {
         match self {
             Self::StaleHit => Some("stale-while-revalidate"),
             Self::StaleOnError(_) => Some("stale-if-error"),
-            Self::NotStored(_, refusal) => Some(refusal.as_str()),
+            Self::NotStored(_, refusal) | Self::ForwardedNotStored(refusal) => {
+                Some(refusal.as_str())
+            }
             Self::OnlyIfCached => Some("only-if-cached"),
             Self::Bypass(BypassReason::Method)
             | Self::Hit
@@ -121,7 +130,8 @@ impl Decision {
             | Self::Stored(_)
             | Self::Collapsed(_)
             | Self::Unanswered
-            | Self::Forwarded => None,
+            | Self::Forwarded
+            | Self::ForwardedStored => None,
             Self::Bypass(reason) => Some(reason.as_str()),
         }
     }
@@ -206,7 +216,10 @@ impl Counters {
             | Decision::NotStored(..)
             | Decision::OnlyIfCached
             | Decision::Unanswered => add(&self.misses),
-            Decision::Forwarded | Decision::Bypass(_) => add(&self.bypasses),
+            Decision::Forwarded
+            | Decision::ForwardedStored
+            | Decision::ForwardedNotStored(_)
+            | Decision::Bypass(_) => add(&self.bypasses),
         };
     }
 
@@ -281,6 +294,8 @@ mod tests {
             (Decision::Bypass(BypassReason::NoStore), "c; fwd=bypass; detail=no-store"),
             (Decision::Bypass(BypassReason::Method), "c; fwd=method"),
             (Decision::Forwarded, "c; fwd=method"),
+            (Decision::ForwardedStored, "c; fwd=method; stored"),
+            (Decision::ForwardedNotStored(NoStore::Overtaken), "c; fwd=method; detail=overtaken"),
         ] {
             assert_eq!(plain(decision, "c"), text);
         }

@@ -7,5 +7,6 @@ mod late;
 mod leaving;
 mod overtaken;
 mod panics;
+mod posts;
 mod ranges;
 mod readiness;

@@ -15,6 +15,7 @@ mod origin;
 mod outage;
 mod partial;
 mod patterns;
+mod posts;
 mod random;
 mod ranges;
 mod refreshes;
