@@ -186,7 +186,7 @@ impl Cache {
             Kind::Everything => names.everything(),
             Kind::Namespace(name) => names.namespace(&name),
             Kind::Workspace(rendered) => names.workspace(&rendered),
-            Kind::Tag(tag) => names.tag(tag.as_str()),
+            Kind::Tag(tag) => return self.invalidate_tags(&[tag], deadline).await,
             Kind::Pattern { namespace, pattern } => {
                 let namespace = self.inner.namespace(&namespace)?;
                 let templates = namespace.templates();

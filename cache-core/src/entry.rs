@@ -60,7 +60,7 @@ pub(crate) struct Entry {
     pub(crate) schema: u32,
     pub(crate) format: Format,
     pub(crate) generations: RecordedGenerations,
-    /// Scopes that the key does not show; their generations are among `generations`.
+    /// Rendered: scopes that the key does not show; their generations are among `generations`.
     pub(crate) tags: Vec<Box<str>>,
     /// The key that the value was written under, whole and unfolded.
     pub(crate) identity: Bytes,

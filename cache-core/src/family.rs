@@ -2,79 +2,60 @@
 //!
 //! A fill must know the generations of its scopes from before it began: a value whose source was
 //! asked before an invalidation may be older than it. Of tags that the value names it cannot. So
-//! such tags belong to a **family**, which has a generation of its own, and an invalidation of any
-//! of the tags renews that one, too. A fill notes the family's generation before it begins, and
-//! gives the value its tags only if it still stands.
+//! tags belong to **families** (the global ones to one, those of each workspace to another), which
+//! have generations of their own, and an invalidation of a tag renews that of its family, too. A
+//! fill whose value may name tags notes the generations of their families before it begins, and
+//! gives the value its tags only if they still stand. What is tagged from the beginning, as by
+//! [`Set::tag`](crate::Set::tag), has nothing to do with families.
 //!
 //! Why nothing is lost between the two: an invalidation ends the family's generation no later than
 //! those of the tags, and a fill notes those of the tags before it looks at the family's again. So
 //! if a fill that began earlier finds the family's unchanged, the tags' generations end after it
 //! has noted them, and with them what it stores. That holds within a process (epochs) as well as
-//! between processes (ids in the store, which are random and so never come back).
+//! between processes (ids in the store, which are random and so never come back), and for each
+//! family by itself.
 //!
-//! The price: an invalidation of one tag also keeps the values of the same family that are being
-//! filled at that moment, and turn out to have tags, from being stored.
+//! The price: an invalidation of any global tag also keeps the values that are being filled at
+//! that moment, and turn out to have global tags, from being stored; and those who ask for one of
+//! them do not wait for that fill. One of a workspace's tag does so within the workspace only. A
+//! process that has not heard of an invalidation elsewhere loses the first such value that it
+//! fills afterwards. Values without tags are kept whatever is invalidated, and carry nothing of
+//! all this.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, as_millis};
 use crate::error::Error;
 use crate::fill::{Fill, GENERATION_LIFETIME};
-use crate::invalidate::Invalidated;
 use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs, render_id};
 use crate::invalidate::wanted::WantedScopes;
+use crate::invalidate::{Invalidated, Tag, TagFamily};
 use crate::store::Store;
 
-/// Tags that belong together; those of one family are apart from all others.
-///
-/// ```
-/// use cache_core::{Cache, Deadline, TagFamily, seconds};
-///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// let cache = Cache::builder().build()?;
-/// let family = TagFamily::new("articles");
-/// cache.invalidate_tags(&family, &["7", "8"], Deadline::after(seconds(1))).await?;
-/// # Ok::<(), cache_core::Error>(()) }).unwrap();
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TagFamily(Box<str>);
-
-impl TagFamily {
-    /// A family of this name; any text will do.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into().into_boxed_str())
-    }
-
-    /// The text of the tag that stands for one of the family. With the length of the family's
-    /// name, so that no two families share one.
-    fn tag(&self, name: &str) -> String {
-        let mut tag = String::with_capacity(self.0.len() + name.len() + 4);
-        // Writing to a string does not fail.
-        let _ = write!(tag, "{}:{}:{name}", self.0.len(), self.0);
-        tag
-    }
-}
-
 impl Cache {
-    /// Invalidates all entries with any of these tags of a family.
+    /// Invalidates all entries with any of these tags, in one round trip.
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub async fn invalidate_tags(
         &self,
-        family: &TagFamily,
-        tags: &[impl AsRef<str>],
+        tags: &[Tag],
         deadline: Deadline,
     ) -> Result<Invalidated, Error> {
         if tags.is_empty() {
             return Ok(Invalidated::Complete);
         }
-        let names = &self.inner.names;
-        let tags = tags.iter().map(|tag| names.tag(&family.tag(tag.as_ref())));
-        // The family first: see above.
-        let names: Vec<String> = std::iter::once(names.family(&family.0)).chain(tags).collect();
+        let scopes = &self.inner.names;
+        // The families first: see above.
+        let mut names: Vec<String> = Vec::with_capacity(tags.len() + 1);
+        for tag in tags {
+            let family = scopes.family(tag.family());
+            if !names.contains(&family) {
+                names.push(family);
+            }
+        }
+        names.extend(tags.iter().map(|tag| scopes.tag(&tag.rendered())));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.inner.invalidate(&names, deadline).await
     }
@@ -82,35 +63,31 @@ impl Cache {
 
 impl Fill {
     /// The value may turn out to have tags of this family: to be called before
-    /// [`begin`](Self::begin), and before others may wait for the fill. Again, it does nothing.
+    /// [`begin`](Self::begin), and before others may wait for the fill. Again for the same family,
+    /// it does nothing. A family whose generation is not known here costs one id more in the round
+    /// trip of `begin`, and that round trip if there would be none.
     pub fn expect_tags(&mut self, family: &TagFamily) {
-        if self.family.is_none() {
-            let cell = self.inner.generations.cell(&self.inner.names.family(&family.0));
-            self.family = Some(cell.snapshot());
+        let name = self.inner.names.family(family);
+        if self.families.iter().all(|known| *known.cell.name != *name) {
+            self.families.push(self.inner.generations.cell(&name).snapshot());
         }
     }
 
-    /// Gives the entry tags of the family that was expected (a round trip). False if that is not
-    /// possible, because one of the family has been invalidated since: then the value must not be
-    /// stored.
+    /// Gives the entry tags of families that were expected (a round trip). False if that is not
+    /// possible, because one of such a family has been invalidated since: then the value must not
+    /// be stored.
     #[must_use = "false: the value must not be stored"]
-    pub async fn tag(
-        &mut self,
-        family: &TagFamily,
-        tags: &[impl AsRef<str>],
-        deadline: Deadline,
-    ) -> bool {
-        let Some(expected) = self.family.clone() else { return false };
-        let names = &self.inner.names;
-        if *expected.cell.name != *names.family(&family.0) {
-            return false;
+    pub async fn tag(&mut self, tags: &[Tag], deadline: Deadline) -> bool {
+        if tags.is_empty() {
+            return true;
         }
-        let texts: Vec<String> = tags.iter().map(|tag| family.tag(tag.as_ref())).collect();
-        let cells = texts.iter().map(|text| self.inner.generations.cell(&names.tag(text)));
-        let mut noted: GenerationRefs = cells.map(|cell| cell.snapshot()).collect();
+        let Some(families) = self.expected_of(tags) else { return false };
+        let texts: Vec<Box<str>> = tags.iter().map(Tag::rendered).collect();
+        let cell = |text| self.inner.generations.cell(&self.inner.names.tag(text));
+        let mut noted: GenerationRefs = texts.iter().map(|text| cell(text).snapshot()).collect();
         if self.expect.is_some() {
             let known = match self.inner.settled_store(deadline).await {
-                Some(store) => verify(&**store, &expected, &mut noted, deadline).await,
+                Some(store) => verify(&**store, &families, &mut noted, deadline).await,
                 None => None,
             };
             match known {
@@ -121,34 +98,50 @@ impl Fill {
             }
         }
         // After the last look at the tags.
-        let unchanged = expected.is_uninterrupted();
+        let unchanged = families.iter().all(GenerationRef::is_uninterrupted);
         self.generations.extend(noted);
-        self.tags.extend(texts.into_iter().map(String::into_boxed_str));
+        self.tags.extend(texts);
         unchanged
+    }
+
+    /// The families of these tags as they were when the fill began; `None` if one was not expected.
+    fn expected_of(&self, tags: &[Tag]) -> Option<Vec<GenerationRef>> {
+        let mut found: Vec<GenerationRef> = Vec::with_capacity(self.families.len());
+        let mut last = None;
+        for tag in tags.iter().filter(|tag| last.replace(tag.family()) != Some(tag.family())) {
+            let name = self.inner.names.family(tag.family());
+            if found.iter().all(|known| *known.cell.name != *name) {
+                found.push(self.families.iter().find(|known| *known.cell.name == *name)?.clone());
+            }
+        }
+        Some(found)
     }
 }
 
-/// Learns the tags' generations (new ones for those that have none), and whether the family's is
-/// what it was. `None` if the store could not be asked.
+/// Learns the tags' generations (new ones for those that have none), and whether the families' are
+/// what they were. `None` if the store could not be asked.
 async fn verify(
     store: &dyn Store,
-    family: &GenerationRef,
+    families: &[GenerationRef],
     tags: &mut GenerationRefs,
     deadline: Deadline,
 ) -> Option<bool> {
+    // In this order: the store looks at the families' after those of the tags are made.
     let cells: Vec<Arc<GenerationCell>> =
-        tags.iter().chain([family]).map(|generation| Arc::clone(&generation.cell)).collect();
+        tags.iter().chain(families).map(|generation| Arc::clone(&generation.cell)).collect();
     let mut wanted = WantedScopes::new(&cells);
-    // In this order: the store looks at the family's after those of the tags are made.
     let entries: Vec<(&str, String)> =
         wanted.names().map(|name| (name, render_id(fastrand::u64(1..)))).collect();
     let found = store.create(&entries, as_millis(GENERATION_LIFETIME), deadline).await.ok()?;
     wanted.answer(&found);
-    let now = wanted.id(&family.cell);
-    let unchanged = family.id.is_some() && family.id == now;
-    if !unchanged {
-        // So that the next fill knows.
-        family.clone().observe(now);
+    let mut unchanged = true;
+    for family in families {
+        let now = wanted.id(&family.cell);
+        if family.id.is_none() || family.id != now {
+            unchanged = false;
+            // So that the next fill knows.
+            family.clone().observe(now);
+        }
     }
     let mut known = true;
     for tag in tags {
@@ -156,18 +149,4 @@ async fn verify(
         known &= id.is_some() && tag.observe(id);
     }
     Some(unchanged && known)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_of_two_families_are_apart() {
-        let tag = |family: &str, name: &str| TagFamily::new(family).tag(name);
-        assert_ne!(tag("a", "b"), tag("a:b", ""));
-        assert_ne!(tag("a:", "b"), tag("a", ":b"));
-        assert_ne!(tag("", "1:a:b"), tag("1:a", "b"));
-        assert_eq!(tag("a", "b"), "1:a:b");
-    }
 }

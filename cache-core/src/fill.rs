@@ -29,8 +29,8 @@ pub struct Fill {
     pub(crate) key: Arc<EntryKey>,
     pub(crate) generations: GenerationRefs,
     pub(crate) tags: Vec<Box<str>>,
-    /// The state of the family whose tags the value may name.
-    pub(crate) family: Option<GenerationRef>,
+    /// The state of the families whose tags the value may name.
+    pub(crate) families: Vec<GenerationRef>,
     pub(crate) fence: Fence,
     /// The key's state in the store when the fill began; `None`: unknown, so nothing is written.
     pub(crate) expect: Option<WriteId>,
@@ -46,7 +46,7 @@ pub struct Fill {
 #[derive(Debug)]
 pub(crate) struct FillWatch {
     fence: Fence,
-    /// Its family's among them: nobody knows yet which of its tags the value will have.
+    /// Its families' among them: nobody knows yet which of their tags the value will have.
     generations: GenerationRefs,
     broken: bool,
 }
@@ -105,7 +105,7 @@ impl Fill {
             key: Arc::clone(key),
             generations,
             tags: Vec::new(),
-            family: None,
+            families: Vec::new(),
             fence,
             expect,
             fenced: true,
@@ -118,16 +118,17 @@ impl Fill {
     /// scopes that have no generation yet get one (a round trip, for the first fill of a scope).
     pub async fn begin(&mut self, tags: &[Tag], deadline: Deadline) {
         for tag in tags {
-            let cell = self.inner.generations.cell(&self.inner.names.tag(tag.as_str()));
+            let tag = tag.rendered();
+            let cell = self.inner.generations.cell(&self.inner.names.tag(&tag));
             self.generations.push(cell.snapshot());
-            self.tags.push(tag.as_str().into());
+            self.tags.push(tag);
         }
         if self.expect.is_none() {
             return;
         }
         let known = match self.inner.settled_store(deadline).await {
             Some(store) => {
-                let generations = self.generations.iter_mut().chain(&mut self.family);
+                let generations = self.generations.iter_mut().chain(&mut self.families);
                 create_generations(&**store, generations, deadline).await
             }
             None => Ok(false),
@@ -163,7 +164,7 @@ impl Fill {
             key: Arc::clone(key),
             generations: self.generations.clone(),
             tags: self.tags.clone(),
-            family: self.family.clone(),
+            families: self.families.clone(),
             fence: self.inner.fences.raise(key.hash, &key.rendered),
             expect: self.expect.as_ref().map(|_| WriteId::new()),
             fenced: true,
@@ -194,7 +195,7 @@ impl Fill {
     pub(crate) fn watch(&self) -> FillWatch {
         FillWatch {
             fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
-            generations: self.generations.iter().chain(&self.family).cloned().collect(),
+            generations: self.generations.iter().chain(&self.families).cloned().collect(),
             broken: !self.is_current(),
         }
     }

@@ -79,11 +79,12 @@ pub use compute::ComputeError;
 pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
-pub use family::TagFamily;
 pub use fill::{Fill, NewEntry, PendingWrite};
 pub use flight::{Flights, Follower, Joined, Landing, Leader};
 pub use health::Health;
-pub use invalidate::{Invalidated, Partition, Pattern, Scope, Tag, Template, TemplateError};
+pub use invalidate::{
+    Invalidated, Partition, Pattern, Scope, Tag, TagFamily, Template, TemplateError,
+};
 pub use key::Key;
 pub use l1::{Shared, Slot};
 pub use lookup::{Decode, Lookup};

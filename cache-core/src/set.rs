@@ -33,9 +33,10 @@ impl Set {
         self
     }
 
-    /// Adds a tag, by which the entry can be invalidated.
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tags.push(Tag::new(tag));
+    /// Adds a tag, by which the entry can be invalidated: a text, which is then a global one, or
+    /// [`Tag::in_workspace`].
+    pub fn tag(mut self, tag: impl Into<Tag>) -> Self {
+        self.tags.push(tag.into());
         self
     }
 }

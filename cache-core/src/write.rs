@@ -79,10 +79,10 @@ impl Inner {
     }
 
     fn prepare(&self, key: Arc<EntryKey>, value: NewEntry, tags: &[Tag]) -> Write {
-        let tag_cells = tags.iter().map(|tag| self.generations.cell(&self.names.tag(tag.as_str())));
+        let tags: Vec<Box<str>> = tags.iter().map(Tag::rendered).collect();
+        let tag_cells = tags.iter().map(|tag| self.generations.cell(&self.names.tag(tag)));
         let generations =
             key.cells.iter().cloned().chain(tag_cells).map(|cell| cell.snapshot()).collect();
-        let tags = tags.iter().map(|tag| tag.as_str().into()).collect();
         Write { key, value, generations, id: fastrand::u64(1..), tags }
     }
 

@@ -109,11 +109,9 @@ impl<'r> Effects<'r> {
         if names.is_empty() || !(status.is_success() || status.is_redirection()) {
             return true;
         }
-        let groups = Groups::of(&self.target);
-        let tags = groups.tags(&names);
+        let tags = Groups::of(&self.target).tags(&names);
         let cache = self.shared.values.cache();
-        let invalidate =
-            async |deadline| cache.invalidate_tags(&groups.family, &tags, deadline).await;
+        let invalidate = async |deadline| cache.invalidate_tags(&tags, deadline).await;
         noted(&budget.spend(invalidate).await)
     }
 }

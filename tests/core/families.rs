@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use cache_core::{
-    Cache, Deadline, EntryTimes, Fill, Flights, Format, Joined, Key, Lookup, NewEntry, TagFamily,
-    minutes, seconds,
+    Cache, Deadline, EntryTimes, Fill, Flights, Format, Joined, Key, Lookup, NewEntry, Tag,
+    TagFamily, minutes, seconds,
 };
 
 use crate::setup::{Setup, on_every_setup, on_shared_setups};
@@ -14,6 +14,11 @@ fn deadline() -> Deadline {
 
 fn family() -> TagFamily {
     TagFamily::new("groups")
+}
+
+/// Tags of the family.
+fn tags(texts: &[&str]) -> Vec<Tag> {
+    texts.iter().map(|text| family().tag(*text)).collect()
 }
 
 async fn look_up(cache: &Cache, key: &str) -> Lookup {
@@ -49,15 +54,15 @@ async fn commit(cache: &Cache, fill: Fill) {
     }
 }
 
-async fn filled(cache: &Cache, key: &str, tags: &[&str]) {
+async fn filled(cache: &Cache, key: &str, texts: &[&str]) {
     let mut fill = begun(cache, key).await;
-    assert!(fill.tag(&family(), tags, deadline()).await, "{key}");
+    assert!(fill.tag(&tags(texts), deadline()).await, "{key}");
     commit(cache, fill).await;
     assert!(is_there(cache, key).await, "{key}");
 }
 
-async fn invalidate(cache: &Cache, tags: &[&str]) {
-    cache.invalidate_tags(&family(), tags, deadline()).await.unwrap();
+async fn invalidate(cache: &Cache, texts: &[&str]) {
+    cache.invalidate_tags(&tags(texts), deadline()).await.unwrap();
 }
 
 async fn a_tag_takes_its_entries_and_no_others(setup: Setup) {
@@ -69,7 +74,8 @@ async fn a_tag_takes_its_entries_and_no_others(setup: Setup) {
         invalidate(&cache, &["nobody's"]).await;
         invalidate(&cache, &[]).await;
         let others = TagFamily::new("others");
-        cache.invalidate_tags(&others, &["a", "b", "c"], deadline()).await.unwrap();
+        let others = ["a", "b", "c"].map(|text| others.tag(text));
+        cache.invalidate_tags(&others, deadline()).await.unwrap();
         for key in ["1", "2", "3"] {
             assert!(is_there(&cache, key).await, "{key}");
         }
@@ -86,7 +92,7 @@ async fn an_invalidation_before_the_tags_are_known_is_not_lost(setup: Setup) {
     for round in ["with no generation yet", "with one"] {
         let mut fill = begun(&cache, "1").await;
         invalidate(&cache, &["a"]).await;
-        assert!(!fill.tag(&family(), &["a"], deadline()).await, "{round}");
+        assert!(!fill.tag(&tags(&["a"]), deadline()).await, "{round}");
         // Those that begin later are kept.
         filled(&cache, "1", &["a"]).await;
         invalidate(&cache, &["a"]).await;
@@ -97,7 +103,7 @@ async fn nor_is_one_after_that(setup: Setup) {
     let cache = setup.cache();
     for round in 0..2 {
         let mut fill = begun(&cache, "1").await;
-        assert!(fill.tag(&family(), &["a"], deadline()).await, "{round}");
+        assert!(fill.tag(&tags(&["a"]), deadline()).await, "{round}");
         invalidate(&cache, &["a"]).await;
         commit(&cache, fill).await;
         assert!(!is_there(&cache, "1").await, "{round}");
@@ -118,9 +124,9 @@ async fn tags_that_were_not_expected_are_refused(setup: Setup) {
     let cache = setup.cache();
     let Lookup::Miss(mut fill) = look_up(&cache, "1").await else { panic!("nothing is there") };
     fill.begin(&[], deadline()).await;
-    assert!(!fill.tag(&family(), &["a"], deadline()).await);
+    assert!(!fill.tag(&tags(&["a"]), deadline()).await);
     fill.expect_tags(&TagFamily::new("others"));
-    assert!(!fill.tag(&family(), &["a"], deadline()).await);
+    assert!(!fill.tag(&tags(&["a"]), deadline()).await);
 }
 
 /// A fill in flight may bring what was invalidated: who asks later does not wait for it.
@@ -156,7 +162,7 @@ async fn a_replaced_value_leaves_its_tags_behind(setup: Setup) {
         let mut fill = values.replace(&key, &slot).unwrap();
         fill.expect_tags(&family());
         fill.begin(&[], deadline()).await;
-        assert!(fill.tag(&family(), &[tag], deadline()).await);
+        assert!(fill.tag(&tags(&[tag]), deadline()).await);
         commit(&cache, fill).await;
     }
     invalidate(&cache, &["a", "b"]).await;
@@ -183,10 +189,10 @@ async fn an_invalidation_elsewhere_is_not_lost_either(setup: Setup) {
     for round in 0..2 {
         let mut fill = begun(&cache, "1").await;
         invalidate(&other, &["a"]).await;
-        assert!(!fill.tag(&family(), &["a"], deadline()).await, "{round}");
+        assert!(!fill.tag(&tags(&["a"]), deadline()).await, "{round}");
 
         let mut fill = begun(&cache, "1").await;
-        assert!(fill.tag(&family(), &["a"], deadline()).await, "{round}");
+        assert!(fill.tag(&tags(&["a"]), deadline()).await, "{round}");
         invalidate(&other, &["a"]).await;
         commit(&cache, fill).await;
         assert!(!is_there(&other, "1").await, "{round}");
@@ -194,7 +200,7 @@ async fn an_invalidation_elsewhere_is_not_lost_either(setup: Setup) {
         assert!(!is_there(&cache, "1").await, "{round}");
         // What this node knows of the family is old: the first value is not kept, the next is.
         let mut fill = begun(&cache, "1").await;
-        assert!(!fill.tag(&family(), &["a"], deadline()).await, "{round}");
+        assert!(!fill.tag(&tags(&["a"]), deadline()).await, "{round}");
         filled(&cache, "1", &["a"]).await;
         invalidate(&cache, &["a"]).await;
     }

@@ -17,6 +17,7 @@ mod gated_store;
 mod gathering;
 mod limits;
 mod memory_bounds;
+mod named_tags;
 mod namespaces;
 mod operations;
 mod recovery;

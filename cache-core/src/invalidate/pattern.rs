@@ -26,7 +26,7 @@ pub enum Partition<'a> {
 }
 
 impl Partition<'_> {
-    fn render(self, out: &mut String) {
+    pub(crate) fn render(self, out: &mut String) {
         match self {
             Self::Shared => out.push_str(SHARED_PARTITION),
             Self::Workspace(workspace) => escape_workspace(workspace, out),

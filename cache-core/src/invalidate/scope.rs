@@ -1,30 +1,8 @@
 //! Scopes: anything that is invalidated as a whole.
 
-use crate::invalidate::Pattern;
+use crate::invalidate::{Pattern, Tag, TagFamily};
 use crate::key::{escape, escape_workspace, fold};
 use crate::namespace::Namespace;
-
-/// A label on entries, in any namespace; all entries with it are invalidated together.
-///
-/// ```
-/// use cache_core::Tag;
-/// let tag = Tag::new("user:123");
-/// # assert_eq!(tag.as_str(), "user:123");
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tag(Box<str>);
-
-impl Tag {
-    /// A tag with this text; any text will do.
-    pub fn new(tag: impl Into<String>) -> Self {
-        Self(tag.into().into_boxed_str())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What [`Cache::invalidate`](crate::Cache::invalidate) invalidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,16 +90,20 @@ impl ScopeNames {
         fold(format!("{}w:{rendered}", self.base))
     }
 
-    pub(crate) fn tag(&self, tag: &str) -> String {
-        let mut key = format!("{}t:", self.base);
-        escape(tag, &mut key);
+    /// `rendered` is the tag as it stands in an entry.
+    pub(crate) fn tag(&self, rendered: &str) -> String {
+        let mut key = self.base.clone();
+        if rendered.is_ascii() {
+            key.push_str(rendered);
+        } else {
+            // None of ours: what is in a store may be anybody's.
+            escape(rendered, &mut key);
+        }
         fold(key)
     }
 
-    pub(crate) fn family(&self, family: &str) -> String {
-        let mut key = format!("{}f:", self.base);
-        escape(family, &mut key);
-        fold(key)
+    pub(crate) fn family(&self, family: &TagFamily) -> String {
+        fold(format!("{}f{}", self.base, family.rendered()))
     }
 
     /// `instance` is a declared pattern with its holes filled, rendered.

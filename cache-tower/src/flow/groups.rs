@@ -1,6 +1,6 @@
 //! Groups (RFC 9875) as tags of stored responses: of one workspace and one origin.
 
-use cache_core::{Fill, TagFamily};
+use cache_core::{Fill, Tag, TagFamily};
 use http::HeaderMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -35,9 +35,9 @@ impl Groups {
     }
 
     /// The tags that stand for these groups.
-    pub(crate) fn tags(&self, groups: &[String]) -> Vec<String> {
+    pub(crate) fn tags(&self, groups: &[String]) -> Vec<Tag> {
         // With the length of the origin, so that no two share a group.
-        let tag = |group| format!("{}:{}:{group}", self.origin.len(), self.origin);
+        let tag = |group| self.family.tag(format!("{}:{}:{group}", self.origin.len(), self.origin));
         groups.iter().map(tag).collect()
     }
 }
@@ -65,7 +65,7 @@ impl Arrival<'_> {
         }
         let of_origin = self.ask.groups(self.asked);
         let tags = of_origin.tags(groups);
-        budget.spend(async |deadline| fill.tag(&of_origin.family, &tags, deadline).await).await
+        budget.spend(async |deadline| fill.tag(&tags, deadline).await).await
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     /// The tag of group `a` of a request.
-    fn tag(workspace: Option<&str>, uri: &str, host: &[u8]) -> (TagFamily, String) {
+    fn tag(workspace: Option<&str>, uri: &str, host: &[u8]) -> Tag {
         let headers = HeaderMap::from_iter([(
             http::header::HOST,
             http::HeaderValue::from_bytes(host).unwrap(),
@@ -85,8 +85,7 @@ mod tests {
         let partition = workspace.map_or(Partition::Shared, Partition::Workspace);
         let uri: Uri = uri.parse().unwrap();
         let groups = Groups::of(&Target::of(partition, &uri, &headers));
-        let tag = groups.tags(&["a".to_owned()]).remove(0);
-        (groups.family, tag)
+        groups.tags(&["a".to_owned()]).remove(0)
     }
 
     #[test]
