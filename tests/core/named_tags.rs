@@ -53,13 +53,16 @@ async fn begun(cache: &Cache, key: &str) -> Fill {
     fill
 }
 
-async fn commit(cache: &Cache, fill: Fill) {
+fn entry(cache: &Cache) -> NewEntry {
     let now = cache.clock().now();
     let until = now + 600_000;
     let times = EntryTimes { created: now, fresh_until: until, stale_until: until };
     let payload = Bytes::from_static(b"value");
-    let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded: None };
-    if let Some(write) = fill.commit(entry).unwrap() {
+    NewEntry { payload, format: Format::Raw, schema: 0, times, decoded: None }
+}
+
+async fn commit(cache: &Cache, fill: Fill) {
+    if let Some(write) = fill.commit(entry(cache)).unwrap() {
         write.run().await;
     }
 }
@@ -105,11 +108,13 @@ async fn tags_named_at_the_end_are_those_named_at_the_beginning(setup: Setup) {
 }
 
 /// How far a fill has come when a tag is invalidated.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 enum Step {
     Expected,
     Begun,
     Named,
+    /// In memory, and the write to the store has not begun.
+    Committed,
 }
 
 async fn no_invalidation_is_lost_at_any_step(setup: Setup) {
@@ -117,7 +122,7 @@ async fn no_invalidation_is_lost_at_any_step(setup: Setup) {
     let writers = if setup.is_memory() { vec![&cache] } else { vec![&cache, &elsewhere] };
     for writer in writers {
         for tag in [global(), ours()] {
-            for step in [Step::Expected, Step::Begun, Step::Named] {
+            for step in [Step::Expected, Step::Begun, Step::Named, Step::Committed] {
                 for round in ["with no generation yet", "with one"] {
                     let at = format!("{tag:?} {step:?} {round}");
                     let mut fill = expecting(&cache, "1").await;
@@ -130,10 +135,14 @@ async fn no_invalidation_is_lost_at_any_step(setup: Setup) {
                     fill.begin(&[], deadline()).await;
                     invalidate(Step::Begun).await;
                     let named = fill.tag(&[global(), ours()], deadline()).await;
-                    assert_eq!(named, step == Step::Named, "{at}");
+                    assert_eq!(named, step >= Step::Named, "{at}");
                     invalidate(Step::Named).await;
                     if named {
-                        commit(&cache, fill).await;
+                        let write = fill.commit(entry(&cache)).unwrap();
+                        invalidate(Step::Committed).await;
+                        if let Some(write) = write {
+                            write.run().await;
+                        }
                     }
                     assert!(!is_there(&elsewhere, "1").await, "{at}");
                     // An entry from before an invalidation elsewhere is in this memory for `l1_ttl`.
