@@ -56,7 +56,8 @@
 //! | `flow::revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
 //! | `flow::head` | HEAD to the origin, and what it tells of the stored GET |
 //! | `flow::post` | POST whose response is stored for later GETs |
-//! | `flow::groups` | the groups of RFC 9875, of one workspace and origin |
+//! | `tags` | what a handler gives its response to be invalidated with |
+//! | `flow::tags`, `groups` | tags and groups of what is stored; those of RFC 9875, of one workspace and origin |
 //! | `flow::nested`, `budget` | caches within caches; how long a request may wait |
 //! | `stored` | pure: wire form of responses, of parts of them, and of what is known of variants |
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
@@ -77,6 +78,7 @@ mod policy;
 mod report;
 mod request;
 mod stored;
+mod tags;
 
 pub use body::{BodyError, BoxError, CacheBody};
 pub use config::{HttpCache, HttpCacheBuilder};
@@ -88,3 +90,4 @@ pub use layer::{CacheLayer, CacheService};
 pub use report::status::HttpStats;
 pub use request::key::key_segment;
 pub use request::partition::Workspace;
+pub use tags::CacheTags;

@@ -31,8 +31,9 @@ use crate::request::key::Site;
 use crate::stored::partial::{ArrivingPart, KnownPart, arriving};
 use crate::stored::variants::Variants;
 use crate::stored::{Cached, Head, Marker, shared, store_marker};
+use crate::tags::CacheTags;
 
-/// What one fetch has to go by; its fill expects groups already ([`Ask::expect_groups`]).
+/// What one fetch has to go by; its fill expects tags already ([`Ask::expect_tags`]).
 pub(crate) struct Fetch {
     pub(crate) vacancy: Box<Vacancy>,
     pub(crate) leader: Option<Leader<Outcome>>,
@@ -212,6 +213,7 @@ impl Arrival<'_> {
         if self.is_refused(parts) {
             return Err(NoStore::Predicate);
         }
+        let tags = CacheTags::told(&parts.extensions)?;
         let announced = if is_without_content(parts.status) {
             None
         } else {
@@ -231,6 +233,7 @@ impl Arrival<'_> {
             headers: stored_headers(&parts.headers, &strip, received),
             freshness: StoredFreshness::new(freshness, &directives, received),
             audience,
+            tags: tags.cloned().unwrap_or_default(),
         };
         let times = self.times(&freshness, &head);
         // What the cache's own rules choose tells variants apart as well as `Vary` does.
@@ -245,15 +248,15 @@ impl Arrival<'_> {
         Ok(Place { fill, head, times, variant, variants, length, groups, part: None })
     }
 
-    /// Puts what will be stored into its groups: only now is known which they are.
+    /// Puts what will be stored into its groups and tags: only now is known which they are.
     pub(crate) async fn group(
         &self,
         placed: Result<Place, NoStore>,
         budget: &Budget,
     ) -> Result<Place, NoStore> {
         let mut place = placed?;
-        let grouped = self.tag(&mut place.fill, &place.groups, budget).await;
-        if grouped { Ok(place) } else { Err(NoStore::Overtaken) }
+        let tagged = self.tag(&mut place.fill, &place.groups, &place.head.tags, budget).await;
+        if tagged { Ok(place) } else { Err(NoStore::Overtaken) }
     }
 
     /// Herds wait in line for what they may share; what has to be validated for each they may not.

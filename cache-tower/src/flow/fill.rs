@@ -79,7 +79,7 @@ where
         if ask.head_only {
             return head::forward(&ask, inner, request, vacancy, budget).await;
         }
-        ask.expect_groups(request.headers(), vacancy.fill.as_mut());
+        ask.expect_tags(request.headers(), vacancy.fill.as_mut());
         if ask.ranged {
             // Nobody waits for a part of the response, nor can a part be waited for.
             return fetch(&ask, inner, request, Fetch { vacancy, leader: None, budget }).await;

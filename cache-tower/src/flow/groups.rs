@@ -1,11 +1,9 @@
 //! Groups (RFC 9875) as tags of stored responses: of one workspace and one origin.
 
-use cache_core::{Fill, Tag, TagFamily};
+use cache_core::{Tag, TagFamily};
 use http::HeaderMap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::flow::budget::Budget;
-use crate::flow::fetch::Arrival;
 use crate::flow::lookup::Ask;
 use crate::policy::normal_authority;
 use crate::request::key::Target;
@@ -46,26 +44,6 @@ impl Ask {
     /// Where the groups of this request's response belong.
     pub(crate) fn groups(&self, headers: &HeaderMap) -> Groups {
         Groups::of(&Target::of(self.partition.partition(), &self.uri, headers))
-    }
-
-    /// To be called before the origin is asked, and before others may wait for its answer.
-    pub(crate) fn expect_groups(&self, headers: &HeaderMap, fill: Option<&mut Fill>) {
-        if let Some(fill) = fill {
-            fill.expect_tags(&self.groups(headers).family);
-        }
-    }
-}
-
-impl Arrival<'_> {
-    /// Puts what will be stored into its groups: only now is known which they are. False if it
-    /// must not be stored.
-    pub(crate) async fn tag(&self, fill: &mut Fill, groups: &[String], budget: &Budget) -> bool {
-        if groups.is_empty() {
-            return true;
-        }
-        let of_origin = self.ask.groups(self.asked);
-        let tags = of_origin.tags(groups);
-        budget.spend(async |deadline| fill.tag(&tags, deadline).await).await
     }
 }
 

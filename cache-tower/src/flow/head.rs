@@ -36,7 +36,7 @@ where
     let asked = if is_known { request.headers().clone() } else { HeaderMap::new() };
     if let Some(fill) = vacancy.fill.as_mut().filter(|_| is_known) {
         // Before the origin is asked: what is invalidated from now on is not brought back.
-        ask.expect_groups(&asked, Some(&mut *fill));
+        ask.expect_tags(&asked, Some(&mut *fill));
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
     }
     let is_hidden = ask.shared.options.key.hide_in(&mut request);
@@ -94,7 +94,10 @@ impl Arrival<'_> {
         };
         let payload = store(&head, [&body].into_iter());
         let decoded = load(&payload, &self.ask.shared.hit);
-        if decoded.is_none() || !self.tag(&mut fill, &groups, budget).await || fill.was_filled() {
+        if decoded.is_none()
+            || !self.tag(&mut fill, &groups, &head.tags, budget).await
+            || fill.was_filled()
+        {
             return;
         }
         self.note_sharing(&head);

@@ -14,3 +14,4 @@ pub(crate) mod nested;
 pub(crate) mod post;
 pub(crate) mod refresh;
 pub(crate) mod revalidate;
+pub(crate) mod tags;

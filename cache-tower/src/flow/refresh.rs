@@ -134,7 +134,7 @@ where
     let Some(fill) = vacancy.fill.as_mut().filter(|_| still_stale) else {
         return true;
     };
-    ask.expect_groups(request.headers(), Some(&mut *fill));
+    ask.expect_tags(request.headers(), Some(&mut *fill));
     let Joined::Leader(leader) = shared.flights.join(key.hash(), fill) else {
         // Somebody who would not have it stale is fetching.
         return true;

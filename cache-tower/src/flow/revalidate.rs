@@ -21,6 +21,7 @@ use crate::policy::{
 use crate::report::status::Decision;
 use crate::report::told::Params;
 use crate::stored::{Cached, Head, load, reload, store};
+use crate::tags::CacheTags;
 
 /// In the extensions of a response: it stands for the origin's, which could not be reached or gave
 /// none. Put there by a service that turns its own failures into responses, as a proxy does with
@@ -129,7 +130,8 @@ impl Arrival<'_> {
         let headers = freshened(&old.headers, &update, received);
         let (updated, refusal) = match self.updated(&old, parts, &headers) {
             Ok((head, times, groups))
-                if self.tag(&mut fill, &groups, budget).await && !self.is_replaced(&key, &slot) =>
+                if self.tag(&mut fill, &groups, &head.tags, budget).await
+                    && !self.is_replaced(&key, &slot) =>
             {
                 (Some((head, times)), None)
             }
@@ -194,6 +196,8 @@ impl Arrival<'_> {
         if self.is_refused(&whole) {
             return Err(NoStore::Predicate);
         }
+        // As with headers, what is not said again still holds.
+        let tags = CacheTags::told(&confirmation.extensions)?.unwrap_or(&old.tags);
         let received = self.exchange.response_received;
         let freshness = StoredFreshness::new(found.freshness, &found.directives, received);
         let head = Head {
@@ -201,6 +205,7 @@ impl Arrival<'_> {
             headers: stored_headers(headers, &found.strip, received),
             freshness,
             audience: found.audience,
+            tags: tags.clone(),
         };
         let times = self.times(&found.freshness, &head);
         Ok((head, times, found.groups))

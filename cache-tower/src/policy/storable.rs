@@ -55,6 +55,8 @@ reasons! {
         UnknownCacheableStatus => "unknown-status",
         /// More groups, or longer names of groups, than can be kept (RFC 9875 §2).
         Groups => "groups",
+        /// The handler gave it more tags, or longer ones, than can be kept.
+        Tags => "tags",
         /// The body is over the limit.
         TooLarge => "too-large",
         /// The body is shorter or longer than its `Content-Length` (RFC 9111 §3.3).

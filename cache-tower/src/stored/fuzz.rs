@@ -25,8 +25,14 @@ fn payloads() -> Vec<Vec<u8>> {
         while_revalidate: 3_000,
         if_error: 0,
     };
-    let head = Head { status: StatusCode::OK, headers, freshness, audience: Audience::All };
-    let bare = Head { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), ..head.clone() };
+    let tags = CacheTags::new(["a"]).and_in_workspace(["b", ""]);
+    let head = Head { status: StatusCode::OK, headers, freshness, audience: Audience::All, tags };
+    let bare = Head {
+        status: StatusCode::NO_CONTENT,
+        headers: HeaderMap::new(),
+        tags: CacheTags::default(),
+        ..head.clone()
+    };
     let body = [Bytes::from_static(b"hello")];
     let part = Part { range: 3..8, complete: 10 };
     let vary = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("accept, x-a"))]);

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::policy::{Audience, Millis, Part, StoredFreshness, VaryFields, is_without_content};
 use crate::stored::partial::PartialResponse;
 use crate::stored::variants::Variants;
+use crate::tags::CacheTags;
 
 /// The field that tells what caches did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -67,11 +68,16 @@ const RESPONSE: u8 = 1;
 const MARKER: u8 = 2;
 const PARTIAL: u8 = 3;
 
+/// Where a part begins, and how long the whole is.
+const PLACE: usize = 2 * size_of::<u64>();
+
 const MUST_REVALIDATE: u8 = 1;
 const IMMUTABLE: u8 = 2;
 const WITHOUT_AUTHORIZATION: u8 = 4;
 const WITHOUT_CREDENTIALS: u8 = 8;
 const NO_CACHE: u8 = 16;
+/// Tags follow the headers.
+const TAGGED: u8 = 32;
 
 /// The head of a response that is about to be stored.
 #[derive(Debug, Clone)]
@@ -80,6 +86,8 @@ pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
     pub(crate) freshness: StoredFreshness,
     pub(crate) audience: Audience,
+    /// Those that the handler gave it.
+    pub(crate) tags: CacheTags,
 }
 
 /// The payload for a response, its body in one piece at the end. What is kept in memory is
@@ -100,8 +108,7 @@ pub(crate) fn store_partial<'b>(
     part: &Part,
     body: impl Iterator<Item = &'b Bytes>,
 ) -> Bytes {
-    let mut payload =
-        BytesMut::with_capacity(1 + 2 * size_of::<u64>() + head_size(head) + part.range.len());
+    let mut payload = BytesMut::with_capacity(1 + PLACE + head_size(head) + part.range.len());
     payload.put_u8(PARTIAL);
     payload.put_u64_le(part.range.start as u64);
     payload.put_u64_le(part.complete as u64);
@@ -176,6 +183,17 @@ pub(crate) fn reload(payload: &Bytes) -> Option<(Head, Bytes)> {
     Some((read_head(&mut rest)?, rest))
 }
 
+/// The tags of a part of a response, as they were stored. In memory no part has them: they would
+/// take their place in every response.
+pub(crate) fn reload_tags(payload: &Bytes) -> Option<CacheTags> {
+    let mut rest = payload.clone();
+    if rest.try_get_u8().ok()? != PARTIAL || rest.len() < PLACE {
+        return None;
+    }
+    rest.advance(PLACE);
+    (rest.try_get_u8().ok()? == RESPONSE).then(|| read_head(&mut rest)).flatten().map(|h| h.tags)
+}
+
 impl Cached {
     /// What it takes in memory, beside the payload.
     pub(crate) fn weight(&self) -> usize {
@@ -194,7 +212,7 @@ impl Cached {
 impl StoredResponse {
     /// `None` if the head is as large as the http crate allows, and ours does not fit in.
     fn new(head: Head, body: Bytes, status: &HeaderValue) -> Option<Self> {
-        let Head { status: code, headers: mut template, freshness, audience } = head;
+        let Head { status: code, headers: mut template, freshness, audience, tags: _ } = head;
         template.try_insert(header::AGE, HeaderValue::from_static("0")).ok()?;
         // What earlier caches did stays before ours (RFC 9211 §2).
         template.try_append(CACHE_STATUS, status.clone()).ok()?;
@@ -229,7 +247,7 @@ fn age_value(secs: u64) -> HeaderValue {
 
 fn head_size(head: &Head) -> usize {
     let lines = head.headers.iter().map(|(name, value)| 6 + name.as_str().len() + value.len());
-    1 + 2 + 1 + 5 * size_of::<Millis>() + 4 + lines.sum::<usize>()
+    1 + 2 + 1 + 5 * size_of::<Millis>() + 4 + lines.sum::<usize>() + head.tags.size()
 }
 
 fn put_head(out: &mut BytesMut, head: &Head) {
@@ -240,6 +258,7 @@ fn put_head(out: &mut BytesMut, head: &Head) {
         flag(head.freshness.must_revalidate, MUST_REVALIDATE)
             | flag(head.freshness.immutable, IMMUTABLE)
             | flag(head.freshness.no_cache, NO_CACHE)
+            | flag(!head.tags.is_empty(), TAGGED)
             | match head.audience {
                 Audience::All => 0,
                 Audience::WithoutAuthorization => WITHOUT_AUTHORIZATION,
@@ -258,6 +277,9 @@ fn put_head(out: &mut BytesMut, head: &Head) {
         out.put_slice(name.as_str().as_bytes());
         out.put_u32_le(u32::try_from(value.len()).unwrap_or(u32::MAX));
         out.put_slice(value.as_bytes());
+    }
+    if !head.tags.is_empty() {
+        head.tags.put(out);
     }
 }
 
@@ -288,7 +310,8 @@ fn read_head(rest: &mut Bytes) -> Option<Head> {
         WITHOUT_AUTHORIZATION => Audience::WithoutAuthorization,
         _ => Audience::WithoutCredentials,
     };
-    Some(Head { status, headers, freshness, audience })
+    let tags = if flags & TAGGED != 0 { CacheTags::take(rest)? } else { CacheTags::default() };
+    Some(Head { status, headers, freshness, audience, tags })
 }
 
 /// The next `length` bytes, not copied.

@@ -17,7 +17,8 @@ use crate::policy::{
     not_modified_headers, share_strong_validator,
 };
 use crate::stored::part::part_of;
-use crate::stored::{Cached, Head, StoredResponse, store, store_partial};
+use crate::stored::{Cached, Head, StoredResponse, reload_tags, store, store_partial};
+use crate::tags::CacheTags;
 
 /// A stored response of which only a part is there.
 #[derive(Debug)]
@@ -100,15 +101,20 @@ pub(crate) fn arriving(
     for name in ["content-range", "content-digest", "content-md5"] {
         whole.headers.remove(name);
     }
-    // RFC 9110 §15.3.7: a 206 may leave out what is known already; without its groups, the whole
-    // would outlive their invalidation.
-    if let Some(known) = known.as_ref().and_then(KnownPart::partial)
+    // RFC 9110 §15.3.7: a 206 may leave out what is known already; without its groups and tags,
+    // the whole would outlive their invalidation.
+    if let Some(found) = &known
+        && let Some(known) = found.partial()
         && share_strong_validator(&known.response.template, &whole.headers)
-        && !whole.headers.contains_key(CACHE_GROUPS)
     {
-        for groups in known.response.template.get_all(CACHE_GROUPS) {
-            // Fails where the map is at the limit of the http crate (2^15 names).
-            whole.headers.try_append(CACHE_GROUPS, groups.clone()).ok()?;
+        if !whole.headers.contains_key(CACHE_GROUPS) {
+            for groups in known.response.template.get_all(CACHE_GROUPS) {
+                // Fails where the map is at the limit of the http crate (2^15 names).
+                whole.headers.try_append(CACHE_GROUPS, groups.clone()).ok()?;
+            }
+        }
+        if whole.extensions.get::<CacheTags>().is_none() {
+            whole.extensions.insert(reload_tags(found.slot.payload())?);
         }
     }
     Some((whole, ArrivingPart { part, known }))

@@ -18,7 +18,8 @@ fn head() -> Head {
         while_revalidate: 3_000,
         if_error: 4_000,
     };
-    Head { status: StatusCode::OK, headers, freshness, audience: Audience::WithoutCredentials }
+    let (audience, tags) = (Audience::WithoutCredentials, CacheTags::default());
+    Head { status: StatusCode::OK, headers, freshness, audience, tags }
 }
 
 fn reload(payload: &Bytes) -> Option<Arc<Cached>> {

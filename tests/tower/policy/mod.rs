@@ -23,6 +23,7 @@ mod requests;
 mod revalidation;
 mod stale;
 mod storing;
+mod tags;
 mod targeted;
 mod told;
 mod unsafe_methods;
