@@ -29,3 +29,4 @@ pub use endpoint::cache_endpoint;
 pub use invalidate::invalidate_cache;
 
 pub use cache_tower;
+pub use cache_tower::{CacheTags, CacheTtl, NoStore};

@@ -6,6 +6,7 @@ mod keys;
 mod routers;
 mod snippet;
 mod sockets;
+mod tags;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
