@@ -16,11 +16,11 @@
 //! family by itself.
 //!
 //! The price: an invalidation of any global tag also keeps the values that are being filled at
-//! that moment, and turn out to have global tags, from being stored; and those who ask for one of
-//! them do not wait for that fill. One of a workspace's tag does so within the workspace only. A
-//! process that has not heard of an invalidation elsewhere loses the first such value that it
-//! fills afterwards. Values without tags are kept whatever is invalidated, and carry nothing of
-//! all this.
+//! that moment, and turn out to have global tags, from being stored. And whoever asks from then on
+//! for something that is being filled does not wait for that fill, which may turn out to have any
+//! tag. An invalidation of a workspace's tag does so within the workspace only. A process that has
+//! not heard of an invalidation elsewhere loses the first such value that it fills afterwards.
+//! Values without tags are stored whatever is invalidated, and carry nothing of all this.
 
 use std::sync::Arc;
 

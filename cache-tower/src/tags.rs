@@ -35,8 +35,9 @@ use crate::policy::NoStore;
 /// - A response one of whose tags was invalidated while it was made is not stored
 ///   (`detail=overtaken`). Neither is one that has global tags, when *any* global tag was
 ///   invalidated meanwhile, or one that has tags of its workspace, when any of that workspace was:
-///   nobody knows the tags of a response before it is there. So where tags are invalidated all the
-///   time, those of a workspace are the better ones.
+///   nobody knows the tags of a response before it is there. For the same reason, requests that
+///   come after an invalidation do not wait for fetches that began before it. So where tags are
+///   invalidated all the time, those of a workspace are the better ones.
 /// - What a response to a validation (304), to `HEAD`, or a part (206) does not say again still
 ///   holds; if it has tags of its own, of either kind, they take the place of all that were known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
