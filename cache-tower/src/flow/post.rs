@@ -120,7 +120,7 @@ impl Ask {
         let values = &self.shared.values;
         let key = self.key(headers, &self.primary)?;
         let mut fill = budget.spend(async |deadline| values.fill_anew(&key, deadline).await).await;
-        self.expect_groups(headers, Some(&mut fill));
+        self.expect_tags(headers, Some(&mut fill));
         budget.spend(async |deadline| fill.begin(&[], deadline).await).await;
         Some(fill)
     }
