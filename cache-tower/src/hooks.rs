@@ -75,7 +75,7 @@ impl<'r> RequestHead<'r> {
         Self { method, uri, headers, extensions }
     }
 
-    /// `GET` or `HEAD`.
+    /// `GET` or `HEAD`; `QUERY` where responses to it are stored.
     pub fn method(&self) -> &'r Method {
         self.method
     }
@@ -146,8 +146,9 @@ impl fmt::Debug for Hooks {
 
 impl HttpCacheBuilder {
     /// Which requests go past the cache: neither answered from it nor stored. Asked of `GET` and
-    /// `HEAD` only (and, with [`store_posts`](Self::store_posts), of the `GET` that a `POST` would
-    /// answer); what other methods change is invalidated whatever this says.
+    /// `HEAD` only (also of `QUERY` where responses to it are stored, and, with
+    /// [`store_posts`](Self::store_posts), of the `GET` that a `POST` would answer); what other
+    /// methods change is invalidated whatever this says.
     pub fn skip_cache(
         mut self,
         skip: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,

@@ -22,7 +22,7 @@ use crate::future::ResponseFuture;
 use crate::policy::{Base, affected, invalidated_groups, is_safe};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
-use crate::request::key::{Site, Target, original_uri};
+use crate::request::key::{MethodClass, Site, Target, original_uri};
 use crate::request::partition::Resolved;
 
 /// What an unsafe request is about.
@@ -80,8 +80,14 @@ impl<'r> Effects<'r> {
             let Ok(uri) = path.parse::<Uri>() else { continue };
             let query = shared.options.key.query(uri.query());
             let affected = Target { path: uri.path(), query: query.as_deref(), ..*target };
-            // The marker of varying responses has the same key, so all variants go with it.
-            for site in [Site::Layer, Site::Endpoint] {
+            // The marker of varying responses has the same key, so all variants go with it, and all
+            // contents of a QUERY.
+            let classes = [MethodClass::Get, MethodClass::Query];
+            let sites = [Site::Layer, Site::Endpoint];
+            for (site, class) in
+                sites.into_iter().flat_map(|site| classes.map(|class| (site, class)))
+            {
+                let affected = Target { class, ..affected };
                 let mut identity = affected.identity(site);
                 shared.options.key.end_identity(&mut identity);
                 let key = affected.store_key(&identity, &shared.key_base);

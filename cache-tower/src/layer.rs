@@ -12,8 +12,8 @@ use tower::{Layer, Service};
 
 use crate::body::{BoxError, CacheBody};
 use crate::config::{HttpCache, Shared};
-use crate::flow::lookup::{Entrance, enter};
-use crate::flow::{fill, post, refresh};
+use crate::flow::entrance::{Entrance, enter};
+use crate::flow::{fill, post, query, refresh};
 use crate::future::ResponseFuture;
 use crate::hooks::Hooks;
 use crate::invalidate;
@@ -204,6 +204,12 @@ where
             Entrance::Post(ask) => {
                 let task = post::forward(ask, self.inner.clone(), request);
                 ResponseFuture::to_the_end(&self.shared, task)
+            }
+            Entrance::Query(query) => {
+                let (shared, site) = (Arc::clone(&self.shared), Arc::clone(&self.site));
+                let fetching = Arc::clone(&query.fetching);
+                let task = query::serve(shared, site, self.inner.clone(), request, query);
+                ResponseFuture::fetching(&self.shared, fetching, task)
             }
             Entrance::Lookup(ask) => {
                 let fetching = Arc::clone(&ask.fetching);

@@ -48,10 +48,12 @@
 //! |---|---|
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
 //! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
+//! | `query`, `flow::query` | QUERY, whose body is part of the key; reading it |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `request` | pure: keys, and what an application adds to them; workspaces |
 //! | `policy` | pure: the decisions of RFC 9111 |
-//! | `flow::lookup`, `answer` | admission, key, what is stored; a response from it |
+//! | `flow::entrance` | admission, key, this process' memory |
+//! | `flow::lookup`, `answer` | what is stored; a response from it |
 //! | `flow::fill`, `fetch`, `collapse`, `keep` | who fetches; fetching; sharing what arrives; storing it |
 //! | `flow::revalidate`, `refresh` | what is stale: ask the origin whether it holds; in the background |
 //! | `flow::head` | HEAD to the origin, and what it tells of the stored GET |
@@ -75,12 +77,13 @@ mod layer;
 mod memo;
 mod options;
 mod policy;
+mod query;
 mod report;
 mod request;
 mod stored;
 mod tags;
 
-pub use body::{BodyError, BoxError, CacheBody};
+pub use body::{BodyError, BoxError, CacheBody, QueryBody};
 pub use config::{HttpCache, HttpCacheBuilder};
 pub use flow::revalidate::OriginUnreachable;
 pub use future::ResponseFuture;

@@ -15,6 +15,7 @@ use http::StatusCode;
 use crate::config::HttpCacheBuilder;
 use crate::hooks::Hooks;
 use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
+use crate::query::Queries;
 use crate::report::told::Told;
 use crate::request::key_rules::KeyRules;
 
@@ -33,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) hooks: Hooks,
     pub(crate) key: KeyRules,
     pub(crate) told: Told,
+    pub(crate) queries: Option<Queries>,
 }
 
 /// So many tell languages and codings apart; more are noise, or somebody's intent.
@@ -52,6 +54,7 @@ impl Default for Options {
             hooks: Hooks::default(),
             key: KeyRules::default(),
             told: Told::default(),
+            queries: None,
         }
     }
 }

@@ -3,8 +3,10 @@
 //! - [`CacheBody`]: what a response has: stored bytes, the origin's own body, or a place at a
 //!   shared one;
 //! - `shared`: an origin's body that is being stored while its client, and those who follow,
-//!   read it as it arrives; `reader`: a place at one.
+//!   read it as it arrives; `reader`: a place at one;
+//! - [`QueryBody`]: of requests, where it is part of the key.
 
+mod query;
 mod reader;
 mod shared;
 mod wakers;
@@ -19,6 +21,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+pub use query::QueryBody;
 pub(crate) use reader::Reader;
 pub(crate) use shared::{GiveUp, Keeper, NoPlace, SharedBody};
 

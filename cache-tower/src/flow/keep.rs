@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::{EntryTimes, Fill, Format, Leader, NewEntry};
+use cache_core::{EntryKey, EntryTimes, Fill, Format, Leader, NewEntry};
 use http::header;
 
 use crate::body::{GiveUp, Keeper};
@@ -37,6 +37,15 @@ pub(crate) fn commit(
         Err(error) => {
             tracing::debug!(%error, "response not stored");
             false
+        }
+    }
+}
+
+impl Shared {
+    /// Notes that a variant is stored under a marker, and makes room for it.
+    pub(crate) fn admit_variant(&self, variants: &Variants, key: &EntryKey) {
+        for gone in variants.admit(self.values.evictable(key), self.options.max_variants) {
+            self.values.evict(gone);
         }
     }
 }

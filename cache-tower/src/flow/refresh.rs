@@ -94,7 +94,9 @@ pub(crate) fn spawn<S, ReqB, ResB>(
         request.headers_mut().remove(name);
     }
     // RFC 9110 §9.3.2: what HEAD asks for, without its body, is what GET brings.
-    *request.method_mut() = Method::GET;
+    if *request.method() == Method::HEAD {
+        *request.method_mut() = Method::GET;
+    }
     let background = ask.shared.values.cache().background().clone();
     let began = background.try_spawn(async move {
         let done = tokio::time::timeout(FETCH_ALONE, run(&ask, inner, request)).await;

@@ -106,7 +106,9 @@ pub(crate) use heuristic::Heuristic;
 pub(crate) use invalidate::{Base, affected, normal_authority};
 pub(crate) use post::{PostTells, is_post_for_all, post_tells};
 pub(crate) use range::{Ranged, part_headers, ranged, unsatisfiable_headers};
-pub(crate) use request::{Admission, Admitted, BypassReason, admit, admit_regardless, is_safe};
+pub(crate) use request::{
+    Admission, Admitted, BypassReason, admit, admit_query, admit_regardless, is_query, is_safe,
+};
 pub(crate) use reuse::{MissReason, Reuse, StoredFreshness, reuse};
 pub(crate) use revalidate::{add_conditions, freshened, has_validator, is_about, varies_otherwise};
 pub(crate) use stale::{Failure, kept_stale, on_error};

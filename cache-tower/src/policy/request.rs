@@ -18,7 +18,7 @@ use super::syntax::directives;
 reasons! {
     /// Why a request goes to the origin past the cache. Where several hold, the first is named.
     BypassReason {
-        /// A safe method that isn't GET or HEAD.
+        /// A safe method whose responses are not stored.
         Method => "method",
         /// The request has a body.
         RequestBody => "request-body",
@@ -36,6 +36,16 @@ reasons! {
         Credentials => "credentials",
         /// The query has parameters that are not part of the key.
         UnkeyedQuery => "unkeyed-query",
+        /// A QUERY with `Range`: only the origin cuts what it is answered.
+        QueryRange => "query-range",
+        /// A QUERY whose body is of a type that the cache was not told how to read.
+        QueryType => "query-body-type",
+        /// A QUERY whose body is over the limit.
+        QueryTooLarge => "query-too-large",
+        /// A QUERY whose body failed.
+        QueryFailed => "query-body-failed",
+        /// A QUERY whose body ended with trailers.
+        QueryTrailers => "query-trailers",
         /// A function of the application said so.
         Skipped => "skip-cache",
         /// An inner cache answers on this route.
@@ -96,17 +106,45 @@ pub(crate) fn admit_regardless(method: &Method, headers: &HeaderMap, has_body: b
 }
 
 fn decide(method: &Method, headers: &HeaderMap, has_body: bool, heeds: bool) -> Admitted {
+    let counts = |reason| heeds || reason != BypassReason::NoStore;
+    let (reason, mut seen) = see(headers, counts);
+    let reason = reason.into_iter().chain(has_body.then_some(BypassReason::RequestBody)).min();
+    seen.directives &= heeds;
+    Admitted { admission: by_method(method, reason), seen }
+}
+
+/// As [`admit`], for a QUERY whose content is part of the key (RFC 10008 §2.7), so that it may have
+/// some; `heeds`: what its directives say counts.
+pub(crate) fn admit_query(headers: &HeaderMap, heeds: bool) -> Admitted {
+    let counts = |reason| match reason {
+        BypassReason::RequestBody => false,
+        BypassReason::NoStore => heeds,
+        _ => true,
+    };
+    let (reason, mut seen) = see(headers, counts);
+    // RFC 10008 §2.8: a range is one of the result. Only the origin cuts it.
+    let reason = reason.into_iter().chain(seen.range.then_some(BypassReason::QueryRange)).min();
+    seen.directives &= heeds;
+    Admitted { admission: reason.map_or(Admission::Lookup, Admission::Bypass), seen }
+}
+
+/// One pass over the headers: the first reason among those that count, and what there is.
+fn see(headers: &HeaderMap, counts: impl Fn(BypassReason) -> bool) -> (Option<BypassReason>, Seen) {
     let mut seen = Seen::default();
     let mut hosts = 0;
     let reasons = headers.iter().filter_map(|(name, value)| {
         hosts += usize::from(*name == HOST);
         seen.note(name);
-        objection(name, value).filter(|reason| heeds || *reason != BypassReason::NoStore)
+        objection(name, value).filter(|reason| counts(*reason))
     });
-    let reason = reasons.chain(has_body.then_some(BypassReason::RequestBody)).min();
+    let reason = reasons.min();
     seen.reflected |= hosts > 1;
-    seen.directives &= heeds;
-    Admitted { admission: by_method(method, reason), seen }
+    (reason, seen)
+}
+
+/// Whether it is the method of RFC 10008; methods are case-sensitive (RFC 9110 §9.1).
+pub(crate) fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
 }
 
 fn by_method(method: &Method, reason: Option<BypassReason>) -> Admission {
@@ -192,6 +230,29 @@ mod tests {
             assert_eq!(found.admission, *expected, "{lines:?}");
             assert!(!found.seen.directives, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_query_may_have_content() {
+        let cases: &[(Lines<'_>, Admission)] = &[
+            (&[], Admission::Lookup),
+            (&[("content-length", "9"), ("content-type", "a/b")], Admission::Lookup),
+            (&[("transfer-encoding", "chunked")], Admission::Lookup),
+            (&[("if-none-match", "\"a\"")], Admission::Lookup),
+            (&[("range", "bytes=0-1")], Admission::Bypass(Reason::QueryRange)),
+            (&[("if-match", "*")], Admission::Bypass(Reason::Precondition)),
+            (&[("x-http-method", "POST")], Admission::Bypass(Reason::Override)),
+            (&[("range", "x"), ("cache-control", "no-store")], Admission::Bypass(Reason::NoStore)),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(admit_query(&headers(lines), true).admission, *expected, "{lines:?}");
+        }
+        let no_store = headers(&[("cache-control", "no-store")]);
+        let regardless = admit_query(&no_store, false);
+        assert_eq!(regardless.admission, Admission::Lookup);
+        assert!(!regardless.seen.directives && admit_query(&no_store, true).seen.directives);
+        let [query, other] = ["QUERY", "Query"].map(|name| name.parse::<Method>().unwrap());
+        assert!(is_query(&query) && !is_query(&other) && !is_query(&Method::GET));
     }
 
     #[test]

@@ -79,6 +79,11 @@ impl Tally {
         self.shared.rewrite(decision, params, response);
     }
 
+    /// Another one counts the request from here on.
+    pub(crate) fn hand_over(self) {
+        self.counted.store(true, Ordering::Relaxed);
+    }
+
     /// Counts a response that was stored, and says so itself.
     pub(crate) fn hit(&self, read: Read) {
         self.counted.store(true, Ordering::Relaxed);

@@ -24,6 +24,13 @@ pub(crate) enum Site {
     Endpoint,
 }
 
+/// Which methods share responses: HEAD is answered from what GET has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MethodClass {
+    Get,
+    Query,
+}
+
 /// Tells identities of HTTP responses from those of plain keys.
 const HTTP: u8 = 2;
 
@@ -34,6 +41,7 @@ const REFLECTED: [HeaderName; 2] =
 /// What a request is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'r> {
+    pub(crate) class: MethodClass,
     pub(crate) partition: Partition<'r>,
     pub(crate) scheme: &'r str,
     pub(crate) authority: &'r [u8],
@@ -54,10 +62,22 @@ pub(crate) fn original_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r 
     uri
 }
 
+/// The route that was matched, where there are routes.
+pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {
+        return Some(matched.as_str());
+    }
+    let _ = extensions;
+    None
+}
+
 impl<'r> Target<'r> {
+    /// Of a GET.
     pub(crate) fn of(partition: Partition<'r>, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
         let host = headers.get(header::HOST).map_or(&b""[..], |host| host.as_bytes());
         Self {
+            class: MethodClass::Get,
             partition,
             scheme: uri.scheme_str().unwrap_or("http"),
             authority: uri.authority().map_or(host, |authority| authority.as_str().as_bytes()),
@@ -83,6 +103,7 @@ impl<'r> Target<'r> {
             Partition::Workspace(workspace) => (true, workspace),
         };
         let is_endpoint = site == Site::Endpoint;
+        let is_query = self.class == MethodClass::Query;
         // Host names are compared without regard to case (RFC 9110 §4.2.3), so the authority is
         // the last part, to be lowered in place. `/a` and `/a?` are two URIs.
         let query = self.query.unwrap_or_default().as_bytes();
@@ -94,7 +115,7 @@ impl<'r> Target<'r> {
             self.authority,
         ];
         let [a, b, c] = [in_workspace, is_endpoint, self.query.is_some()].map(u8::from);
-        identity.extend_from_slice(&[HTTP, a, b, c]);
+        identity.extend_from_slice(&[HTTP, a | u8::from(is_query) << 1, b, c]);
         // All lengths at once: few long writes are quicker than many short ones.
         let mut lengths = [[0; 8]; 5];
         for (length, part) in lengths.iter_mut().zip(parts) {

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 use crate::config::HttpCacheBuilder;
 use crate::hooks::RequestHead;
 
-/// What a request has in the chosen parts. Empty only if none are chosen.
+/// What a request has in the chosen parts, and of a QUERY its content. Empty only if none are chosen.
 pub(crate) type Chosen = SmallVec<[u8; 32]>;
 
 /// The rules of one cache.
@@ -146,7 +146,7 @@ fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = &'
 }
 
 /// Writes values so that no others look the same.
-fn write_all<'v>(chosen: &mut Chosen, values: impl Iterator<Item = &'v [u8]>) {
+pub(crate) fn write_all<'v>(chosen: &mut Chosen, values: impl Iterator<Item = &'v [u8]>) {
     for value in values {
         chosen.push(1);
         write(chosen, value);
@@ -177,7 +177,7 @@ impl HttpCacheBuilder {
     }
 
     /// Requests for which this function says something else get another response. Called for every
-    /// `GET` and `HEAD`, so it should be quick.
+    /// `GET` and `HEAD`, and `QUERY` where that is stored, so it should be quick.
     ///
     /// Unsafe requests invalidate whatever it says: all that is stored for a URI.
     pub fn key_by(

@@ -3,6 +3,7 @@
 mod ends;
 mod invalidate;
 mod keys;
+mod queries;
 mod routers;
 mod snippet;
 mod sockets;

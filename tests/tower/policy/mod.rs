@@ -16,6 +16,7 @@ mod outage;
 mod partial;
 mod patterns;
 mod posts;
+mod queries;
 mod random;
 mod ranges;
 mod refreshes;

@@ -64,9 +64,12 @@ fn everything_that_tells_requests_apart_is_in_the_identity() {
     for site in [Site::Layer, Site::Endpoint] {
         for (uri, partition, headers) in &targets {
             let uri: Uri = uri.parse().unwrap();
-            let identity = Target::of(*partition, &uri, headers).identity(site);
-            assert!(!seen.contains(&identity), "{uri} {partition:?} {headers:?}");
-            seen.push(identity);
+            for class in [MethodClass::Get, MethodClass::Query] {
+                let target = Target { class, ..Target::of(*partition, &uri, headers) };
+                let identity = target.identity(site);
+                assert!(!seen.contains(&identity), "{uri} {partition:?} {headers:?}");
+                seen.push(identity);
+            }
         }
     }
 }
@@ -114,6 +117,7 @@ proptest! {
     ) {
         let empty = HeaderMap::new();
         let target = |path, workspace| Target {
+            class: MethodClass::Get,
             partition: Partition::Workspace(workspace),
             scheme: "http",
             authority: b"",
