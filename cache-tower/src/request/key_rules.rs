@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Request, Uri, header};
+use percent_encoding::percent_decode;
 use smallvec::SmallVec;
 
 use crate::config::HttpCacheBuilder;
@@ -137,12 +138,18 @@ impl KeyRules {
     }
 }
 
-/// The values of all cookies with this name (RFC 6265 §4.2.1), byte by byte.
+/// All that a parser may take for a cookie of this name, as it stands there. RFC 6265 §4.2.1 has no
+/// white space and no `%` in names; common parsers trim and decode them all the same, and what a
+/// handler reads must be part of the key.
 fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = &'r [u8]> {
     let lines = headers.get_all(header::COOKIE).iter();
     lines
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .map(<[u8]>::trim_ascii)
+        .filter(move |pair| {
+            let written = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            written == name.as_bytes() || percent_decode(written).eq(name.bytes())
+        })
 }
 
 /// Writes values so that no others look the same.

@@ -95,6 +95,20 @@ async fn requests_are_told_apart_by_a_function() {
     assert_eq!(app.told("/a", &[]).await, VARY_MISS);
 }
 
+/// What a handler's parser reads as the cookie was no part of the key, and what it selects was
+/// stored for all who have none.
+#[tokio::test]
+async fn a_cookie_written_in_another_way_is_not_overlooked() {
+    let http = builder().key_by_cookie("theme").build();
+    let app = App::layered(&http, &mirror());
+    assert_eq!(app.told("/a", &[]).await, MISS);
+    for cookie in ["theme =evil", "a=b; th%65me=evil", "theme\t=evil", "theme"] {
+        let theirs = app.get("/a", &[("cookie", cookie)]).await;
+        assert_eq!(told(&theirs), VARY_MISS, "{cookie}");
+    }
+    assert_eq!(&app.get("/a", &[("cookie", "other=1")]).await.body()[..], b"- - /a");
+}
+
 #[tokio::test]
 async fn what_does_not_count_of_a_query_is_not_seen_by_the_origin() {
     for (http, uri) in [

@@ -120,6 +120,25 @@ fn cookies_count_by_name() {
     }
 }
 
+/// What parsers of cookies read as `theme` was not part of the key: whoever wrote it that way had
+/// what it selects stored for all who have no such cookie.
+#[test]
+fn a_cookie_s_name_may_be_written_in_other_ways() {
+    let theme = |line| chosen(vec![Part::Cookie("theme".into())], &[("cookie", line)]);
+    let none = chosen(vec![Part::Cookie("theme".into())], &[]);
+    let lines =
+        ["theme =dark", "a=b; theme\t= dark", "th%65me=dark", "%74heme =dark", "theme", "theme"];
+    for (nth, line) in lines.iter().enumerate() {
+        assert_ne!(theme(line), none, "{line}");
+        assert_eq!(theme(line) == theme("theme"), nth > 3, "{line}");
+    }
+    for line in ["themes =dark", "theme%20=dark", "Theme =dark", "th%6=dark", "=theme", "a=theme"] {
+        assert_eq!(theme(line), none, "{line}");
+    }
+    let encoded = chosen(vec![Part::Cookie("a%62".into())], &[("cookie", "a%62=1")]);
+    assert_ne!(encoded, chosen(vec![Part::Cookie("a%62".into())], &[]));
+}
+
 #[test]
 fn no_two_choices_look_alike() {
     let header = |name| Part::Header(HeaderName::from_static(name));
