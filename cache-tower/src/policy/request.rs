@@ -170,7 +170,8 @@ impl Seen {
             "if-none-match" | "if-modified-since" => self.conditions = true,
             "range" => self.range = true,
             "authorization" | "cookie" => self.credentials = true,
-            "x-forwarded-host" | "x-forwarded-proto" => self.reflected = true,
+            "forwarded" | "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-port"
+            | "x-forwarded-prefix" | "x-forwarded-scheme" => self.reflected = true,
             _ => {}
         }
     }

@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use cache_core::{Key, Partition};
 use http::uri::Uri;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
+use http::{Extensions, HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::policy::{Normalize, VaryFields};
+use crate::request::reflected;
 
 /// On the stack for all but very long URIs.
 pub(crate) type Identity = SmallVec<[u8; 512]>;
@@ -33,10 +34,6 @@ pub(crate) enum MethodClass {
 
 /// Tells identities of HTTP responses from those of plain keys.
 const HTTP: u8 = 2;
-
-/// Fields that handlers reflect in links and redirects, so they are part of the key.
-const REFLECTED: [HeaderName; 2] =
-    [HeaderName::from_static("x-forwarded-host"), HeaderName::from_static("x-forwarded-proto")];
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +92,8 @@ impl<'r> Target<'r> {
         identity
     }
 
-    /// Writes the identity; `reflected` tells whether the headers may hold any of [`REFLECTED`],
-    /// or more than one `Host`.
+    /// Writes the identity; `reflected` tells whether the headers may hold any field of
+    /// [`reflected`], or more than one `Host`.
     pub(crate) fn write_identity(&self, site: Site, reflected: bool, identity: &mut Identity) {
         let (in_workspace, workspace) = match self.partition {
             Partition::Shared => (false, ""),
@@ -131,7 +128,7 @@ impl<'r> Target<'r> {
         }
         if !reflected && !self.absolute {
             // What is written below where there is none of all that.
-            identity.extend_from_slice(&[0, 0, 0]);
+            identity.extend_from_slice(&[0, reflected::NONE]);
             return;
         }
         // Where there are two hosts, nobody knows which of them a handler takes.
@@ -144,18 +141,7 @@ impl<'r> Target<'r> {
             }
         }
         identity.push(0);
-        for name in &REFLECTED {
-            let mut lines = self.headers.get_all(name).iter().peekable();
-            if lines.peek().is_none() {
-                identity.push(0);
-                continue;
-            }
-            for line in lines {
-                identity.push(1);
-                part(identity, line.as_bytes());
-            }
-            identity.push(0);
-        }
+        reflected::write(self.headers, identity);
     }
 
     /// How the response with this identity is called in the store: readable segments, and a
@@ -214,7 +200,7 @@ fn digest(identity: &[u8]) -> String {
     })
 }
 
-fn part(identity: &mut Identity, bytes: &[u8]) {
+pub(super) fn part(identity: &mut Identity, bytes: &[u8]) {
     identity.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     identity.extend_from_slice(bytes);
 }

@@ -150,6 +150,31 @@ async fn what_handlers_reflect_is_part_of_the_key() {
     assert_eq!(told(&app.send(request).await), HIT);
 }
 
+/// `Forwarded` was no part of the key: who sent one had links to another host stored for all.
+#[tokio::test]
+async fn so_is_what_they_find_in_forwarded() {
+    let app = App::new(&personal());
+    let others: [Lines<'_>; 7] = [
+        &[],
+        &[("forwarded", "host=evil.example")],
+        &[("forwarded", "for=192.0.2.7;host=shop.example;proto=https")],
+        &[("forwarded", "for=192.0.2.7, host=shop.example;proto=https")],
+        &[("x-forwarded-port", "81")],
+        &[("x-forwarded-prefix", "//evil.example")],
+        &[("x-forwarded-scheme", "https")],
+    ];
+    for expected in [MISS, HIT] {
+        for lines in others {
+            assert_eq!(app.told("/a", lines).await, expected, "{lines:?}");
+        }
+    }
+    // Clients of one proxy share.
+    let lines = [("forwarded", "for=\"[2001:db8::1]\";Host=shop.example;proto=https;by=_a")];
+    assert_eq!(app.told("/a", &lines).await, MISS);
+    let lines = [("forwarded", "for=192.0.2.8;host=shop.example;proto=https")];
+    assert_eq!(app.told("/a", &lines).await, HIT);
+}
+
 #[tokio::test]
 async fn uris_are_compared_byte_by_byte() {
     let app = App::new(&personal());
