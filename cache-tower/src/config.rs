@@ -163,7 +163,8 @@ impl HttpCacheBuilder {
     }
 
     /// Requests with credentials (`Authorization`, `Cookie`) share responses with all others of
-    /// their workspace. Only where whoever may see a workspace may see all of it.
+    /// their workspace. Only where whoever may see a workspace may see all of it. Requests that
+    /// belong to no workspace share nothing by this: who is among them nobody can say.
     pub fn share_within_workspace(mut self) -> Self {
         self.share_credentials = true;
         self

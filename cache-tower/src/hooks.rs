@@ -123,6 +123,9 @@ impl Arrival<'_> {
             return Err(Refusal::Handler);
         }
         let mut rules = Cow::Borrowed(&self.ask.site.store);
+        if rules.credentials_shared && !self.ask.shares_credentials() {
+            rules.to_mut().credentials_shared = false;
+        }
         if let Some(CacheTtl(ttl)) = told.get::<CacheTtl>() {
             rules.to_mut().told_ttl = Some(millis(*ttl));
         }

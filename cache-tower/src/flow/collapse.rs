@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use crate::body::{CacheBody, NoPlace, SharedBody};
 use crate::config;
 use crate::flow::answer::answer;
-use crate::flow::lookup::{Ask, needs_own_response};
+use crate::flow::lookup::Ask;
 use crate::policy::{
     Normalize, RequestDirectives, Reuse, VaryFields, is_conditional, not_modified,
     not_modified_headers, reuse,
@@ -107,7 +107,7 @@ impl SharedResponse {
         {
             return Follow::LookAgain;
         }
-        if needs_own_response(&ask.site, self.head.audience, headers) {
+        if ask.needs_own_response(self.head.audience, headers) {
             return Follow::NotForThis;
         }
         let now = ask.shared.values.cache().clock().now();

@@ -10,7 +10,7 @@ use http_body::Body;
 use crate::body::CacheBody;
 use crate::config::Shared;
 use crate::flow::answer::{answer, not_cached};
-use crate::flow::lookup::{Ask, needs_own_response};
+use crate::flow::lookup::{Ask, shares_credentials};
 use crate::flow::nested::Mark;
 use crate::flow::post;
 use crate::flow::query::Query;
@@ -134,7 +134,10 @@ pub(crate) fn look<B, R>(
         && let Some(Cached::Response(stored)) = slot.decoded::<Cached>()
     {
         let directives = seen.directives.then(|| RequestDirectives::parse(headers));
-        if seen.credentials && needs_own_response(site, stored.audience, headers) {
+        if seen.credentials
+            && !shares_credentials(site, &partition)
+            && !stored.audience.includes(headers)
+        {
             if directives.is_some_and(|directives| directives.only_if_cached) {
                 return Entrance::Answered(not_cached(&Tally::new(shared, Decision::Unanswered)));
             }

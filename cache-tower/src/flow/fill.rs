@@ -15,7 +15,7 @@ use crate::flow::budget::Budget;
 use crate::flow::collapse::{Follow, SharedResponse};
 use crate::flow::fetch::{Fetch, fetch, pass};
 use crate::flow::head;
-use crate::flow::lookup::{Ask, Found, Vacancy, needs_own_response};
+use crate::flow::lookup::{Ask, Found, Vacancy};
 use crate::flow::refresh::{self, Refreshing};
 use crate::flow::revalidate::{Failed, answer_on_error};
 use crate::policy::{BypassReason, MissReason, RequestDirectives, Reuse, reuse};
@@ -200,9 +200,7 @@ async fn look_up<B>(
         Found::Nothing(vacancy) => return Looked::Vacant(vacancy),
     };
     let why = match slot.decoded::<Cached>() {
-        Some(Cached::Response(stored))
-            if needs_own_response(&ask.site, stored.audience, headers) =>
-        {
+        Some(Cached::Response(stored)) if ask.needs_own_response(stored.audience, headers) => {
             return Looked::Past(Decision::Bypass(BypassReason::Credentials));
         }
         Some(Cached::Response(stored)) => {
@@ -225,7 +223,7 @@ async fn look_up<B>(
             }
         }
         Some(Cached::Partial(partial)) => {
-            if needs_own_response(&ask.site, partial.response.audience, headers) {
+            if ask.needs_own_response(partial.response.audience, headers) {
                 return Looked::Past(Decision::Bypass(BypassReason::Credentials));
             }
             let now = shared.values.cache().clock().now();

@@ -134,6 +134,15 @@ impl Ask {
         under_marker(answer, &key, known)
     }
 
+    pub(crate) fn shares_credentials(&self) -> bool {
+        shares_credentials(&self.site, &self.partition)
+    }
+
+    /// Whether this request is not of those that a stored response may be given to.
+    pub(crate) fn needs_own_response(&self, audience: Audience, headers: &HeaderMap) -> bool {
+        !self.shares_credentials() && !audience.includes(headers)
+    }
+
     /// The directives of the request that count; parsed only if there are any.
     pub(crate) fn directives(&self, headers: &HeaderMap) -> Option<RequestDirectives> {
         let count =
@@ -190,11 +199,8 @@ fn nothing() -> Found {
     vacant(None, MissReason::UriMiss, None)
 }
 
-/// Whether a request is not of those that a stored response may be given to.
-pub(crate) fn needs_own_response(
-    site: &SiteRules,
-    audience: Audience,
-    headers: &HeaderMap,
-) -> bool {
-    !site.store.credentials_shared && !audience.includes(headers)
+/// Whether credentials make no difference to this request: not unless it belongs to a workspace,
+/// whose members have been told to share.
+pub(crate) fn shares_credentials(site: &SiteRules, partition: &Resolved<'_>) -> bool {
+    site.store.credentials_shared && *partition != Resolved::Shared
 }

@@ -138,6 +138,22 @@ async fn those_who_share_a_workspace_on_purpose_share_it() {
     }
 }
 
+/// What was made for the credentials of one was stored for everybody who names no workspace.
+#[tokio::test]
+async fn without_a_workspace_nothing_is_shared() {
+    for credentials in CREDENTIALS {
+        let origin = personal();
+        let http = builder().share_within_workspace().build();
+        let app = App::endpoint(&http, minutes(1), &origin);
+        let theirs = app.get("/a", credentials).await;
+        assert!(told(&theirs).starts_with("fwd=uri-miss; detail="), "{}", told(&theirs));
+        assert_eq!(&app.get("/a", &[]).await.body()[..], b"None None");
+        let again = app.get("/a", credentials).await;
+        assert_eq!(told(&again), "fwd=bypass; detail=credentials");
+        assert_eq!(again.body(), theirs.body());
+    }
+}
+
 #[tokio::test]
 async fn sharing_does_not_override_private() {
     let origin = Origin::fixed(200, &[("cache-control", "private, max-age=60")], "body");
