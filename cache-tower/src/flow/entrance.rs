@@ -55,7 +55,6 @@ pub(crate) fn enter<B: Body + 'static, R>(
     request: &Request<B>,
 ) -> Entrance<R> {
     Mark::claim(request.extensions());
-    let bypass = |reason| Entrance::Past(Decision::Bypass(reason));
     let headers = request.headers();
     let ignores_directives = site.store.ignore_request_directives;
     let admit = if ignores_directives { admit_regardless } else { admit };
@@ -65,6 +64,7 @@ pub(crate) fn enter<B: Body + 'static, R>(
         None => admit(request.method(), headers, has_body(request.body())),
     };
     let admission = admitted.admission;
+    let bypass = |reason| past(shared, reason, admitted.seen.directives.then_some(headers));
     if let Admission::Bypass(reason) = admission {
         return bypass(reason);
     }
@@ -108,8 +108,8 @@ pub(crate) fn look<B, R>(
     partition: Resolved<'_>,
     content: Option<&ContentDigest>,
 ) -> Entrance<R> {
-    let bypass = |reason| Entrance::Past(Decision::Bypass(reason));
     let headers = request.headers();
+    let bypass = |reason| past(shared, reason, seen.directives.then_some(headers));
     let uri = original_uri(request.uri(), request.extensions());
     let head = RequestHead::new(request.method(), uri, headers, request.extensions());
     let rules = &shared.options.key;
@@ -138,9 +138,6 @@ pub(crate) fn look<B, R>(
             && !shares_credentials(site, &partition)
             && !stored.audience.includes(headers)
         {
-            if directives.is_some_and(|directives| directives.only_if_cached) {
-                return Entrance::Answered(not_cached(&Tally::new(shared, Decision::Unanswered)));
-            }
             return bypass(BypassReason::Credentials);
         }
         let conditions = (seen.conditions || seen.range).then_some(headers);
@@ -208,6 +205,15 @@ fn of_unsafe<B, R>(
     let uri = original_uri(request.uri(), request.extensions());
     let target = UnsafeTarget::new(shared, partition.into_owned(), uri, request.headers());
     Entrance::Unsafe(Box::new(target))
+}
+
+/// Past the cache; but not what wants a stored response or none (RFC 9111 §5.2.1.7).
+fn past<R>(shared: &Arc<Shared>, reason: BypassReason, asked: Option<&HeaderMap>) -> Entrance<R> {
+    let asked = asked.filter(|_| reason.is_of_the_request());
+    if asked.is_some_and(|headers| RequestDirectives::parse(headers).only_if_cached) {
+        return Entrance::Answered(not_cached(&Tally::new(shared, Decision::Unanswered)));
+    }
+    Entrance::Past(Decision::Bypass(reason))
 }
 
 /// The entry in this process' memory, with the hash of its identity: the response itself, or the

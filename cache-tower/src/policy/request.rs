@@ -55,6 +55,14 @@ reasons! {
     }
 }
 
+impl BypassReason {
+    /// Whether it is for what a GET or HEAD is like that it goes past a cache which would answer
+    /// others of its kind.
+    pub(crate) fn is_of_the_request(self) -> bool {
+        !matches!(self, Self::Method | Self::Upgrade | Self::InnerCache | Self::Disabled)
+    }
+}
+
 /// What the cache does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {

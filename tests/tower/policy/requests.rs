@@ -90,6 +90,43 @@ async fn only_if_cached_never_reaches_the_origin() {
     assert_eq!(app.get("/a", &only).await.status(), 504);
 }
 
+/// Clients that wanted a stored response or none reached the origin where theirs was a request that
+/// goes past the cache.
+#[tokio::test]
+async fn nor_does_it_where_others_go_past_the_cache() {
+    let origin = Origin::fixed(200, FRESH, "body");
+    let builder = HttpCache::builder(memory(&Clock::manual(START)));
+    let http = builder.skip_cache(|request| request.headers().contains_key("x-preview"));
+    let app = App::layered(&http.ignore_query(["utm"]).bypass_unkeyed_query().build(), &origin);
+    assert_eq!(app.told("/a", &[]).await, MISS);
+    let only = ("cache-control", "only-if-cached");
+    for (uri, line) in [
+        ("/a", ("x-preview", "1")),
+        ("/a?utm=1", ("x-other", "1")),
+        ("/a", ("cache-control", "no-store")),
+        ("/a", ("if-match", "*")),
+        ("/a", ("content-length", "3")),
+        ("/a", ("x-original-url", "/b")),
+        ("/a", ("x-workspace-id", "")),
+        ("/a", ("authorization", "Bearer a")),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let before = (origin.calls(), app.http.stats());
+            let response = app.send(request(method, uri, &[only, line])).await;
+            assert_eq!(response.status(), 504, "{line:?}");
+            assert_eq!(told(&response), "detail=only-if-cached", "{line:?}");
+            let after = app.http.stats();
+            assert_eq!((origin.calls(), after.misses), (before.0, before.1.misses + 1));
+            assert_eq!(after.bypasses, before.1.bypasses);
+        }
+    }
+    // These are no questions to a cache.
+    let others = [("OPTIONS", ("x-other", "1")), ("GET", ("upgrade", "websocket"))];
+    for (method, line) in others {
+        assert_eq!(app.send(request(method, "/a", &[only, line])).await.status(), 200);
+    }
+}
+
 #[tokio::test]
 async fn what_goes_past_the_cache_reaches_the_origin_as_it_is() {
     let cases: [(Lines<'static>, &str); 11] = [
