@@ -44,6 +44,7 @@ pin_project! {
         Stored { bytes: Option<Bytes> },
         Origin { #[pin] body: B },
         Shared { reader: Reader },
+        None,
     }
 }
 
@@ -55,6 +56,12 @@ impl<B> CacheBody<B> {
 
     pub(crate) fn empty() -> Self {
         Self { kind: Kind::Stored { bytes: None } }
+    }
+
+    /// Of a response that has none (204, 304). It says nothing of its length, so that no server
+    /// says that it is 0: that would be the length of what the client has (RFC 9110 §8.6).
+    pub(crate) fn none() -> Self {
+        Self { kind: Kind::None }
     }
 
     pub(crate) fn origin(body: B) -> Self {
@@ -86,6 +93,7 @@ where
                 body.poll_frame(context).map_err(|error| BodyError::origin(error.into()))
             }
             KindProjection::Shared { reader } => reader.poll_frame(context),
+            KindProjection::None => Poll::Ready(None),
         }
     }
 
@@ -94,6 +102,7 @@ where
             Kind::Stored { bytes } => bytes.is_none(),
             Kind::Origin { body } => body.is_end_stream(),
             Kind::Shared { reader } => reader.is_end(),
+            Kind::None => true,
         }
     }
 
@@ -104,6 +113,7 @@ where
             }
             Kind::Origin { body } => body.size_hint(),
             Kind::Shared { reader } => reader.size_hint(),
+            Kind::None => SizeHint::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::body::CacheBody;
-use crate::policy::{not_modified, not_modified_headers};
+use crate::policy::{is_without_content, not_modified, not_modified_headers};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
 use crate::stored::StoredResponse;
@@ -28,7 +28,7 @@ pub(crate) fn answer<B>(
         && not_modified(conditions, stored.status, &stored.template, stored.freshness.received)
     {
         let headers = not_modified_headers(&stored_headers);
-        return response(StatusCode::NOT_MODIFIED, headers, CacheBody::empty());
+        return response(StatusCode::NOT_MODIFIED, headers, CacheBody::none());
     }
     // RFC 9110 §13.2.2: after the other conditions. §14.2: only for GET.
     if *method == Method::GET
@@ -38,6 +38,7 @@ pub(crate) fn answer<B>(
         return part;
     }
     let body = match *method {
+        _ if is_without_content(stored.status) => CacheBody::none(),
         Method::HEAD => CacheBody::empty(),
         _ => CacheBody::stored(stored.body.clone()),
     };

@@ -132,7 +132,7 @@ impl SharedResponse {
         if is_conditional(headers)
             && not_modified(headers, self.head.status, &self.head.headers, received)
         {
-            let mut response = Response::new(CacheBody::empty());
+            let mut response = Response::new(CacheBody::none());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = not_modified_headers(&own);
             return Follow::Response(response);

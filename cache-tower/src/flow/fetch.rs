@@ -367,7 +367,7 @@ impl Arrival<'_> {
             && not_modified(self.asked, parts.status, &parts.headers, received)
         {
             // The client has it already; the body is read on for the store.
-            let mut response = Response::new(CacheBody::empty());
+            let mut response = Response::new(CacheBody::none());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = not_modified_headers(&parts.headers);
             response

@@ -72,7 +72,7 @@ impl PartialResponse {
         }
         let mut headers = stored.headers(age_secs);
         if not_modified(request, stored.status, &stored.template, stored.freshness.received) {
-            let mut response = Response::new(CacheBody::empty());
+            let mut response = Response::new(CacheBody::none());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = not_modified_headers(&headers);
             return Some(response);
