@@ -8,6 +8,7 @@ mod routers;
 mod snippet;
 mod sockets;
 mod tags;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

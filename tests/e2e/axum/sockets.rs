@@ -26,7 +26,7 @@ use crate::setup::{HIT, MISS_STORED, PATIENCE};
 const WS1: [(&str, &str); 1] = [("x-workspace-id", "ws1")];
 
 /// Serves the router until the test ends.
-async fn serve(app: Router) -> SocketAddr {
+pub(super) async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = listener.local_addr().expect("bound");
     tokio::spawn(async move { axum::serve(listener, app).await });
