@@ -166,8 +166,9 @@ impl HttpCacheBuilder {
         self
     }
 
-    /// How many variants of one URI are kept where responses vary by request headers; the least
-    /// recently used ones go first. At least 1; default: 64.
+    /// How many variants of one URI are kept where responses vary by request headers, or by what
+    /// [`key_by`](Self::key_by) and its like choose; the least recently used ones go first. At
+    /// least 1; default: 64.
     ///
     /// Exact in memory. In Redis each instance counts what it has stored or served itself, for an
     /// hour after it last met the URI there, so that there may be more for as long as they are

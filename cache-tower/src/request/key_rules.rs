@@ -169,7 +169,8 @@ fn write<A: smallvec::Array<Item = u8>>(out: &mut SmallVec<A>, bytes: &[u8]) {
 impl HttpCacheBuilder {
     /// Requests with another value of this header get another response, whether or not `Vary`
     /// names it. For what a handler reads and does not tell, and what something in front of the
-    /// service has set; a client that can set it chooses the entry.
+    /// service has set; a client that can set it chooses the entry. As with `Vary`, only so many
+    /// of a URI are kept: see [`max_variants`](Self::max_variants).
     pub fn key_by_header(mut self, name: HeaderName) -> Self {
         self.options.key.parts.push(Part::Header(name));
         self
@@ -186,7 +187,9 @@ impl HttpCacheBuilder {
     /// Requests for which this function says something else get another response. Called for every
     /// `GET` and `HEAD`, and `QUERY` where that is stored, so it should be quick.
     ///
-    /// Unsafe requests invalidate whatever it says: all that is stored for a URI.
+    /// Unsafe requests invalidate whatever it says: all that is stored for a URI. Of a URI so many
+    /// are kept as [`max_variants`](Self::max_variants) says, which is few where this tells users
+    /// apart.
     pub fn key_by(
         mut self,
         function: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
