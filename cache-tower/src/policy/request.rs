@@ -279,6 +279,11 @@ mod tests {
             ("cookie", Seen { credentials: true, ..Seen::default() }),
             ("x-forwarded-host", Seen { reflected: true, ..Seen::default() }),
             ("x-forwarded-proto", Seen { reflected: true, ..Seen::default() }),
+            ("x-forwarded-port", Seen { reflected: true, ..Seen::default() }),
+            ("x-forwarded-prefix", Seen { reflected: true, ..Seen::default() }),
+            ("x-forwarded-scheme", Seen { reflected: true, ..Seen::default() }),
+            ("forwarded", Seen { reflected: true, ..Seen::default() }),
+            ("x-forwarded-for", Seen::default()),
         ] {
             let headers = headers(&[("accept", "*/*"), (name, "x")]);
             assert_eq!(super::admit(&Method::GET, &headers, false).seen, expected, "{name}");
@@ -330,6 +335,25 @@ mod tests {
             if expected == Admission::Unsafe {
                 assert_eq!(admit(&method, &overridden, true), Admission::Unsafe, "{method}");
             }
+        }
+    }
+
+    #[test]
+    fn what_goes_past_for_reasons_of_its_own() {
+        for reason in [
+            Reason::RequestBody,
+            Reason::Precondition,
+            Reason::Override,
+            Reason::NoStore,
+            Reason::Workspace,
+            Reason::Credentials,
+            Reason::UnkeyedQuery,
+            Reason::Skipped,
+        ] {
+            assert!(reason.is_of_the_request(), "{reason:?}");
+        }
+        for reason in [Reason::Method, Reason::Upgrade, Reason::InnerCache, Reason::Disabled] {
+            assert!(!reason.is_of_the_request(), "{reason:?}");
         }
     }
 
