@@ -1,9 +1,12 @@
-//! The only place in this crate that starts tasks: bounded in number, drained at shutdown.
+//! Tasks that nobody waits for: bounded in number, drained at shutdown; and those of which there is
+//! one at most, which repeat something until it is done.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+
+use crate::clock::Deadline;
 
 /// Runs tasks that nobody waits for: at most so many at once.
 #[derive(Debug, Clone)]
@@ -39,5 +42,77 @@ impl Background {
         let drained = tokio::time::timeout(limit, self.places.acquire_many(self.limit)).await;
         self.places.close();
         matches!(drained, Ok(Ok(_) | Err(_)))
+    }
+}
+
+/// The mark that a task runs of which there is to be one. Such a task ends with the runtime it was
+/// started on, or stands still where nobody drives that any more: so the mark is a lease.
+#[derive(Debug, Default)]
+pub(crate) struct Sole(Mutex<Running>);
+
+#[derive(Debug, Default)]
+struct Running {
+    /// Tells it from earlier ones.
+    number: u64,
+    until: Option<Deadline>,
+}
+
+/// A task that has not come round in this time runs where nobody drives it.
+const LEASE: Duration = Duration::from_secs(3);
+
+impl Sole {
+    /// A number for a new task, unless one runs.
+    pub(crate) fn begin(&self) -> Option<u64> {
+        let mut running = self.running();
+        if running.until.is_some_and(|until| !until.has_passed()) {
+            return None;
+        }
+        running.number += 1;
+        running.until = Some(Deadline::after(LEASE));
+        Some(running.number)
+    }
+
+    /// False if another has taken this one's place.
+    pub(crate) fn go_on(&self, number: u64) -> bool {
+        let mut running = self.running();
+        if running.number == number {
+            running.until = Some(Deadline::after(LEASE));
+        }
+        running.number == number
+    }
+
+    /// Another may begin.
+    pub(crate) fn end(&self, number: u64) {
+        let mut running = self.running();
+        if running.number == number {
+            running.until = None;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_and_another_when_it_has_ended_or_stands_still() {
+        let sole = Sole::default();
+        let first = sole.begin().unwrap();
+        assert_eq!(sole.begin(), None);
+        sole.end(first);
+        let second = sole.begin().unwrap();
+        tokio::time::advance(LEASE / 2).await;
+        assert!(sole.go_on(second) && !sole.go_on(first));
+        tokio::time::advance(LEASE / 2).await;
+        assert_eq!(sole.begin(), None);
+        tokio::time::advance(LEASE).await;
+        let third = sole.begin().unwrap();
+        sole.end(second);
+        assert!(!sole.go_on(second) && sole.go_on(third));
+        assert_eq!(sole.begin(), None);
     }
 }

@@ -2,13 +2,14 @@
 //! the background has had an answer. No request is ever the probe.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bb8_redis::redis::cmd;
 
 use super::Inner;
-use crate::clock::{Deadline, as_millis};
+use crate::background::Sole;
+use crate::clock::as_millis;
 use crate::error::{Error, ErrorKind};
 
 /// Failures in a row after which the breaker opens.
@@ -17,23 +18,12 @@ const FIRST_PROBE_AFTER: Duration = Duration::from_millis(100);
 const LAST_PROBE_AFTER: Duration = Duration::from_secs(1);
 /// A probe wants an answer in this time; a server that is slower than that is of no use.
 const PROBE_BUDGET: Duration = Duration::from_millis(500);
-/// A probe that has not come round in this time runs where nobody drives it.
-const PROBE_LEASE: Duration = Duration::from_secs(3);
-
-/// The probe that runs, if one does.
-#[derive(Debug, Default)]
-struct Probing {
-    /// Tells it from earlier ones.
-    number: u64,
-    until: Option<Deadline>,
-}
-
 /// Closed: operations pass. Open: they fail at once.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: AtomicU32,
     open: AtomicBool,
-    probing: Mutex<Probing>,
+    probing: Sole,
     ended: AtomicBool,
     /// How long to wait before the next probe, in milliseconds; zero: the shortest time.
     probe_after: AtomicU64,
@@ -81,37 +71,6 @@ impl Breaker {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }
 
-    /// A number for a new probe, unless one runs.
-    fn begin_probe(&self) -> Option<u64> {
-        let mut probing = self.probing();
-        if probing.until.is_some_and(|until| !until.has_passed()) {
-            return None;
-        }
-        probing.number += 1;
-        probing.until = Some(Deadline::after(PROBE_LEASE));
-        Some(probing.number)
-    }
-
-    /// False if another has taken this one's place.
-    fn go_on_probing(&self, number: u64) -> bool {
-        let mut probing = self.probing();
-        if probing.number == number {
-            probing.until = Some(Deadline::after(PROBE_LEASE));
-        }
-        probing.number == number
-    }
-
-    fn end_probe(&self, number: u64) {
-        let mut probing = self.probing();
-        if probing.number == number {
-            probing.until = None;
-        }
-    }
-
-    fn probing(&self) -> MutexGuard<'_, Probing> {
-        self.probing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Stays open, and probes no more.
     pub(super) fn close_for_good(&self) {
         self.ended.store(true, Ordering::Relaxed);
@@ -138,7 +97,7 @@ pub(super) fn ensure_probe(inner: &Arc<Inner>) {
         return;
     }
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    if let Some(number) = inner.breaker.begin_probe() {
+    if let Some(number) = inner.breaker.probing.begin() {
         let running = Probe { inner: Arc::downgrade(inner), number };
         runtime.spawn(running.run());
     }
@@ -160,7 +119,7 @@ impl Probe {
             tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             let Some(inner) = self.inner.upgrade() else { return };
             if inner.breaker.ended.load(Ordering::Relaxed)
-                || !inner.breaker.go_on_probing(self.number)
+                || !inner.breaker.probing.go_on(self.number)
             {
                 return;
             }
@@ -179,7 +138,7 @@ impl Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.upgrade() {
-            inner.breaker.end_probe(self.number);
+            inner.breaker.probing.end(self.number);
         }
     }
 }
