@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use crate::background::Background;
+use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Environment;
@@ -30,6 +30,7 @@ use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::l1::Region;
 use crate::namespace::{API_RESPONSES, Namespace};
 use crate::state::{Defaults, Inner};
+use crate::stats::InvalidationCounters;
 use crate::store::Store;
 use crate::ttl::{Ttl, hours, seconds};
 
@@ -203,6 +204,8 @@ impl Builder {
             names,
             generations,
             unconfirmed: Unconfirmed::new(Arc::clone(&everything.name)),
+            replaying: Sole::default(),
+            invalidations: InvalidationCounters::default(),
             everything,
             fences: Arc::new(Fences::default()),
             flights: Flights::default(),

@@ -7,12 +7,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::background::Background;
 use crate::builder::Builder;
-use crate::clock::{Clock, Deadline};
+use crate::clock::Clock;
 use crate::compute::ComputeError;
 use crate::error::Error;
 use crate::health::{self, Health};
-use crate::invalidate::scope::Kind;
-use crate::invalidate::{Invalidated, Pattern, Scope};
+use crate::invalidate::{Invalidated, Invalidation, Pattern, Scope, Scopes};
 use crate::key::Key;
 use crate::set::Set;
 use crate::state::{Inner, NamespaceState};
@@ -59,16 +58,13 @@ impl Cache {
         self.namespace(namespace).set(key, value)
     }
 
-    /// Deletes a key.
-    ///
-    /// # Errors
-    /// When the store is away: then the key is deleted in this process at once, and elsewhere
-    /// when this process has asked the store again.
+    /// Deletes a key: [`invalidate`](Self::invalidate) of [`Scope::key`], with the same answers
+    /// and errors.
     pub async fn delete(
         &self,
         namespace: impl AsRef<str>,
         key: impl Into<Key>,
-    ) -> Result<(), Error> {
+    ) -> Result<Invalidated, Error> {
         self.namespace(namespace).delete(key).await
     }
 
@@ -163,48 +159,43 @@ impl Cache {
         Ok(removed)
     }
 
-    /// Makes every entry of a scope invalid, however many there are. Fills that began before
-    /// do not bring them back.
+    /// Makes every entry of one or several scopes invalid, however many there are. Fills that
+    /// began before do not bring them back. All scopes take one round trip (patterns that were not
+    /// declared are swept).
+    ///
+    /// ```
+    /// use cache_core::{Cache, Invalidated, Scope, Tag};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().build()?;
+    /// let done = cache.invalidate(Tag::new("user:123")).await?;
+    /// assert_eq!(done, Invalidated::Complete);
+    /// cache.invalidate([Scope::workspace("ws1"), Scope::key("users", "123")]).await?;
+    /// # Ok::<(), cache_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// The answer is [`Queued`](Invalidated::Queued) when the store is away or takes no writes for
+    /// now (unreachable, too slow, loading, a replica, ..): then it is invalid in this process at
+    /// once, which asks the store nothing until the store has been told; elsewhere soon after the
+    /// store is back. If this process ends before that, when TTLs end. For a pattern that was not
+    /// declared, that scope is its whole namespace.
     ///
     /// # Errors
-    /// When the store is away: then the scope is invalid in this process at once, and elsewhere
-    /// when this process has asked the store again. (If it ends before that, when TTLs end.) For
-    /// a pattern that was not declared, that scope is its whole namespace.
-    pub async fn invalidate(&self, scope: impl Into<Scope>) -> Result<Invalidated, Error> {
-        self.invalidate_by(scope, self.inner.deadline()).await
-    }
-
-    /// As [`invalidate`](Self::invalidate), with a deadline of the caller's. (A pattern that was
-    /// not declared is swept, which takes as long as it takes.)
-    pub async fn invalidate_by(
-        &self,
-        scope: impl Into<Scope>,
-        deadline: Deadline,
-    ) -> Result<Invalidated, Error> {
-        let names = &self.inner.names;
-        let name = match scope.into().0 {
-            Kind::Everything => names.everything(),
-            Kind::Namespace(name) => names.namespace(&name),
-            Kind::Workspace(rendered) => names.workspace(&rendered),
-            Kind::Tag(tag) => return self.invalidate_tags(&[tag], deadline).await,
-            Kind::Pattern { namespace, pattern } => {
-                let namespace = self.inner.namespace(&namespace)?;
-                let templates = namespace.templates();
-                let declared = templates.iter().find_map(|t| t.instance_of_pattern(&pattern));
-                let Some(instance) = declared else {
-                    self.inner.invalidate_by_sweep(&namespace, &pattern).await?;
-                    return Ok(Invalidated::Complete);
-                };
-                names.pattern(&namespace.name, &instance)
-            }
-        };
-        self.inner.invalidate(&[&name], deadline).await
+    /// When waiting won't help. If a scope names a namespace that can't be, nothing was
+    /// invalidated. If the store refuses for good (no permission, wrong password): it is invalid in
+    /// this process, which asks the store nothing until the store takes the removal after all; but
+    /// elsewhere it is not.
+    pub fn invalidate(&self, scopes: impl Into<Scopes>) -> Invalidation {
+        Invalidation::new(self, scopes.into())
     }
 
     /// Counters of this process, by namespace.
     pub fn stats(&self) -> Stats {
         let snapshot = |state: Arc<NamespaceState>| (state.name.clone(), state.counters.snapshot());
-        Stats { namespaces: self.inner.namespaces().into_iter().map(snapshot).collect() }
+        Stats {
+            namespaces: self.inner.namespaces().into_iter().map(snapshot).collect(),
+            invalidations: self.inner.invalidations.snapshot(),
+        }
     }
 
     /// What works right now; answers within 100 ms whatever the store does.
@@ -212,14 +203,15 @@ impl Cache {
         health::check(&self.inner).await
     }
 
-    /// Waits for writes in the background (10 s at most), then lets go of the store. False if
-    /// some were still under way. The cache answers nothing from the store afterwards.
+    /// Waits for writes in the background (10 s at most), tells the store what is queued, then
+    /// lets go of it. False if some were still under way, or the store could not be told. The
+    /// cache answers nothing from the store afterwards.
     pub async fn shutdown(&self) -> bool {
         let drained = self.inner.background.drain(DRAIN_FOR).await;
-        if let Some(store) = &self.inner.store {
-            store.close();
-        }
-        drained
+        let Some(store) = &self.inner.store else { return drained };
+        let told = self.inner.unconfirmed.repeat_now(&**store, self.inner.deadline()).await;
+        store.close();
+        drained && told.is_ok()
     }
 
     /// Runs tasks in the background, bounded in number and drained by [`shutdown`](Self::shutdown).
@@ -249,30 +241,5 @@ impl Inner {
     pub(crate) fn namespaces(&self) -> Vec<Arc<NamespaceState>> {
         let known = self.namespaces.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         known.values().cloned().collect()
-    }
-
-    /// Invalidates scopes, the first one first.
-    pub(crate) async fn invalidate(
-        &self,
-        names: &[&str],
-        deadline: Deadline,
-    ) -> Result<Invalidated, Error> {
-        // Held until the end, so that the cell of a read that begins meanwhile is this one.
-        let cells: Vec<_> = names.iter().map(|name| self.generations.cell(name)).collect();
-        let invalidate = || cells.iter().for_each(|cell| cell.invalidate());
-        invalidate();
-        if let Some(store) = &self.store
-            && self.enabled
-        {
-            let removed = store.remove(names, deadline).await;
-            if matches!(&removed, Err(error) if error.is_outage()) {
-                self.unconfirmed.add(names);
-            }
-            // A read that began before the removal, or before it was known not to be confirmed,
-            // may have learnt the old id since.
-            invalidate();
-            removed?;
-        }
-        Ok(Invalidated::Complete)
     }
 }

@@ -20,7 +20,10 @@ pub enum ErrorKind {
     Unavailable,
     /// The store did not answer within the operation budget.
     Timeout,
-    /// The store refused the command: no permission, read-only, or not ready.
+    /// The store answers, but takes no writes for now: it is a replica (as during a failover), or
+    /// can't save (`MISCONF`), or has too few replicas.
+    ReadOnly,
+    /// The store refused the command: no permission, or a wrong password.
     Denied,
     /// The store is out of memory and takes no writes.
     Full,
@@ -72,6 +75,13 @@ impl Error {
     /// Whether the store was away (unreachable or out of its budget), rather than the request wrong.
     pub fn is_outage(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+    }
+
+    /// Whether a store that is told the same later may do it: it was away or took no writes for
+    /// now, or there is no telling whether it was done.
+    pub fn is_passing(&self) -> bool {
+        self.is_outage()
+            || matches!(self.kind, ErrorKind::ReadOnly | ErrorKind::Full | ErrorKind::Protocol)
     }
 }
 

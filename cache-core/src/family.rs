@@ -24,42 +24,12 @@
 
 use std::sync::Arc;
 
-use crate::cache::Cache;
 use crate::clock::{Deadline, as_millis};
-use crate::error::Error;
 use crate::fill::{Fill, GENERATION_LIFETIME};
 use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs, render_id};
 use crate::invalidate::wanted::WantedScopes;
-use crate::invalidate::{Invalidated, Tag, TagFamily};
+use crate::invalidate::{Tag, TagFamily};
 use crate::store::Store;
-
-impl Cache {
-    /// Invalidates all entries with any of these tags, in one round trip.
-    ///
-    /// # Errors
-    /// As [`invalidate`](Self::invalidate).
-    pub async fn invalidate_tags(
-        &self,
-        tags: &[Tag],
-        deadline: Deadline,
-    ) -> Result<Invalidated, Error> {
-        if tags.is_empty() {
-            return Ok(Invalidated::Complete);
-        }
-        let scopes = &self.inner.names;
-        // The families first: see above.
-        let mut names: Vec<String> = Vec::with_capacity(tags.len() + 1);
-        for tag in tags {
-            let family = scopes.family(tag.family());
-            if !names.contains(&family) {
-                names.push(family);
-            }
-        }
-        names.extend(tags.iter().map(|tag| scopes.tag(&tag.rendered())));
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.inner.invalidate(&names, deadline).await
-    }
-}
 
 impl Fill {
     /// The value may turn out to have tags of this family: to be called before

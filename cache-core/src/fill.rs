@@ -269,7 +269,7 @@ impl PendingWrite {
         let Some(put) = self.put(now) else { return };
         let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-        let batch = WriteBatch { puts: &[put], extend: &extend, read: &[] };
+        let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
         match store.write(batch, self.inner.deadline()).await {
             Ok(written) if written.stored.first() == Some(&true) => self.fence.note_fill(),
             // Somebody wrote the key while the value was computed: what we hold may be older.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clock::{Deadline, Stopwatch};
+use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::state::Inner;
 
 /// Health answers within this time.
@@ -31,11 +31,17 @@ pub struct Health {
     pub in_flight: usize,
     /// Tasks in the background, such as writes to the store.
     pub background_tasks: usize,
+    /// Invalidations that have taken effect in this process, and that the store is still to be
+    /// told of. Until it is, this process reads nothing from it.
+    pub queued_invalidations: usize,
+    /// Since when the oldest of them waits, in unix milliseconds.
+    pub queued_since: Option<Millis>,
     /// False if `ENABLE_CACHING` is off: every operation passes through.
     pub enabled: bool,
 }
 
 pub(crate) async fn check(inner: &Inner) -> Health {
+    let (queued_invalidations, queued_since) = inner.unconfirmed.waiting();
     let mut health = Health {
         store: "memory",
         reachable: true,
@@ -46,6 +52,8 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         scopes: inner.generations.len(),
         in_flight: inner.fences.len(),
         background_tasks: inner.background.running(),
+        queued_invalidations,
+        queued_since,
         enabled: inner.enabled,
     };
     if let Some(store) = &inner.store {

@@ -34,7 +34,7 @@
 //! | `l1`, [`store`] | entries in memory; bytes in Redis |
 //! | `codec` | pure: wire bytes |
 //! | `flight` | single-flight |
-//! | `clock`, `background` | the only place that reads clocks; the only one that starts tasks |
+//! | `clock`, `background` | the only place that reads clocks; tasks in the background |
 //!
 //! # Features
 //!
@@ -83,7 +83,8 @@ pub use fill::{Fill, NewEntry, PendingWrite};
 pub use flight::{Flights, Follower, Joined, Landing, Leader};
 pub use health::Health;
 pub use invalidate::{
-    Invalidated, Partition, Pattern, Scope, Tag, TagFamily, Template, TemplateError,
+    Invalidated, Invalidation, Partition, Pattern, Scope, Scopes, Tag, TagFamily, Template,
+    TemplateError,
 };
 pub use key::Key;
 pub use l1::{Shared, Slot};
@@ -92,7 +93,7 @@ pub use middleware::Read;
 pub use namespace::{API_RESPONSES, Namespace};
 pub use set::Set;
 pub use state::EntryKey;
-pub use stats::{NamespaceStats, Stats};
+pub use stats::{InvalidationStats, NamespaceStats, Stats};
 pub use store::Store;
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};

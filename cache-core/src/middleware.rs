@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 use crate::fill::Fill;
+use crate::invalidate::{Invalidated, Scopes};
 use crate::key::Key;
 use crate::l1::Slot;
 use crate::lookup::{Decode, Lookup};
@@ -76,16 +77,18 @@ impl Values {
         self.cache.inner.fill_anew(key, deadline).await
     }
 
-    /// Deletes prepared keys of this namespace, in one round trip.
+    /// Deletes prepared keys, in one round trip; answers and fails as
+    /// [`Cache::invalidate`](crate::Cache::invalidate).
     pub async fn delete_prepared(
         &self,
         keys: &[Arc<EntryKey>],
         deadline: Deadline,
-    ) -> Result<(), Error> {
-        if !self.cache.inner.enabled {
-            return Ok(());
+    ) -> Result<Invalidated, Error> {
+        if !self.cache.inner.enabled || keys.is_empty() {
+            return Ok(Invalidated::Complete);
         }
-        self.cache.inner.delete(keys, deadline).await
+        let deletion = self.cache.invalidate(Scopes::default()).entries(keys.iter().cloned());
+        deletion.deadline(deadline).await
     }
 
     /// The name of this namespace; `None` if it can't be used.

@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::background::Background;
+use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
@@ -20,7 +20,7 @@ use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::key::{Key, escape, fold};
 use crate::l1::{Region, Slot};
 use crate::namespace::Namespace;
-use crate::stats::Counters;
+use crate::stats::{Counters, InvalidationCounters};
 use crate::store::Store;
 use crate::ttl::Ttl;
 
@@ -35,6 +35,9 @@ pub(crate) struct Inner {
     pub(crate) generations: GenerationTable,
     pub(crate) everything: Arc<GenerationCell>,
     pub(crate) unconfirmed: Unconfirmed,
+    /// The task that repeats what is unconfirmed.
+    pub(crate) replaying: Sole,
+    pub(crate) invalidations: InvalidationCounters,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
     pub(crate) background: Background,
@@ -144,6 +147,11 @@ impl Inner {
     /// All regions of L1.
     pub(crate) fn regions(&self) -> impl Iterator<Item = &Arc<Region>> {
         std::iter::once(&self.region).chain(&self.own_regions)
+    }
+
+    /// The store that others may share, if there is one and the cache is not switched off.
+    pub(crate) fn shared_store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref().filter(|_| self.enabled)
     }
 
     /// The store, if there is one, it is worth asking, and no invalidation is unconfirmed.

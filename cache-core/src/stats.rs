@@ -31,6 +31,20 @@ pub struct NamespaceStats {
 pub struct Stats {
     /// By namespace.
     pub namespaces: BTreeMap<String, NamespaceStats>,
+    /// Of the whole cache.
+    pub invalidations: InvalidationStats,
+}
+
+/// Invalidations (and deletions of single keys) by their outcome. Those whose caller left before
+/// the store had answered are among the queued.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidationStats {
+    /// Done everywhere when they ended.
+    pub complete: u64,
+    /// Done in this process when they ended, elsewhere later.
+    pub queued: u64,
+    /// Refused by the store.
+    pub failed: u64,
 }
 
 impl Stats {
@@ -77,6 +91,20 @@ impl Counters {
             deletes: self.deletes.get(),
             errors: self.errors.get(),
         }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct InvalidationCounters {
+    pub(crate) complete: Counter,
+    pub(crate) queued: Counter,
+    pub(crate) failed: Counter,
+}
+
+impl InvalidationCounters {
+    pub(crate) fn snapshot(&self) -> InvalidationStats {
+        let (complete, queued, failed) = (&self.complete, &self.queued, &self.failed);
+        InvalidationStats { complete: complete.get(), queued: queued.get(), failed: failed.get() }
     }
 }
 

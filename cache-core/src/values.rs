@@ -11,7 +11,7 @@ use crate::codec::{Format, to_bytes};
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
-use crate::invalidate::{Pattern, Scope, Template};
+use crate::invalidate::{Invalidated, Pattern, Scope, Template};
 use crate::key::Key;
 use crate::l1::Slot;
 use crate::middleware::Read;
@@ -61,10 +61,9 @@ impl Values {
     }
 
     /// See [`Cache::delete`].
-    pub async fn delete(&self, key: impl Into<Key>) -> Result<(), Error> {
+    pub async fn delete(&self, key: impl Into<Key>) -> Result<Invalidated, Error> {
         let key = self.entry_key(key.into())?;
-        let inner = &self.cache.inner;
-        if inner.enabled { inner.delete(&[key], inner.deadline()).await } else { Ok(()) }
+        self.delete_prepared(&[key], self.cache.inner.deadline()).await
     }
 
     /// See [`Cache::exists`].

@@ -1,4 +1,4 @@
-//! Writing single keys: set, delete, touch. Each breaks the fences of what began before it.
+//! Writing single keys: set, touch (and forgetting them). Each breaks the fences of what began before it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Inner {
     }
 
     /// Drops keys from L1, and keeps those who read them now from putting them back.
-    fn forget<'k>(&self, keys: impl Iterator<Item = &'k Arc<EntryKey>>) {
+    pub(crate) fn forget<'k>(&self, keys: impl Iterator<Item = &'k Arc<EntryKey>>) {
         for key in keys {
             self.fences.break_with(key.hash, || key.namespace.region.remove(key.hash));
         }
@@ -147,7 +147,8 @@ impl Inner {
         let extend = extensions(generations(), longest, now);
         let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let read: Vec<&str> = wanted.names().collect();
-        let batch = WriteBatch { puts: &puts, extend: &extend, read: &read };
+        let batch =
+            WriteBatch { puts: &puts, extend: &extend, read: &read, ..WriteBatch::default() };
         let written = store.write(batch, deadline).await;
         let written = written.inspect_err(|_| forget_extensions(generations()))?;
         wanted.answer(&written.read);
@@ -157,53 +158,6 @@ impl Inner {
             valid &= generation.clone().observe(id) && id == generation.id;
         }
         Ok(valid)
-    }
-
-    /// Deletes keys of one namespace, in one round trip. Tombstones keep fills from committing
-    /// that began before, here or elsewhere.
-    pub(crate) async fn delete(
-        &self,
-        keys: &[Arc<EntryKey>],
-        deadline: Deadline,
-    ) -> Result<(), Error> {
-        let Some(first) = keys.first() else { return Ok(()) };
-        self.forget(keys.iter());
-        if let Some(store) = &self.store {
-            let now = self.clock.now();
-            let put = |key: &Arc<EntryKey>| tombstone_of(key, fastrand::u64(1..), now);
-            let puts: Vec<Put> = keys.iter().map(put).collect();
-            let batch = WriteBatch { puts: &puts, ..WriteBatch::default() };
-            let in_the_end = self.forget_in_the_end(keys.to_vec());
-            let mut result = store.write(batch, deadline).await.map(drop);
-            if matches!(&result, Err(error) if error.kind() == ErrorKind::Full) {
-                // No room for a tombstone: the whole namespace has to fence the fills in flight.
-                result = self.delete_without_tombstones(&**store, first, keys, deadline).await;
-            }
-            if matches!(&result, Err(error) if error.is_outage()) {
-                self.unconfirmed.add_entries(puts);
-            }
-            // What was read from the store before the tombstone came, or before it was known not
-            // to be confirmed, may be in L1 by now; and it may have come although nobody said so.
-            drop(in_the_end);
-            result.inspect_err(|_| first.namespace.counters.errors.one())?;
-        }
-        first.namespace.counters.deletes.add(keys.len() as u64);
-        Ok(())
-    }
-
-    async fn delete_without_tombstones(
-        &self,
-        store: &dyn Store,
-        first: &EntryKey,
-        keys: &[Arc<EntryKey>],
-        deadline: Deadline,
-    ) -> Result<(), Error> {
-        let cell = &first.namespace.cell;
-        cell.invalidate();
-        let names: Vec<&str> = keys.iter().map(|key| &*key.rendered).chain([&*cell.name]).collect();
-        store.remove(&names, deadline).await?;
-        cell.invalidate();
-        Ok(())
     }
 
     /// Gives an entry a new lifetime from now. False if there is none.
@@ -228,7 +182,7 @@ impl Inner {
         let put = Put { key: key.rendered.to_string(), value, keep_for, expect: Some(expect) };
         let extend = extensions(&stored.generations, keep_for, now);
         let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-        let batch = WriteBatch { puts: &[put], extend: &extend, read: &[] };
+        let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
         let written = store.write(batch, deadline).await;
         // The next read brings the new times; those that have read the old ones lose.
         self.forget(std::iter::once(key));

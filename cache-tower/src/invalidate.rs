@@ -1,14 +1,14 @@
 //! Unsafe requests: forward, then invalidate what they have changed.
 //!
-//! Once the service inside has answered 2xx or 3xx, the invalidation ends before the response is
-//! released, and even if the client has gone.
+//! Once the service inside has answered 2xx or 3xx, the invalidation ends or is queued before the
+//! response is released, and even if the client has gone.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cache_core::{EntryKey, Error, Partition, Scope, Template};
+use cache_core::{EntryKey, Invalidated, Invalidation, Partition, Scope, Template};
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri};
 use tower::util::Oneshot;
 use tower::{Layer, Service};
@@ -97,36 +97,68 @@ impl<'r> Effects<'r> {
         keys
     }
 
-    /// Deletes what is stored under these keys; false if that did not reach all.
-    pub(crate) async fn delete(&self, keys: &[Arc<EntryKey>], budget: &Budget) -> bool {
-        let delete = async |deadline| self.shared.values.delete_prepared(keys, deadline).await;
-        noted(&budget.spend(delete).await)
-    }
-
-    /// Invalidates the groups that the response names (RFC 9875 §3); after an error nothing is
-    /// invalidated, as in RFC 9111 §4.4. False if that did not reach all.
-    pub(crate) async fn invalidate_groups(
+    /// What is stored under these keys, and the groups that the response names (RFC 9875 §3);
+    /// after an error nothing is invalidated, as in RFC 9111 §4.4.
+    pub(crate) fn invalidation(
         &self,
+        keys: Vec<Arc<EntryKey>>,
         status: StatusCode,
         headers: &HeaderMap,
-        budget: &Budget,
-    ) -> bool {
+    ) -> Invalidation {
         let names = invalidated_groups(headers);
-        if names.is_empty() || !(status.is_success() || status.is_redirection()) {
-            return true;
-        }
-        let tags = Groups::of(&self.target).tags(&names);
-        let cache = self.shared.values.cache();
-        let invalidate = async |deadline| cache.invalidate_tags(&tags, deadline).await;
-        noted(&budget.spend(invalidate).await)
+        let counts = status.is_success() || status.is_redirection();
+        let groups = match names.as_slice() {
+            [] => Vec::new(),
+            names if counts => Groups::of(&self.target).tags(names),
+            _ => Vec::new(),
+        };
+        self.shared.values.cache().invalidate(groups).entries(keys)
+    }
+
+    /// Until the request has an answer: see [`Unanswered`].
+    pub(crate) fn unanswered(&self) -> Unanswered<impl FnOnce()> {
+        Unanswered(Some(|| {
+            let (status, headers) = (StatusCode::OK, HeaderMap::new());
+            queue(self.invalidation(self.keys(status, &headers), status, &headers));
+        }))
     }
 }
 
-fn noted<T>(invalidated: &Result<T, Error>) -> bool {
-    if let Err(error) = invalidated {
+/// Waits for an invalidation as long as the budget of its request allows; what is left then is
+/// queued, and so is what is left when the response's future is dropped meanwhile. False if it
+/// did not reach all.
+pub(crate) async fn spend(budget: &Budget, invalidation: Invalidation) -> bool {
+    let invalidated = budget.spend(async |by| invalidation.deadline(by).await).await;
+    if let Err(error) = &invalidated {
         tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
     }
-    invalidated.is_ok()
+    invalidated.is_ok_and(Invalidated::is_complete)
+}
+
+/// An unsafe request that has no answer yet. If it is cut short (its client has left, and there is
+/// no place in the background), nobody knows what it has changed: its own target goes then. After
+/// a panic nothing does, as after an error.
+pub(crate) struct Unanswered<F: FnOnce()>(pub(crate) Option<F>);
+
+impl<F: FnOnce()> Unanswered<F> {
+    pub(crate) fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for Unanswered<F> {
+    fn drop(&mut self) {
+        if let Some(cut_short) = self.0.take().filter(|_| !std::thread::panicking()) {
+            cut_short();
+        }
+    }
+}
+
+/// Without waiting: see [`Unanswered`].
+pub(crate) fn queue(invalidation: Invalidation) {
+    if let Err(error) = invalidation.queue() {
+        tracing::warn!(%error, "an unsafe request that was cut short could not invalidate");
+    }
 }
 
 /// Forwards an unsafe request, and invalidates its target.
@@ -141,11 +173,14 @@ where
 {
     let budget = shared.budget(request.extensions_mut());
     let _mark = Mark::put(request.extensions_mut(), None, &target.tally);
-    let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
     let effects = Effects::of(&shared, target.partition.partition(), &target.uri, &target.headers);
+    let unanswered = effects.unanswered();
+    let response = Oneshot::new(inner, request).await;
+    unanswered.answered();
+    let mut response = response?.map(CacheBody::origin);
     let (status, headers) = (response.status(), response.headers());
-    effects.delete(&effects.keys(status, headers), &budget).await;
-    effects.invalidate_groups(status, headers, &budget).await;
+    let keys = effects.keys(status, headers);
+    spend(&budget, effects.invalidation(keys, status, headers)).await;
     target.tally.tell(Decision::Forwarded, &mut response);
     Ok(response)
 }
@@ -247,10 +282,17 @@ where
         let scope = rule.scope(&request);
         let budget = rule.shared.budget(request.extensions_mut());
         ResponseFuture::to_the_end(&self.rule.shared, async move {
-            let response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
+            let unanswered =
+                Unanswered(Some(|| rule.invalidation(scope.as_ref()).map_or((), queue)));
+            let response = Oneshot::new(inner, request).await;
+            unanswered.answered();
+            let response = response?.map(CacheBody::origin);
             let status = response.status();
-            if status.is_success() || status.is_redirection() {
-                rule.invalidate(scope, &budget).await;
+            // RFC 9111 §4.4: a non-error response is one with a 2xx or 3xx status.
+            if (status.is_success() || status.is_redirection())
+                && let Some(invalidation) = rule.invalidation(scope.as_ref())
+            {
+                spend(&budget, invalidation).await;
             }
             Ok(response)
         })
@@ -274,11 +316,8 @@ impl Rule {
         Some(Scope::pattern(self.shared.values.name()?, pattern?))
     }
 
-    async fn invalidate(&self, scope: Option<Scope>, budget: &Budget) {
-        let Some(scope) = scope else { return };
-        let cache = self.shared.values.cache();
-        let invalidate = async |deadline| cache.invalidate_by(scope, deadline).await;
-        noted(&budget.spend(invalidate).await);
+    fn invalidation(&self, scope: Option<&Scope>) -> Option<Invalidation> {
+        Some(self.shared.values.cache().invalidate(scope?.clone()))
     }
 }
 

@@ -141,10 +141,35 @@ async fn a_write_reads_what_its_puts_left(at: Subject) {
     at.write(&[at.put("other", value("o"))]).await;
     let (k, other, none) = (at.key("k"), at.key("other"), at.key("none"));
     let puts = [at.put_if("k", value("1"), b"")];
-    let batch = WriteBatch { puts: &puts, extend: &[(&other, 1)], read: &[&other, &k, &none] };
+    let extend = [(&*other, 1)];
+    let batch = WriteBatch {
+        puts: &puts,
+        extend: &extend,
+        read: &[&other, &k, &none],
+        ..WriteBatch::default()
+    };
     let Written { stored, read } = at.store.write(batch, soon()).await.unwrap();
     assert_eq!(stored, [true]);
     assert_eq!(read, [Some(value("o")), Some(value("1")), None]);
+}
+
+async fn a_write_removes_too_and_reads_what_is_left(at: Subject) {
+    at.write(&[at.put("a", value("a")), at.put("b", value("b")), at.put("c", value("c"))]).await;
+    let [a, b, c, none] = ["a", "b", "c", "none"].map(|name| at.key(name));
+    let puts = [at.put("c", value("new")), at.put_if("d", value("d"), b"not there")];
+    let batch = WriteBatch {
+        puts: &puts,
+        remove: &[&a, &none],
+        read: &[&a, &b, &c],
+        ..WriteBatch::default()
+    };
+    let Written { stored, read } = at.store.write(batch, soon()).await.unwrap();
+    assert_eq!(stored, [true, false]);
+    assert_eq!(read, [None, Some(value("b")), Some(value("new"))]);
+    let batch = WriteBatch { remove: &[&b, &c], ..WriteBatch::default() };
+    let Written { stored, read } = at.store.write(batch, soon()).await.unwrap();
+    assert!(stored.is_empty() && read.is_empty());
+    assert_eq!(at.fetch(&["a", "b", "c", "d"]).await, [None, None, None, None]);
 }
 
 async fn values_are_kept_for_as_long_as_asked(at: Subject) {
@@ -262,6 +287,7 @@ on_every_store!(
     short_values_compare_by_the_bytes_they_have,
     each_put_of_a_batch_has_its_own_answer,
     a_write_reads_what_its_puts_left,
+    a_write_removes_too_and_reads_what_is_left,
     values_are_kept_for_as_long_as_asked,
     extending_never_shortens,
     create_keeps_the_first,

@@ -62,7 +62,7 @@ async fn filled(cache: &Cache, key: &str, texts: &[&str]) {
 }
 
 async fn invalidate(cache: &Cache, texts: &[&str]) {
-    cache.invalidate_tags(&tags(texts), deadline()).await.unwrap();
+    cache.invalidate(tags(texts)).deadline(deadline()).await.unwrap();
 }
 
 async fn a_tag_takes_its_entries_and_no_others(setup: Setup) {
@@ -75,7 +75,7 @@ async fn a_tag_takes_its_entries_and_no_others(setup: Setup) {
         invalidate(&cache, &[]).await;
         let others = TagFamily::new("others");
         let others = ["a", "b", "c"].map(|text| others.tag(text));
-        cache.invalidate_tags(&others, deadline()).await.unwrap();
+        cache.invalidate(others).deadline(deadline()).await.unwrap();
         for key in ["1", "2", "3"] {
             assert!(is_there(&cache, key).await, "{key}");
         }

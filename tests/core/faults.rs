@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Cache, ErrorKind, Scope, minutes};
+use cache_core::{Cache, ErrorKind, Invalidated, InvalidationStats, Scope, minutes};
 use cache_tests::clock::Stopwatch;
 use cache_tests::{FaultProxy, Mode, RedisServer};
 
@@ -31,7 +31,7 @@ async fn everything_ends_soon(cache: &Cache) {
     let set = within_budget("set", async { cache.set("users", "1", "v").await }).await;
     assert!(outage(kind(set)));
     let delete = within_budget("delete", cache.delete("users", "1")).await;
-    assert!(outage(kind(delete)));
+    assert_eq!(delete.unwrap(), Invalidated::Queued);
     let touch = within_budget("touch", cache.touch("users", "1", minutes(1))).await;
     assert!(outage(kind(touch)), "pinned: it said that there was no such key");
     assert!(!within_budget("exists", cache.exists("users", "1")).await.unwrap());
@@ -44,7 +44,8 @@ async fn everything_ends_soon(cache: &Cache) {
     assert!(outage(kind(pattern)));
     assert!(outage(kind(within_budget("clear", cache.clear("users")).await)));
     let scope = Scope::namespace("users");
-    assert!(outage(kind(within_budget("invalidate", cache.invalidate(scope)).await)));
+    let invalidated = within_budget("invalidate", cache.invalidate(scope).into_future()).await;
+    assert_eq!(invalidated.unwrap(), Invalidated::Queued);
     let computed = within_budget("get_or_compute", fill(cache, "users", "3", "v")).await;
     assert_eq!(computed, "v");
     let health = within_budget("health", cache.health()).await;
@@ -69,7 +70,7 @@ async fn a_server_that_died() {
     cache.set("users", "1", "v").await.unwrap();
     redis.kill();
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"), "from memory");
-    cache.delete("users", "1").await.unwrap_err();
+    assert_eq!(cache.delete("users", "1").await.unwrap(), Invalidated::Queued);
     assert_eq!(text(&cache, "users", "1").await, None, "deleted in this process all the same");
     everything_ends_soon(&cache).await;
 }
@@ -180,12 +181,15 @@ async fn a_replica_takes_no_writes() {
     redis.config_set("replica-serve-stale-data", "yes");
     redis.command(&["REPLICAOF", "127.0.0.1", &port]);
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
-    assert_eq!(kind(cache.set("users", "1", "new").await), ErrorKind::Denied);
-    assert_eq!(kind(cache.delete("users", "1").await), ErrorKind::Denied);
+    assert_eq!(kind(cache.set("users", "1", "new").await), ErrorKind::ReadOnly);
+    assert_eq!(cache.delete("users", "1").await.unwrap(), Invalidated::Queued);
+    assert_eq!(text(&cache, "users", "1").await, None, "pinned: it came back from the replica");
     assert_eq!(fill(&cache, "users", "2", "computed").await, "computed");
     settled(&cache).await;
     assert!(cache.health().await.reachable);
     redis.command(&["REPLICAOF", "NO", "ONE"]);
+    crate::recovery::healed(&cache).await;
+    assert_eq!(text(&cache, "users", "1").await, None);
     cache.set("users", "1", "new").await.unwrap();
 }
 
@@ -203,7 +207,10 @@ async fn a_user_who_may_only_read() {
     assert_eq!(fill(&cache, "users", "2", "computed").await, "computed");
     settled(&cache).await;
     assert!(cache.health().await.reachable, "it is refused, not away");
-    assert_eq!(cache.stats().namespaces["users"].errors, 3);
+    assert_eq!(text(&cache, "users", "1").await, None, "pinned: it was read again from Redis");
+    let stats = cache.stats();
+    assert_eq!(stats.namespaces["users"].errors, 2);
+    assert_eq!(stats.invalidations, InvalidationStats { failed: 2, ..Default::default() });
 }
 
 /// Pinned: health said no more than that there was no connection.

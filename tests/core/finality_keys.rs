@@ -5,7 +5,7 @@ use cache_tests::Gate;
 use tokio::task::JoinHandle;
 
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, fill, join, on_every_setup, on_shared_setups, settled, text};
+use crate::setup::{Setup, delete, fill, join, on_every_setup, on_shared_setups, settled, text};
 
 /// A fill that computes "old", and does so no further than to the gate.
 pub(crate) fn slow_fill(cache: &Cache, namespace: &str, key: &str) -> (Gate, JoinHandle<String>) {
@@ -36,7 +36,7 @@ pub(crate) async fn overtaken(filler: &Cache, key: &str, act: impl Future<Output
 
 async fn a_delete_overtakes_a_fill(setup: Setup) {
     let cache = setup.cache();
-    overtaken(&cache, "1", async { cache.delete("users", "1").await.unwrap() }).await;
+    overtaken(&cache, "1", async { delete(&cache, "users", "1").await }).await;
     assert_eq!(text(&cache, "users", "1").await, None);
 }
 
@@ -53,14 +53,14 @@ async fn a_delete_overtakes_the_refill_of_an_expired_entry(setup: Setup) {
     let cache = setup.cache();
     cache.set("users", "1", "older").ttl(minutes(1)).await.unwrap();
     setup.clock.advance(minutes(1));
-    overtaken(&cache, "1", async { cache.delete("users", "1").await.unwrap() }).await;
+    overtaken(&cache, "1", async { delete(&cache, "users", "1").await }).await;
     assert_eq!(text(&cache, "users", "1").await, None);
 }
 
 async fn two_deletes_are_as_final_as_one(setup: Setup) {
     let cache = setup.cache();
-    cache.delete("users", "1").await.unwrap();
-    overtaken(&cache, "1", async { cache.delete("users", "1").await.unwrap() }).await;
+    delete(&cache, "users", "1").await;
+    overtaken(&cache, "1", async { delete(&cache, "users", "1").await }).await;
     assert_eq!(text(&cache, "users", "1").await, None);
 }
 
@@ -68,7 +68,7 @@ async fn who_asks_after_a_delete_does_not_wait_for_the_fill_before_it(setup: Set
     let cache = setup.cache();
     let (gate, task) = slow_fill(&cache, "users", "1");
     gate.waiting(1).await;
-    cache.delete("users", "1").await.unwrap();
+    delete(&cache, "users", "1").await;
     assert_eq!(fill(&cache, "users", "1", "new").await, "new");
     gate.open(1);
     join(task).await;
@@ -78,7 +78,7 @@ async fn who_asks_after_a_delete_does_not_wait_for_the_fill_before_it(setup: Set
 
 async fn neighbours_of_a_deleted_key_are_filled(setup: Setup) {
     let cache = setup.cache();
-    overtaken(&cache, "1", async { cache.delete("users", "2").await.unwrap() }).await;
+    overtaken(&cache, "1", async { delete(&cache, "users", "2").await }).await;
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("old"));
 }
 
@@ -96,7 +96,7 @@ async fn another_instance_overtakes_a_fill(setup: Setup) {
     filler.set("users", "stale", "older").ttl(minutes(1)).await.unwrap();
     setup.clock.advance(minutes(1));
     for key in ["absent", "stale"] {
-        overtaken(&filler, key, async { other.delete("users", key).await.unwrap() }).await;
+        overtaken(&filler, key, async { delete(&other, "users", key).await }).await;
         for cache in [&filler, &other, &setup.cache()] {
             assert_eq!(text(cache, "users", key).await, None, "{key}");
         }
@@ -128,7 +128,7 @@ async fn a_fill_that_takes_longer_than_tombstones_live_is_not_stored() {
     let setup = Setup::shared();
     let (filler, other) = (setup.cache(), setup.cache());
     overtaken(&filler, "1", async {
-        other.delete("users", "1").await.unwrap();
+        delete(&other, "users", "1").await;
         setup.clock.advance(minutes(10));
         tokio::time::advance(minutes(10)).await;
     })
@@ -160,7 +160,7 @@ async fn a_promotion_on_its_way_does_not_undo_a_delete_or_a_set() {
         reply.waiting(1).await;
         match new {
             Some(new) => cache.set("users", "1", new).await.unwrap(),
-            None => cache.delete("users", "1").await.unwrap(),
+            None => delete(&cache, "users", "1").await,
         }
         reply.open(1);
         join(reader).await;
@@ -180,7 +180,7 @@ async fn a_promotion_that_began_during_a_set_does_not_undo_it() {
             async move {
                 match new {
                     Some(new) => cache.set("users", "1", new).await.unwrap(),
-                    None => cache.delete("users", "1").await.unwrap(),
+                    None => delete(&cache, "users", "1").await,
                 }
             }
         });
@@ -201,7 +201,7 @@ async fn a_promotion_that_began_during_a_set_does_not_undo_it() {
 #[tokio::test]
 async fn a_fill_that_began_during_a_set_is_not_served_after_it() {
     let (_setup, store, cache) = with_old().await;
-    cache.delete("users", "1").await.unwrap();
+    delete(&cache, "users", "1").await;
     let write = store.hold(At::Write);
     let writer = tokio::spawn({
         let cache = cache.clone();
@@ -291,7 +291,7 @@ async fn a_write_that_is_cancelled_leaves_nothing_older_in_memory() {
             async move {
                 match new {
                     Some(new) => cache.set("users", "1", new).await.unwrap(),
-                    None => cache.delete("users", "1").await.unwrap(),
+                    None => delete(&cache, "users", "1").await,
                 }
             }
         });

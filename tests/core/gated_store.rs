@@ -2,6 +2,7 @@
 //! server shows once in a million.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub(crate) enum At {
     WriteReply,
     /// Before the store has removed.
     Remove,
+    /// The store has removed; the caller does not know yet.
+    RemoveReply,
     /// The store has told some keys.
     ScanReply,
 }
@@ -34,12 +37,18 @@ pub(crate) struct GatedStore {
     store: MemoryStore,
     held: Mutex<VecDeque<(At, Gate)>>,
     failing: Mutex<VecDeque<At>>,
+    calls: AtomicUsize,
 }
 
 impl GatedStore {
     pub(crate) fn new(setup: &Setup) -> Arc<Self> {
         let store = MemoryStore::new(setup.clock.clone());
-        Arc::new(Self { store, held: Mutex::default(), failing: Mutex::default() })
+        Arc::new(Self {
+            store,
+            held: Mutex::default(),
+            failing: Mutex::default(),
+            calls: AtomicUsize::new(0),
+        })
     }
 
     /// A tiered cache over this store.
@@ -69,7 +78,15 @@ impl GatedStore {
         self.failing.lock().unwrap().push_back(at);
     }
 
+    /// How many round trips there were, those of `create` not counted.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     async fn pass(&self, at: At) -> Result<(), Error> {
+        if matches!(at, At::Fetch | At::Write | At::Remove | At::ScanReply) {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+        }
         let gate = {
             let mut held = self.held.lock().unwrap();
             let found = held.iter().position(|(held_at, _)| *held_at == at);
@@ -130,7 +147,9 @@ impl Store for GatedStore {
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             self.pass(At::Remove).await?;
-            self.store.remove(keys, deadline).await
+            let removed = self.store.remove(keys, deadline).await;
+            self.pass(At::RemoveReply).await?;
+            removed
         })
     }
 
@@ -141,7 +160,9 @@ impl Store for GatedStore {
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             self.pass(At::Remove).await?;
-            self.store.remove_values(keys, deadline).await
+            let removed = self.store.remove_values(keys, deadline).await;
+            self.pass(At::RemoveReply).await?;
+            removed
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cache_core::{Cache, Key, Namespace, Scope, seconds};
 use cache_tests::eventually;
 
-use crate::setup::{PATIENCE, Setup, fill, join, on_every_setup, settled, text};
+use crate::setup::{PATIENCE, Setup, delete, fill, join, on_every_setup, settled, text};
 
 async fn at_rest(cache: &Cache) {
     settled(cache).await;
@@ -25,7 +25,7 @@ async fn tables_are_empty_after_load(setup: Setup) {
                 match (n + m) % 6 {
                     0 => drop(text(&cache, "users", &key).await),
                     1 => cache.set("users", &key, "v").await.unwrap(),
-                    2 => cache.delete("users", &key).await.unwrap(),
+                    2 => delete(&cache, "users", &key).await,
                     3 => drop(cache.delete_pattern("users", "1*").await.unwrap()),
                     4 => drop(cache.invalidate(Scope::namespace("users")).await.unwrap()),
                     _ => drop(fill(&cache, "users", &key, "v").await),
@@ -98,7 +98,7 @@ async fn storm(cache: &Cache, task: u64, next: &AtomicU64) {
         let value = next.fetch_add(1, Ordering::Relaxed);
         match (task * 5 + step * 3) % 8 {
             0 | 1 => cache.set("storm", &key, &value).await.unwrap(),
-            2 => cache.delete("storm", &key).await.unwrap(),
+            2 => delete(cache, "storm", &key).await,
             3 => drop(cache.touch("storm", &key, seconds(1_000 + value)).await.unwrap()),
             4 | 5 => {
                 let compute = async || {
@@ -128,7 +128,7 @@ async fn reads_never_go_back_behind_an_acknowledged_write() {
                     truth.store(n, Ordering::SeqCst);
                     match n % 4 {
                         0 => cache.set("rising", "1", &n).await.unwrap(),
-                        1 => cache.delete("rising", "1").await.unwrap(),
+                        1 => delete(&cache, "rising", "1").await,
                         2 => drop(cache.invalidate(Scope::namespace("rising")).await.unwrap()),
                         _ => drop(cache.delete_pattern("rising", "*").await.unwrap()),
                     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Cache, seconds};
+use cache_core::{Cache, Invalidated, seconds};
 use cache_tests::wait::eventually_some;
 use cache_tests::{FaultProxy, Mode, RedisServer};
 
@@ -133,7 +133,7 @@ async fn one_dead_connection_among_good_ones() {
     let mut in_a_row = 0;
     let mut failures = 0;
     while in_a_row < 20 {
-        if cache.delete("users", "1").await.is_ok() {
+        if cache.delete("users", "1").await.is_ok_and(Invalidated::is_complete) {
             in_a_row += 1;
         } else {
             (in_a_row, failures) = (0, failures + 1);
@@ -156,7 +156,7 @@ async fn fills_reach_the_store_again() {
     redis.restart();
     healed(&cache).await;
     eventually_some(PATIENCE, "a fill arrives", async || {
-        cache.delete("users", "2").await.ok()?;
+        cache.delete("users", "2").await.ok()?.is_complete().then_some(())?;
         fill(&cache, "users", "2", "after").await;
         settled(&cache).await;
         text(&on(&redis).build().unwrap(), "users", "2").await

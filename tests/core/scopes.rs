@@ -21,7 +21,8 @@ async fn a_namespace_is_invalidated_whole(setup: Setup) {
     assert_eq!(fill(&cache, "users", "8", "new").await, "new");
     settled(&cache).await;
     assert_eq!(text(&cache, "users", "8").await.as_deref(), Some("new"));
-    cache.invalidate(&Namespace::new("users")).await.unwrap();
+    let users = Namespace::new("users");
+    cache.invalidate(&users).await.unwrap();
     assert_eq!(text(&cache, "users", "7").await, None);
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cache_core::store::MemoryStore;
-use cache_core::{Builder, Cache, Clock, RedisOptions, seconds};
+use cache_core::{Builder, Cache, Clock, Invalidated, Key, RedisOptions, seconds};
 use cache_tests::{RedisServer, eventually};
 
 /// The server of all tests that do not harm it; each has a prefix of its own there.
@@ -119,6 +119,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// What the cache holds under a key, as text.
 pub(crate) async fn text(cache: &Cache, namespace: &str, key: &str) -> Option<String> {
     cache.get(namespace, key).await.unwrap()
+}
+
+/// Deletes a key everywhere.
+pub(crate) async fn delete(cache: &Cache, namespace: &str, key: impl Into<Key>) {
+    assert_eq!(cache.delete(namespace, key).await.unwrap(), Invalidated::Complete);
 }
 
 /// `get_or_compute` of a text that is ready at once.

@@ -5,13 +5,17 @@
 //! - `generation`: the local table of current generations;
 //! - `pattern`: declared patterns and ad-hoc globs (pure);
 //! - `fence`: keeps reads and fills in flight from undoing a write to one key;
-//! - `unconfirmed`: removals that the store has not confirmed;
+//! - `request`, `removal`: an invalidation, as asked for and as carried out;
+//! - `unconfirmed`, `replay`: removals that the store has not confirmed, and who repeats them;
 //! - `wanted`: the generations that one question asks for;
 //! - `sweep`: removes what a glob matches, in batches.
 
 pub(crate) mod fence;
 pub(crate) mod generation;
 pub(crate) mod pattern;
+pub(crate) mod removal;
+pub(crate) mod replay;
+mod request;
 pub(crate) mod scope;
 pub(crate) mod sweep;
 mod tag;
@@ -19,15 +23,6 @@ pub(crate) mod unconfirmed;
 pub(crate) mod wanted;
 
 pub use pattern::{Partition, Pattern, Template, TemplateError};
+pub use request::{Invalidated, Invalidation, Scopes};
 pub use scope::Scope;
 pub use tag::{Tag, TagFamily};
-
-/// How far an invalidation has got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Invalidated {
-    /// Done: no read that begins later on this node sees an older value.
-    Complete,
-    /// Done on this node; elsewhere once the store is reachable again.
-    Queued,
-}

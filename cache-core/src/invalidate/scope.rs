@@ -1,7 +1,7 @@
 //! Scopes: anything that is invalidated as a whole.
 
 use crate::invalidate::{Pattern, Tag, TagFamily};
-use crate::key::{escape, escape_workspace, fold};
+use crate::key::{Key, escape, escape_workspace, fold};
 use crate::namespace::Namespace;
 
 /// What [`Cache::invalidate`](crate::Cache::invalidate) invalidates.
@@ -18,6 +18,10 @@ pub(crate) enum Kind {
     Pattern {
         namespace: String,
         pattern: Pattern,
+    },
+    Key {
+        namespace: String,
+        key: Key,
     },
 }
 
@@ -37,6 +41,11 @@ impl Scope {
         let mut rendered = String::new();
         escape_workspace(workspace.as_ref(), &mut rendered);
         Self(Kind::Workspace(rendered))
+    }
+
+    /// One entry: what [`Cache::delete`](crate::Cache::delete) deletes.
+    pub fn key(namespace: impl AsRef<str>, key: impl Into<Key>) -> Self {
+        Self(Kind::Key { namespace: namespace.as_ref().to_owned(), key: key.into() })
     }
 
     /// All entries of a namespace that match a pattern. At once, however many they are, if a

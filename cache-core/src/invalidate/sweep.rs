@@ -26,21 +26,6 @@ impl Inner {
         Ok(removed)
     }
 
-    /// Invalidates what matches by a sweep. If the store is away, the namespace as a whole is
-    /// invalid instead: here at once, and elsewhere when this process has asked the store again.
-    pub(crate) async fn invalidate_by_sweep(
-        self: &Arc<Self>,
-        namespace: &NamespaceState,
-        pattern: &Pattern,
-    ) -> Result<(), Error> {
-        let swept = self.sweep(namespace, pattern).await;
-        if matches!(&swept, Err(error) if error.is_outage()) {
-            self.unconfirmed.add(&[&namespace.cell.name]);
-            namespace.cell.invalidate();
-        }
-        swept.map(drop)
-    }
-
     /// Neither reads nor fills that run meanwhile bring back what is swept: until the end none of
     /// them puts anything anywhere, and those that began before the end never do.
     async fn sweep_glob(self: &Arc<Self>, glob: &Pattern) -> Result<u64, Error> {

@@ -81,13 +81,13 @@ impl From<&String> for Tag {
 /// two families are two tags, whatever their text.
 ///
 /// ```
-/// use cache_core::{Cache, Deadline, TagFamily, seconds};
+/// use cache_core::{Cache, TagFamily};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let cache = Cache::builder().build()?;
 /// let articles = TagFamily::new("articles");
 /// let changed = [articles.tag("7"), articles.tag("8")];
-/// cache.invalidate_tags(&changed, Deadline::after(seconds(1))).await?;
+/// cache.invalidate(changed).await?;
 /// # Ok::<(), cache_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -94,6 +94,9 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<Written, Error>> {
         let (mut values, now) = (self.values(), self.clock.now());
         let stored = batch.puts.iter().map(|put| self.put_if_expected(&mut values, put)).collect();
+        for key in batch.remove {
+            values.remove(*key);
+        }
         for (key, keep_for) in batch.extend {
             let until = now.saturating_add(*keep_for);
             if let Some(kept) = values.get_mut(*key) {

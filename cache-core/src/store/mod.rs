@@ -109,9 +109,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 pub struct WriteBatch<'a> {
     /// Values to put.
     pub puts: &'a [Put],
+    /// Keys to remove. Works also when the puts find no memory.
+    pub remove: &'a [&'a str],
     /// Keys to keep for at least this long from now.
     pub extend: &'a [(&'a str, Millis)],
-    /// Keys to read, after the puts.
+    /// Keys to read, after all that.
     pub read: &'a [&'a str],
 }
 

@@ -23,7 +23,7 @@ use crate::flow::lookup::Ask;
 use crate::flow::nested::Mark;
 use crate::flow::revalidate::OriginUnreachable;
 use crate::hooks::RequestHead;
-use crate::invalidate::Effects;
+use crate::invalidate::{Effects, Unanswered, queue, spend};
 use crate::layer::SiteRules;
 use crate::policy::{Exchange, NoStore, PostTells, is_post_for_all, post_tells};
 use crate::report::status::Decision;
@@ -88,7 +88,10 @@ where
     let clock = ask.shared.values.cache().clock();
     let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
     let request_sent = clock.now();
+    let effects = ask.effects(&asked);
+    let unanswered = effects.unanswered();
     let answered = Oneshot::new(inner, request).await;
+    unanswered.answered();
     let exchange = Exchange { request_sent, response_received: clock.now() };
     let (parts, body) = answered?.into_parts();
     let arrival = Arrival { ask: &ask, asked: &asked, exchange, leader: None };
@@ -114,6 +117,10 @@ where
 }
 
 impl Ask {
+    fn effects<'r>(&'r self, asked: &'r HeaderMap) -> Effects<'r> {
+        Effects::of(&self.shared, self.partition.partition(), &self.uri, asked)
+    }
+
     /// To be called before the origin is asked: what changes from now on keeps the response from
     /// being stored.
     async fn begin(&self, headers: &HeaderMap, budget: &Budget) -> Option<Fill> {
@@ -136,7 +143,7 @@ impl Arrival<'_> {
         budget: &Budget,
     ) -> Option<Result<Fill, NoStore>> {
         let Self { ask, asked, exchange, .. } = *self;
-        let effects = Effects::of(&ask.shared, ask.partition.partition(), &ask.uri, asked);
+        let effects = ask.effects(asked);
         let (status, headers) = (parts.status, &parts.headers);
         let targets = &ask.site.store.targets;
         let tells = match parts.extensions.get::<OriginUnreachable>() {
@@ -147,19 +154,22 @@ impl Arrival<'_> {
         let mut claimed = None;
         if let Some(fill) = fill.filter(|_| tells == PostTells::Representation) {
             let key = Arc::clone(fill.key());
+            // Cut short, it may or may not have deleted its key.
+            let all = || queue(effects.invalidation(keys.clone(), status, headers));
+            let claiming = Unanswered(Some(all));
             claimed = budget.spend(async |deadline| fill.claim(deadline).await).await;
+            claiming.answered();
             if claimed.is_some() {
                 // Deleted already; again, it would not be ours any more.
                 keys.retain(|other| other.identity() != key.identity());
             }
         }
-        let deleted = effects.delete(&keys, budget).await;
-        let invalidated = effects.invalidate_groups(status, headers, budget).await;
+        let invalidated = spend(budget, effects.invalidation(keys, status, headers)).await;
         match tells {
             PostTells::Nothing => None,
             PostTells::NotFresh => Some(Err(NoStore::NoFreshness)),
             PostTells::Representation => {
-                let claimed = claimed.filter(|_| deleted && invalidated);
+                let claimed = claimed.filter(|_| invalidated);
                 Some(claimed.ok_or(NoStore::Overtaken))
             }
         }

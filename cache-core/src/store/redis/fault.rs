@@ -36,6 +36,7 @@ impl From<RedisError> for Error {
                 match error.code() {
                     Some("OOM") => ErrorKind::Full,
                     Some("BUSY") => ErrorKind::Unavailable,
+                    Some("READONLY" | "MISCONF" | "NOREPLICAS") => ErrorKind::ReadOnly,
                     _ => ErrorKind::Denied,
                 }
             }
@@ -50,5 +51,36 @@ impl From<RedisError> for Error {
             None => format!("Redis can't be reached: {}", error.category()),
         };
         Self::new(kind, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bb8_redis::redis::parse_redis_value;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for (code, kind, passing) in [
+            ("LOADING", ErrorKind::Unavailable, true),
+            ("MASTERDOWN", ErrorKind::Unavailable, true),
+            ("CLUSTERDOWN", ErrorKind::Unavailable, true),
+            ("TRYAGAIN", ErrorKind::Unavailable, true),
+            ("BUSY", ErrorKind::Unavailable, true),
+            ("READONLY", ErrorKind::ReadOnly, true),
+            ("MISCONF", ErrorKind::ReadOnly, true),
+            ("NOREPLICAS", ErrorKind::ReadOnly, true),
+            ("OOM", ErrorKind::Full, true),
+            ("NOPERM", ErrorKind::Denied, false),
+            ("NOAUTH", ErrorKind::Denied, false),
+            ("WRONGPASS", ErrorKind::Denied, false),
+            ("ERR", ErrorKind::Denied, false),
+        ] {
+            let reply = format!("-{code} some words of Redis\r\n");
+            let reply = parse_redis_value(reply.as_bytes()).unwrap();
+            let error = server_error(reply).unwrap_err();
+            assert_eq!((error.kind(), error.is_passing()), (kind, passing), "{code}");
+        }
     }
 }

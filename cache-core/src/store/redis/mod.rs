@@ -165,13 +165,17 @@ impl Store for RedisStore {
         batch: WriteBatch<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Written, Error>> {
-        if batch.puts.is_empty() && batch.extend.is_empty() && batch.read.is_empty() {
+        let WriteBatch { puts, remove, extend, read } = batch;
+        if puts.is_empty() && remove.is_empty() && extend.is_empty() && read.is_empty() {
             return nothing();
         }
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut commands = pipe();
             for put in batch.puts {
                 commands.add_command(put_command(put));
+            }
+            if !batch.remove.is_empty() {
+                commands.cmd("UNLINK").arg(batch.remove);
             }
             for (key, keep_for) in batch.extend {
                 // GT: never shorten. Redis before 7 refuses the word; then the key keeps its time.
@@ -182,7 +186,10 @@ impl Store for RedisStore {
             }
             let mut replies = send_all(&mut connection, &commands).await?;
             let mut read = if batch.read.is_empty() { None } else { replies.pop() };
-            replies.truncate(batch.puts.len());
+            replies.truncate(batch.puts.len() + usize::from(!batch.remove.is_empty()));
+            if !batch.remove.is_empty() {
+                replies.pop().map(server_error).transpose()?;
+            }
             if replies.iter().any(script::is_missing) {
                 read = write_again(&mut connection, batch, &mut replies).await?.or(read);
             }

@@ -1,0 +1,291 @@
+//! Removing what one call invalidates: here at once, then from the store in one round trip.
+//!
+//! Whatever becomes of the call, what it asked for is not forgotten: what the store has not
+//! confirmed when it ends, or when its future is dropped, is queued (see `unconfirmed`).
+
+use std::sync::Arc;
+
+use crate::clock::Deadline;
+use crate::error::{Error, ErrorKind};
+use crate::invalidate::generation::GenerationCell;
+use crate::invalidate::scope::Kind;
+use crate::invalidate::unconfirmed::Pending;
+use crate::invalidate::{Invalidated, Pattern, Scope, replay};
+use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
+use crate::store::{Put, Store, WriteBatch};
+use crate::write::tombstone_of;
+
+/// What one call invalidates.
+#[derive(Debug, Default)]
+pub(crate) struct Removals {
+    /// Held until the end, so that the cell of a read that begins meanwhile is this one.
+    generations: Vec<Removed>,
+    keys: Vec<Arc<EntryKey>>,
+    sweeps: Vec<Sweep>,
+}
+
+#[derive(Debug)]
+struct Removed {
+    cell: Arc<GenerationCell>,
+    /// The namespace that all entries under it belong to, if there is one.
+    namespace: Option<Arc<GenerationCell>>,
+}
+
+/// Of a pattern that has no generation.
+#[derive(Debug)]
+struct Sweep {
+    namespace: Arc<NamespaceState>,
+    pattern: Pattern,
+    done: bool,
+}
+
+impl Removals {
+    /// Adds a scope.
+    ///
+    /// # Errors
+    /// If it names a namespace that can't be.
+    pub(crate) fn add(&mut self, inner: &Arc<Inner>, scope: Scope) -> Result<(), Error> {
+        let names = &inner.names;
+        match scope.0 {
+            Kind::Everything => self.generation(inner, &names.everything()),
+            Kind::Namespace(name) => self.generation(inner, &names.namespace(&name)),
+            Kind::Workspace(rendered) => self.generation(inner, &names.workspace(&rendered)),
+            Kind::Tag(tag) => {
+                self.family(inner, &names.family(tag.family()));
+                self.generation(inner, &names.tag(&tag.rendered()));
+            }
+            Kind::Pattern { namespace, pattern } => {
+                let namespace = inner.namespace(&namespace)?;
+                let templates = namespace.templates();
+                match templates.iter().find_map(|t| t.instance_of_pattern(&pattern)) {
+                    Some(instance) => {
+                        let name = names.pattern(&namespace.name, &instance);
+                        let cell = inner.generations.cell(&name);
+                        let namespace = Some(Arc::clone(&namespace.cell));
+                        self.generations.push(Removed { cell, namespace });
+                    }
+                    None => self.sweeps.push(Sweep { namespace, pattern, done: false }),
+                }
+            }
+            Kind::Key { namespace, key } => {
+                let namespace = inner.namespace(&namespace)?;
+                let key = namespace.key(key);
+                let identity = plain_identity(&key);
+                self.keys.push(Arc::new(inner.entry_key(&namespace, &key, &identity)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a generation of entries in any namespace.
+    fn generation(&mut self, inner: &Inner, name: &str) {
+        let cell = inner.generations.cell(name);
+        self.generations.push(Removed { cell, namespace: None });
+    }
+
+    /// Adds the generation of a family of tags: in front, since it has to end no later than those
+    /// of the tags (see `family`).
+    fn family(&mut self, inner: &Inner, name: &str) {
+        let cell = inner.generations.cell(name);
+        if !self.generations.iter().any(|known| Arc::ptr_eq(&known.cell, &cell)) {
+            self.generations.insert(0, Removed { cell, namespace: None });
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.generations.is_empty() && self.keys.is_empty() && self.sweeps.is_empty()
+    }
+
+    /// Adds single entries.
+    pub(crate) fn entries(&mut self, keys: impl IntoIterator<Item = Arc<EntryKey>>) {
+        self.keys.extend(keys);
+    }
+}
+
+impl Inner {
+    /// Invalidates: here at once, elsewhere when the store has confirmed it.
+    ///
+    /// # Errors
+    /// When the store refuses, and will go on doing so.
+    pub(crate) async fn remove(
+        self: &Arc<Self>,
+        removals: Removals,
+        deadline: Deadline,
+    ) -> Result<Invalidated, Error> {
+        let mut under_way = UnderWay::begin(self, removals);
+        let mut answer = Ok(Invalidated::Complete);
+        let batch = under_way.send(deadline).await;
+        if let Err(error) = &batch {
+            for key in &under_way.removals.keys {
+                key.namespace.counters.errors.one();
+            }
+            tracing::debug!(%error, "an invalidation is not confirmed");
+        }
+        let mut end = |result: Result<(), Error>| match result {
+            Ok(()) => {}
+            Err(error) if error.is_passing() && answer.is_ok() => answer = Ok(Invalidated::Queued),
+            Err(error) if error.is_passing() => {}
+            Err(error) => answer = Err(error),
+        };
+        end(batch);
+        for index in 0..under_way.removals.sweeps.len() {
+            end(under_way.sweep(index).await);
+        }
+        if let Err(error) = &answer {
+            under_way.refused = true;
+            under_way.closed = error.kind() == ErrorKind::Closed;
+        }
+        answer
+    }
+
+    /// Invalidates here at once, and elsewhere soon, without waiting for it.
+    pub(crate) fn remove_later(self: &Arc<Self>, removals: Removals) -> Invalidated {
+        let under_way = UnderWay::begin(self, removals);
+        let swept = under_way.removals.sweeps.is_empty() || self.shared_store().is_none();
+        if under_way.confirmed && swept { Invalidated::Complete } else { Invalidated::Queued }
+    }
+}
+
+/// A removal that has begun. Whether it ends or is dropped, what is not confirmed is queued.
+struct UnderWay<'i> {
+    inner: &'i Arc<Inner>,
+    removals: Removals,
+    /// What takes the place of the keys: it keeps fills from committing that began before, here
+    /// or elsewhere.
+    tombstones: Vec<Put>,
+    /// Whether the store needs to be told nothing more of generations and keys.
+    confirmed: bool,
+    refused: bool,
+    /// Whether the cache has been shut down: it will not read from the store any more.
+    closed: bool,
+}
+
+impl<'i> UnderWay<'i> {
+    fn begin(inner: &'i Arc<Inner>, removals: Removals) -> Self {
+        let nothing = removals.generations.is_empty() && removals.keys.is_empty();
+        let confirmed = nothing || inner.shared_store().is_none();
+        let now = inner.clock.now();
+        let put = |key: &Arc<EntryKey>| tombstone_of(key, fastrand::u64(1..), now);
+        let tombstones =
+            if confirmed { Vec::new() } else { removals.keys.iter().map(put).collect() };
+        let this = Self { inner, removals, tombstones, confirmed, refused: false, closed: false };
+        this.take_effect_here();
+        this
+    }
+
+    fn take_effect_here(&self) {
+        self.removals.generations.iter().for_each(|removed| removed.cell.invalidate());
+        self.inner.forget(self.removals.keys.iter());
+    }
+
+    /// Generations and keys, in one round trip.
+    async fn send(&mut self, deadline: Deadline) -> Result<(), Error> {
+        let Some(store) = self.inner.shared_store().filter(|_| !self.confirmed) else {
+            return Ok(());
+        };
+        if self.tombstones.is_empty() {
+            store.remove(&self.names(), deadline).await?;
+        } else {
+            let remove = self.names();
+            let batch =
+                WriteBatch { puts: &self.tombstones, remove: &remove, ..WriteBatch::default() };
+            match store.write(batch, deadline).await {
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    self.send_without_tombstones(&**store, deadline).await?;
+                }
+                written => drop(written?),
+            }
+        }
+        self.confirmed = true;
+        Ok(())
+    }
+
+    /// No room for tombstones: the namespaces as a whole have to fence the fills in flight.
+    async fn send_without_tombstones(
+        &mut self,
+        store: &dyn Store,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        for key in &self.removals.keys {
+            let cell = &key.namespace.cell;
+            if !self.removals.generations.iter().any(|known| Arc::ptr_eq(&known.cell, cell)) {
+                cell.invalidate();
+                let removed = Removed { cell: Arc::clone(cell), namespace: None };
+                self.removals.generations.push(removed);
+            }
+        }
+        let keys = self.removals.keys.iter().map(|key| &*key.rendered);
+        let names: Vec<&str> = keys.chain(self.names()).collect();
+        store.remove(&names, deadline).await.map(drop)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.removals.generations.iter().map(|removed| &*removed.cell.name).collect()
+    }
+
+    async fn sweep(&mut self, index: usize) -> Result<(), Error> {
+        let Some(sweep) = self.removals.sweeps.get_mut(index) else { return Ok(()) };
+        if self.inner.enabled {
+            self.inner.sweep(&sweep.namespace, &sweep.pattern).await?;
+        }
+        sweep.done = true;
+        Ok(())
+    }
+
+    /// What the store has not confirmed.
+    fn pending(&mut self) -> Vec<Pending> {
+        if self.closed || self.inner.shared_store().is_none() {
+            return Vec::new();
+        }
+        // A sweep that was cut short says nothing of what is gone.
+        let sweeps = self.removals.sweeps.iter().filter(|sweep| !sweep.done);
+        let mut pending: Vec<Pending> =
+            sweeps.map(|sweep| Pending::generation(&sweep.namespace.cell.name, None)).collect();
+        if !self.confirmed {
+            let generations = self.removals.generations.iter().map(|removed| {
+                let namespace = removed.namespace.as_ref().map(|cell| &cell.name);
+                Pending::generation(&removed.cell.name, namespace)
+            });
+            pending.extend(generations);
+            let tombstones = std::mem::take(&mut self.tombstones);
+            let entries = self.removals.keys.iter().zip(tombstones);
+            pending.extend(entries.map(|(key, tombstone)| {
+                Pending::entry(&key.rendered, &key.namespace.cell.name, tombstone)
+            }));
+        }
+        pending
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let pending = self.pending();
+        if !self.refused {
+            for key in &self.removals.keys {
+                key.namespace.counters.deletes.one();
+            }
+        }
+        let counters = &self.inner.invalidations;
+        if self.removals.is_empty() {
+            return;
+        }
+        if self.refused {
+            counters.failed.one();
+        } else if pending.is_empty() {
+            counters.complete.one();
+        } else {
+            counters.queued.one();
+        }
+        let replay = !pending.is_empty();
+        self.inner.unconfirmed.add(pending, self.inner.clock.now());
+        // A read that began before the removal, or before it was known not to be confirmed, may
+        // have learnt the old id, or have put the old entry into L1, since.
+        self.take_effect_here();
+        for sweep in self.removals.sweeps.iter().filter(|sweep| !sweep.done) {
+            sweep.namespace.cell.invalidate();
+        }
+        if replay {
+            replay::ensure(self.inner);
+        }
+    }
+}
