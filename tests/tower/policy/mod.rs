@@ -10,6 +10,7 @@ mod hits;
 mod hooks;
 mod immutable;
 mod keys;
+mod leaving;
 mod mixed;
 mod nested;
 mod origin;
