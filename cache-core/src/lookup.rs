@@ -187,7 +187,12 @@ impl Inner {
         }
         let mut wanted = WantedScopes::new(&cells);
         let keys: Vec<&str> = wanted.names().collect();
-        let found = store.fetch(&keys, deadline).await.unwrap_or_default();
+        // What could not be invalidated since the first look must not be learnt again.
+        let found = if self.unconfirmed.settle(store, deadline).await {
+            store.fetch(&keys, deadline).await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         wanted.answer(&found);
         for entry in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()) {
             entry.take_if(|StoredEntry { entry, generations }| {

@@ -108,10 +108,12 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<bool, Error> {
         let mut crossed = false;
-        if !self.unconfirmed.settle(store, deadline).await {
-            return Err(Error::new(ErrorKind::Unavailable, "an invalidation is not confirmed yet"));
-        }
         for _ in 0..ATTEMPTS {
+            // Each time: what could not be invalidated meanwhile must not be learnt again.
+            if !self.unconfirmed.settle(store, deadline).await {
+                let what = "an invalidation is not confirmed yet";
+                return Err(Error::new(ErrorKind::Unavailable, what));
+            }
             let generations = writes.iter_mut().flat_map(|write| &mut write.generations);
             if create_generations(store, generations, deadline).await?
                 && self.try_put(store, writes, deadline).await?
