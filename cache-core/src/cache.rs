@@ -49,6 +49,10 @@ impl Cache {
     }
 
     /// Writes a value: `cache.set("users", "1", &user).ttl(hours(1)).tag("team:7").await?`.
+    ///
+    /// Of a set and an invalidation that run at the same time either may come last, as of two
+    /// sets. Where the value comes from a source that the invalidation is about,
+    /// [`get_or_compute`](Self::get_or_compute) never brings back an older one.
     pub fn set<V: Serialize + ?Sized>(
         &self,
         namespace: impl AsRef<str>,
@@ -131,7 +135,8 @@ impl Cache {
     }
 
     /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,
-    /// `?` for one character.
+    /// `?` for one character. Fills under way in this process don't bring them back; one in
+    /// another process may, which an invalidation of a declared pattern would not let happen.
     pub async fn delete_pattern(
         &self,
         namespace: impl AsRef<str>,
