@@ -15,6 +15,7 @@ mod finality_scopes;
 mod finality_sweeps;
 mod gated_store;
 mod gathering;
+mod interleave;
 mod limits;
 mod memory_bounds;
 mod named_tags;

@@ -1,0 +1,65 @@
+//! One that fills against one that invalidates: each kind of the one with each of the other.
+
+use super::acts::{Act, Ending, Filling};
+use super::explore::{explore, go_through};
+use super::world::{Place, Scenario};
+
+/// Each filling on `node` against each of these endings on node 0.
+pub(crate) fn pairs(place: Place, node: usize, endings: &[Ending]) -> Vec<Scenario> {
+    let of_filling = |filling: Filling| {
+        let endings = endings.iter().filter(move |ending| ending.is_about(filling));
+        endings.map(move |ending| {
+            Scenario::new(place, [Act::Fill(filling, node), Act::End(*ending, 0)])
+        })
+    };
+    Filling::ALL.into_iter().flat_map(of_filling).collect()
+}
+
+/// The same, when the nodes know all generations, too.
+fn known_or_not(scenarios: Vec<Scenario>) -> impl Iterator<Item = Scenario> {
+    scenarios.into_iter().flat_map(|scenario| [scenario.clone(), scenario.primed()])
+}
+
+/// One of each kind. To a node, all scopes that a key shows are alike: it looks at each of them at
+/// the same moments.
+const KINDS: [Ending; 5] =
+    [Ending::Delete, Ending::Tag, Ending::LateTag, Ending::Namespace, Ending::Glob];
+
+/// Invalidating a namespace, then sweeping it: on one node in so many orders that not every
+/// filling is run against it there.
+fn clearing(place: Place) -> impl Iterator<Item = Scenario> {
+    [Filling::Compute, Filling::Promote, Filling::Touch].into_iter().map(move |filling| {
+        Scenario::new(place, [Act::Fill(filling, 0), Act::End(Ending::Clear, 0)])
+    })
+}
+
+/// What a sweep removes, it removes for all; but it fences only the fills of its own node.
+fn reaching_far() -> Vec<Ending> {
+    Ending::ALL.into_iter().filter(|ending| *ending != Ending::Glob).collect()
+}
+
+#[test]
+fn in_memory() {
+    go_through(known_or_not(pairs(Place::Memory, 0, &Ending::ALL)), explore);
+}
+
+#[test]
+fn in_the_store_on_one_node() {
+    go_through(pairs(Place::Store, 0, &KINDS).into_iter().chain(clearing(Place::Store)), explore);
+}
+
+#[test]
+fn in_the_store_on_two_nodes() {
+    go_through(known_or_not(pairs(Place::Store, 1, &reaching_far())), explore);
+}
+
+#[test]
+fn tiered_on_one_node() {
+    let scenarios = pairs(Place::Tiered, 0, &KINDS).into_iter().chain(clearing(Place::Tiered));
+    go_through(scenarios.map(Scenario::primed), explore);
+}
+
+#[test]
+fn tiered_on_two_nodes() {
+    go_through(known_or_not(pairs(Place::Tiered, 1, &reaching_far())), explore);
+}
