@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use cache_core::{
-    Cache, Deadline, EntryTimes, Error, Fill, Format, Key, Lookup, NewEntry, Pattern, Scope,
-    Shared, Slot, Tag, TagFamily, hours, minutes,
+    Cache, Deadline, EntryTimes, Error, Fill, Format, Invalidated, Key, Lookup, NewEntry, Pattern,
+    Scope, Shared, Slot, Tag, TagFamily, hours, minutes,
 };
 
 use super::step::Touches;
@@ -101,10 +101,10 @@ impl Ending {
         !matches!(self, Self::Tag | Self::LateTag) || filling.has_tag(self)
     }
 
-    pub(crate) async fn run(self, cache: &Cache) -> Result<(), Error> {
+    pub(crate) async fn run(self, cache: &Cache) -> Result<Invalidated, Error> {
         let scope = match self {
             Self::Delete => return cache.delete(NAMESPACE, key()).await,
-            Self::Clear => return cache.clear(NAMESPACE).await.map(drop),
+            Self::Clear => return cache.clear(NAMESPACE).await.map(|_| Invalidated::Complete),
             Self::LateTag => Tag::new("late").into(),
             Self::Tag => Tag::new("tag").into(),
             Self::Workspace => Scope::workspace("ws1"),
@@ -113,7 +113,7 @@ impl Ending {
             Self::Glob => Scope::pattern(NAMESPACE, Pattern::new("ws?:c*:1")),
             Self::Everything => Scope::everything(),
         };
-        cache.invalidate(scope).await.map(drop)
+        cache.invalidate(scope).await
     }
 }
 
@@ -164,9 +164,9 @@ impl Act {
 
 /// After the answer of an invalidation. A read is one step here: reads that others cross are
 /// promotions.
-async fn end(world: &World, node: usize, version: u64, done: &Result<(), Error>) {
+async fn end(world: &World, node: usize, version: u64, done: &Result<Invalidated, Error>) {
     let touches = |node| Touches::node(node).reading_all_keys().writing("journal");
-    let everywhere = done.is_ok() && !world.has_memory_of_its_own();
+    let everywhere = matches!(done, Ok(Invalidated::Complete)) && !world.has_memory_of_its_own();
     let next_read = async {
         world.answered(node, version, everywhere);
         let seen = world.nodes[node].get(NAMESPACE, key()).await.expect("reads never fail");
