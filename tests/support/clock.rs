@@ -39,6 +39,13 @@ impl Stopwatch {
     }
 }
 
+/// Nanoseconds on a clock that all processes of this machine share, and that never goes back.
+pub fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the tests' clock.rs")]
 fn now() -> Instant {
     Instant::now()

@@ -11,6 +11,7 @@
 //! | [`origin`], [`body`], [`raw_origin`], [`gate`] | scripted HTTP origins, and what makes them wait |
 //! | [`http_client`], [`message`] | an HTTP/1.1 client that shows every chunk as it comes |
 //! | [`example`] | an example binary of this workspace as a process |
+//! | [`twin`] | the running test binary as one more process |
 //! | [`clock`], [`wait`], [`ports`] | deadlines, polling, free ports |
 //!
 //! ```
@@ -45,6 +46,7 @@ pub mod raw_origin;
 mod reaper;
 pub mod redis_server;
 pub mod resp;
+pub mod twin;
 pub mod wait;
 
 pub use example::Example;
@@ -55,4 +57,5 @@ pub use origin::Origin;
 pub use raw_origin::{RawOrigin, RawStep};
 pub use redis_server::RedisServer;
 pub use resp::Reply;
+pub use twin::Twin;
 pub use wait::eventually;

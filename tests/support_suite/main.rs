@@ -14,6 +14,7 @@ mod reaper;
 mod redis_server;
 mod requirements;
 mod rust_tokens;
+mod twin;
 mod wait;
 
 use std::time::Duration;
