@@ -81,7 +81,10 @@ impl Default for Clock {
 
 /// The system's time without any offset.
 pub(crate) fn system_millis() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis)
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis);
+    #[cfg(feature = "test-hooks")]
+    let now = now.saturating_add_signed(crate::test_hooks::skew());
+    now
 }
 
 /// A duration in whole milliseconds, saturating.

@@ -65,6 +65,9 @@ mod set;
 mod state;
 mod stats;
 pub mod store;
+#[cfg(feature = "test-hooks")]
+#[doc(hidden)]
+pub mod test_hooks;
 mod ttl;
 mod typed;
 mod values;

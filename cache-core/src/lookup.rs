@@ -248,6 +248,10 @@ fn is_valid(asked: &Asked<'_>, entry: &Entry, now: Millis) -> bool {
     entry.identity == asked.key.bound
         && entry.times.is_alive(now)
         && asked.generations.iter().all(|generation| {
+            #[cfg(feature = "test-hooks")]
+            if crate::test_hooks::generations_are_ignored() {
+                return true;
+            }
             let current = generation.id;
             current.is_some() && entry.generation(generation.cell.fingerprint) == current
         })

@@ -43,6 +43,10 @@ pub(crate) type GenerationRefs = SmallVec<[GenerationRef; 4]>;
 impl GenerationRef {
     /// Whether the scope has not been invalidated since.
     pub(crate) fn is_current(&self) -> bool {
+        #[cfg(feature = "test-hooks")]
+        if crate::test_hooks::generations_are_ignored() {
+            return true;
+        }
         self.cell.epoch.load(Ordering::Acquire) == self.epoch
     }
 
