@@ -1,0 +1,211 @@
+//! What goes wrong in a run, round after round; every round begins and ends with all well.
+//!
+//! | file | breaks |
+//! |---|---|
+//! | `servers` | Redis itself: killed, frozen, restarted |
+//! | `network` | what lies between the processes and Redis |
+//! | `memory` | what Redis has room for |
+//! | `rollback` | what Redis remembers |
+
+mod memory;
+mod network;
+mod rollback;
+mod servers;
+
+use std::time::Duration;
+
+use cache_tests::RedisServer;
+use cache_tests::redis_server::Builder;
+
+use crate::crew::{Clocks, Crew};
+use crate::place::Place;
+
+/// One kind of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nemesis {
+    /// None: the processes alone.
+    Calm,
+    /// Redis is killed, and comes back empty.
+    Kill,
+    /// Redis is killed, and comes back with all it had acknowledged.
+    KillDurable,
+    /// Redis is frozen for a while.
+    Freeze,
+    /// A worker is frozen for a while.
+    FreezeWorker,
+    /// All connections are killed by the server.
+    ClientKill,
+    /// The connections that track keys are killed by the server.
+    ClientKillTracking,
+    /// Answers are late.
+    Delay,
+    /// Bytes vanish.
+    Blackhole,
+    /// Connections are reset, cut in the middle of an answer, refused.
+    Drop,
+    /// Generations are removed, as an eviction would.
+    EvictGenerations,
+    /// Redis has too little memory, and evicts what it likes.
+    Evict,
+    /// Redis has too little memory, and refuses writes.
+    Full,
+    /// The processes' clocks are 15 minutes apart, until Redis has told them the time.
+    Clocks,
+    /// The processes' clocks are 15 minutes apart, whatever Redis says.
+    ClocksWrong,
+    /// The processes' clocks are 15 minutes apart, and Redis can't be reached at first.
+    ClocksFirstWrong,
+    /// An older snapshot is restored.
+    Snapshot,
+    /// A replica that lags takes over.
+    Failover,
+}
+
+/// What a round may touch.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) crew: Crew,
+    /// The primary.
+    pub(crate) redis: RedisServer,
+    pub(crate) random: fastrand::Rng,
+}
+
+/// Cases that are not final yet, and what they wait for. They are run by the long form, which
+/// says what they came to; the short form leaves them out.
+pub(crate) const NOT_YET: [(Nemesis, &str); 3] = [
+    (Nemesis::ClocksFirstWrong, "what L1 holds when the clock is put back stays there for longer"),
+    (Nemesis::Snapshot, "generations that a restored snapshot brings back are not noticed"),
+    (Nemesis::Failover, "generations that a lagging replica brings back are not noticed"),
+];
+
+/// Operations during a round, at least.
+const OPERATIONS: u64 = 400;
+/// Operations between two rounds: enough for every process to find that all is well again.
+const REST: u64 = 2_000;
+
+impl Nemesis {
+    pub(crate) const ALL: [Self; 18] = [
+        Self::Calm,
+        Self::Kill,
+        Self::KillDurable,
+        Self::Freeze,
+        Self::FreezeWorker,
+        Self::ClientKill,
+        Self::ClientKillTracking,
+        Self::Delay,
+        Self::Blackhole,
+        Self::Drop,
+        Self::EvictGenerations,
+        Self::Evict,
+        Self::Full,
+        Self::Clocks,
+        Self::ClocksWrong,
+        Self::ClocksFirstWrong,
+        Self::Snapshot,
+        Self::Failover,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Kill => "kill",
+            Self::KillDurable => "kill-durable",
+            Self::Freeze => "freeze",
+            Self::FreezeWorker => "freeze-worker",
+            Self::ClientKill => "client-kill",
+            Self::ClientKillTracking => "client-kill-tracking",
+            Self::Delay => "delay",
+            Self::Blackhole => "blackhole",
+            Self::Drop => "drop",
+            Self::EvictGenerations => "evict-generations",
+            Self::Evict => "evict",
+            Self::Full => "full",
+            Self::Clocks => "clocks",
+            Self::ClocksWrong => "clocks-wrong",
+            Self::ClocksFirstWrong => "clocks-first-wrong",
+            Self::Snapshot => "snapshot",
+            Self::Failover => "failover",
+        }
+    }
+
+    /// Why it is not final yet.
+    pub(crate) fn not_yet(self) -> Option<&'static str> {
+        NOT_YET.iter().find(|(nemesis, _)| *nemesis == self).map(|(_, why)| *why)
+    }
+
+    /// Whether it can do any harm there.
+    pub(crate) fn fits(self, place: Place) -> bool {
+        place.has_redis() || matches!(self, Self::Calm | Self::FreezeWorker | Self::ClocksWrong)
+    }
+
+    /// The server it needs.
+    pub(crate) fn server(self) -> Builder {
+        match self {
+            // What was acknowledged is on disk, so that nothing but the kill happens.
+            Self::KillDurable => RedisServer::builder()
+                .arg("--appendonly")
+                .arg("yes")
+                .arg("--appendfsync")
+                .arg("always"),
+            _ => RedisServer::builder(),
+        }
+    }
+
+    pub(crate) fn clocks(self) -> Clocks {
+        let skews: &[i64] = match self {
+            Self::Clocks | Self::ClocksWrong | Self::ClocksFirstWrong => &[900, 0, -900],
+            _ => &[],
+        };
+        Clocks { skews, correctable: self != Self::ClocksWrong }
+    }
+
+    /// Breaks something, and makes it whole again.
+    pub(crate) async fn round(self, field: &mut Field) {
+        match self {
+            Self::Calm | Self::Clocks | Self::ClocksWrong => field.crew.operate(OPERATIONS).await,
+            Self::ClocksFirstWrong => {
+                network::heal(field).await;
+                field.crew.operate(OPERATIONS).await;
+            }
+            Self::Kill | Self::KillDurable => servers::kill(field).await,
+            Self::Freeze => servers::freeze(field).await,
+            Self::FreezeWorker => servers::freeze_worker(field).await,
+            Self::ClientKill => network::kill_clients(field, network::Clients::All).await,
+            Self::ClientKillTracking => {
+                network::kill_clients(field, network::Clients::Tracking).await;
+            }
+            Self::Delay => network::delay(field).await,
+            Self::Blackhole => network::swallow(field).await,
+            Self::Drop => network::cut(field).await,
+            Self::EvictGenerations => memory::evict_generations(field).await,
+            Self::Evict => memory::evict(field).await,
+            Self::Full => memory::fill(field).await,
+            Self::Snapshot => rollback::restore_snapshot(field).await,
+            Self::Failover => rollback::fail_over(field).await,
+        }
+    }
+}
+
+impl Field {
+    /// Lets the trouble last: for some time, and for some operations.
+    async fn endure(&mut self, longest: Duration) {
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        let lasts = Duration::from_millis(self.random.u64(longest / 10..=longest));
+        tokio::join!(tokio::time::sleep(lasts), self.crew.operate(OPERATIONS));
+    }
+
+    /// Lets all be well for a while.
+    pub(crate) async fn rest(&self) {
+        self.crew.operate(REST).await;
+    }
+
+    /// The numbers of the workers that something befalls: one, or all.
+    fn victims(&mut self) -> std::ops::Range<usize> {
+        let all = self.crew.workers().len();
+        if self.random.bool() {
+            return 0..all;
+        }
+        let one = self.random.usize(..all);
+        one..one + 1
+    }
+}
