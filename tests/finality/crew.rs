@@ -8,7 +8,7 @@ use cache_tests::{FaultProxy, Mode, RedisServer, Twin};
 
 use crate::history::{Event, Record};
 use crate::place::Place;
-use crate::worker::{self, Orders};
+use crate::worker::{self, Orders, Skew};
 
 const FAREWELL: Duration = Duration::from_secs(60);
 /// A run that makes no progress for so long has failed.
@@ -23,24 +23,17 @@ pub(crate) struct Crew {
     logs: Vec<PathBuf>,
 }
 
-/// How the clocks of the processes stand.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clocks {
-    /// Of each worker in turn, in seconds.
-    pub(crate) skews: &'static [i64],
-    /// Whether they are put right by what Redis says the time is.
-    pub(crate) correctable: bool,
-}
-
 /// What all workers of a crew are told.
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
     pub(crate) place: Place,
     pub(crate) seed: u64,
     pub(crate) l1_ttl: Duration,
-    pub(crate) clocks: Clocks,
+    /// The clock of each worker in turn.
+    pub(crate) clocks: [Skew; 3],
     /// Whether Redis can be reached from the beginning.
     pub(crate) connected: bool,
+    pub(crate) globs: bool,
     pub(crate) ignore_generations: bool,
 }
 
@@ -49,7 +42,8 @@ impl Crew {
         let database = folder.join("truth.sqlite");
         worker::create_database(&database).expect("a new database");
         let (mut workers, mut proxies, mut logs) = (Vec::new(), Vec::new(), Vec::new());
-        for node in 0..common.place.processes() {
+        let clocks = common.clocks.into_iter().take(common.place.processes());
+        for (node, skew) in clocks.enumerate() {
             let proxy = FaultProxy::start(redis.port()).await;
             if !common.connected {
                 proxy.set(Mode::Refuse).await;
@@ -63,8 +57,8 @@ impl Crew {
                 database: text(&database),
                 log: text(&log),
                 seed: common.seed,
-                skew: common.clocks.skews.get(node).copied().unwrap_or(0),
-                correctable: common.clocks.correctable,
+                skew,
+                globs: common.globs,
                 ignore_generations: common.ignore_generations,
             };
             let orders = serde_json::to_string(&orders).expect("plain data");

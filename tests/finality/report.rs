@@ -19,7 +19,8 @@ pub(crate) fn page(outcomes: &[Outcome], command: &str) -> String {
         page.push_str(&table(&open));
         page.push_str(&summary(&open));
         page.push('\n');
-        for (nemesis, why) in NOT_YET {
+        let was_run = |of| open.iter().any(|outcome| outcome.plan.nemesis == of);
+        for (nemesis, why) in NOT_YET.into_iter().filter(|(nemesis, _)| was_run(*nemesis)) {
             let _ = writeln!(page, "- `{}`: {why}.", nemesis.name());
         }
     }

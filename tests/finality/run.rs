@@ -53,7 +53,8 @@ impl Plan {
             seed: self.seed,
             l1_ttl: L1_TTL,
             clocks: self.nemesis.clocks(),
-            connected: self.nemesis != Nemesis::ClocksFirstWrong,
+            connected: self.nemesis.connected(),
+            globs: self.nemesis == Nemesis::Globs || !self.place.has_redis(),
             ignore_generations: self.ignore_generations,
         };
         let crew = Crew::start(folder.path(), &redis, &common).await;

@@ -17,14 +17,17 @@ use std::time::Duration;
 use cache_tests::RedisServer;
 use cache_tests::redis_server::Builder;
 
-use crate::crew::{Clocks, Crew};
+use crate::crew::Crew;
 use crate::place::Place;
+use crate::worker::Skew;
 
 /// One kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nemesis {
     /// None: the processes alone.
     Calm,
+    /// None, but patterns are invalidated that were not declared.
+    Globs,
     /// Redis is killed, and comes back empty.
     Kill,
     /// Redis is killed, and comes back with all it had acknowledged.
@@ -72,7 +75,8 @@ pub(crate) struct Field {
 
 /// Cases that are not final yet, and what they wait for. They are run by the long form, which
 /// says what they came to; the short form leaves them out.
-pub(crate) const NOT_YET: [(Nemesis, &str); 3] = [
+pub(crate) const NOT_YET: [(Nemesis, &str); 4] = [
+    (Nemesis::Globs, "fills in other processes that a sweep does not know of survive it"),
     (Nemesis::ClocksFirstWrong, "what L1 holds when the clock is put back stays there for longer"),
     (Nemesis::Snapshot, "generations that a restored snapshot brings back are not noticed"),
     (Nemesis::Failover, "generations that a lagging replica brings back are not noticed"),
@@ -84,8 +88,9 @@ const OPERATIONS: u64 = 400;
 const REST: u64 = 2_000;
 
 impl Nemesis {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Calm,
+        Self::Globs,
         Self::Kill,
         Self::KillDurable,
         Self::Freeze,
@@ -108,6 +113,7 @@ impl Nemesis {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Calm => "calm",
+            Self::Globs => "globs",
             Self::Kill => "kill",
             Self::KillDurable => "kill-durable",
             Self::Freeze => "freeze",
@@ -151,18 +157,27 @@ impl Nemesis {
         }
     }
 
-    pub(crate) fn clocks(self) -> Clocks {
-        let skews: &[i64] = match self {
-            Self::Clocks | Self::ClocksWrong | Self::ClocksFirstWrong => &[900, 0, -900],
-            _ => &[],
-        };
-        Clocks { skews, correctable: self != Self::ClocksWrong }
+    /// The clock of each worker in turn.
+    pub(crate) fn clocks(self) -> [Skew; 3] {
+        let apart = [900, 0, -900];
+        match self {
+            Self::Clocks | Self::ClocksFirstWrong => apart.map(Skew::Correctable),
+            Self::ClocksWrong => apart.map(Skew::ForGood),
+            _ => [Skew::Correctable(0); 3],
+        }
+    }
+
+    /// Whether Redis can be reached from the beginning.
+    pub(crate) fn connected(self) -> bool {
+        self != Self::ClocksFirstWrong
     }
 
     /// Breaks something, and makes it whole again.
     pub(crate) async fn round(self, field: &mut Field) {
         match self {
-            Self::Calm | Self::Clocks | Self::ClocksWrong => field.crew.operate(OPERATIONS).await,
+            Self::Calm | Self::Globs | Self::Clocks | Self::ClocksWrong => {
+                field.crew.operate(OPERATIONS).await;
+            }
             Self::ClocksFirstWrong => {
                 network::heal(field).await;
                 field.crew.operate(OPERATIONS).await;

@@ -15,6 +15,7 @@ use cache_core::{Cache, Namespace, RedisOptions, Template, minutes};
 use cache_tests::twin::PROGRESS;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use clocks::Skew;
 pub(crate) use database::create as create_database;
 
 use crate::layout::{NAMESPACES, TEMPLATE};
@@ -43,10 +44,9 @@ pub(crate) struct Orders {
     pub(crate) database: String,
     pub(crate) log: String,
     pub(crate) seed: u64,
-    /// How far its clock is from the system's, in seconds.
-    pub(crate) skew: i64,
-    /// Whether it can be put right by what Redis says the time is.
-    pub(crate) correctable: bool,
+    pub(crate) skew: Skew,
+    /// Whether patterns are invalidated that were not declared.
+    pub(crate) globs: bool,
     /// The mutation: entries count as valid whatever was invalidated.
     pub(crate) ignore_generations: bool,
 }
@@ -72,6 +72,7 @@ async fn work(orders: Orders) {
         .map(|task| {
             let seed = orders.seed ^ (orders.node as u64 * TASKS + task + 1);
             let operator = Operator::new(&cache, &orders.database, &log, seed);
+            let operator = if orders.globs { operator } else { operator.without_globs() };
             tokio::spawn(operate(operator, Arc::clone(&stopped), Arc::clone(&count)))
         })
         .collect();
@@ -99,7 +100,7 @@ fn cache(orders: &Orders) -> Cache {
     let mut builder = Cache::builder()
         .prefix("finality")
         .default_ttl(minutes(10))
-        .clock(clocks::skewed(orders.skew, orders.correctable))
+        .clock(clocks::skewed(orders.skew))
         .l1(orders.l1)
         .l1_ttl(Duration::from_millis(orders.l1_ttl_ms));
     for number in 0..NAMESPACES {

@@ -18,8 +18,8 @@ use crate::layout::{Kind, ROWS, Row, Scope};
 /// So many operations of a thousand are changes.
 const CHANGES: u16 = 6;
 /// So many computations of a hundred are slow.
-const SLOW: u8 = 20;
-const SLOWEST_MS: u64 = 20;
+const SLOW: u8 = 5;
+const SLOWEST_MS: u64 = 300;
 /// A change is of up to so many rows of its scope.
 const MOST_ROWS: usize = 3;
 
@@ -30,6 +30,7 @@ pub(super) struct Operator {
     database: Database,
     log: Log,
     random: fastrand::Rng,
+    globs: bool,
 }
 
 /// A version, and whether the cache had it.
@@ -39,7 +40,12 @@ impl Operator {
     pub(super) fn new(cache: &Cache, database: &str, log: &Log, seed: u64) -> Self {
         let (cache, log) = (cache.clone(), log.clone());
         let random = fastrand::Rng::with_seed(seed);
-        Self { cache, database: Database::open(database), log, random }
+        Self { cache, database: Database::open(database), log, random, globs: true }
+    }
+
+    /// Leaves out patterns that were not declared.
+    pub(super) fn without_globs(self) -> Self {
+        Self { globs: false, ..self }
     }
 
     pub(super) async fn step(&mut self) {
@@ -121,8 +127,8 @@ impl Operator {
             50..65 => Kind::Tag,
             65..73 => Kind::Workspace,
             73..75 => Kind::Namespace,
-            75..92 => Kind::Pattern,
-            92..98 => Kind::Glob,
+            75..81 if self.globs => Kind::Glob,
+            75..98 => Kind::Pattern,
             _ => Kind::Clear,
         };
         Scope::of(kind, row)
