@@ -40,6 +40,8 @@ pub struct Fill {
     /// The key was deleted in its name ([`claim`](Self::claim)).
     pub(crate) claimed: bool,
     began: Stopwatch,
+    /// When the cache was asked for what is to be filled: L1 counts from then.
+    asked_at: Millis,
 }
 
 /// Knows whether a fill that somebody else leads is still worth waiting for.
@@ -99,6 +101,7 @@ impl Fill {
         generations: GenerationRefs,
         fence: Fence,
         expect: Option<WriteId>,
+        asked_at: Millis,
     ) -> Self {
         Self {
             inner: Arc::clone(inner),
@@ -111,6 +114,7 @@ impl Fill {
             fenced: true,
             claimed: false,
             began: Stopwatch::start(),
+            asked_at,
         }
     }
 
@@ -151,7 +155,7 @@ impl Fill {
         let is_of_key =
             |scope: &&GenerationRef| key.cells.iter().any(|cell| Arc::ptr_eq(cell, &scope.cell));
         let generations = slot.generations.iter().filter(is_of_key).cloned().collect();
-        let fill = Self::new(inner, key, generations, fence, expect);
+        let fill = Self::new(inner, key, generations, fence, expect, inner.clock.now());
         Some(Self { fenced, ..fill })
     }
 
@@ -170,6 +174,7 @@ impl Fill {
             fenced: true,
             claimed: false,
             began: self.began,
+            asked_at: self.asked_at,
         }
     }
 
@@ -218,7 +223,9 @@ impl Fill {
         let id = fastrand::u64(1..);
         let Self { fence, generations, .. } = self;
         let slot = (namespace.l1 && self.fenced).then(|| {
-            new_slot(&self.key, id, value.clone(), generations.clone(), self.inner.clock.now())
+            // A clock may have been put back meanwhile.
+            let since = self.asked_at.min(self.inner.clock.now());
+            new_slot(&self.key, id, value.clone(), generations.clone(), since)
         });
         let stored_here = slot.is_some();
         if let Some(slot) = slot {

@@ -43,6 +43,8 @@ pub(crate) struct StoredEntry {
 
 struct Asked<'k> {
     key: &'k Arc<EntryKey>,
+    /// What others do from then on may not be known here: L1 counts from then.
+    at: Millis,
     fence: Fence,
     generations: GenerationRefs,
 }
@@ -135,7 +137,7 @@ impl Inner {
             Answer::Found { state, .. } => Some(state),
             Answer::NoStore | Answer::Failed(_) | Answer::Crossed => None,
         };
-        Fill::new(self, key, asked.generations, asked.fence, expect)
+        Fill::new(self, key, asked.generations, asked.fence, expect, asked.at)
     }
 
     async fn ask_store<'k>(&self, keys: &'k [Arc<EntryKey>], deadline: Deadline) -> Answers<'k> {
@@ -161,6 +163,7 @@ impl Inner {
     fn ask<'k>(&self, key: &'k Arc<EntryKey>) -> Asked<'k> {
         Asked {
             key,
+            at: self.clock.now(),
             fence: self.fences.raise(key.hash, &key.rendered),
             generations: key.cells.iter().map(GenerationCell::snapshot).collect(),
         }
@@ -219,9 +222,9 @@ impl Inner {
             Answer::Found { state, .. } => Some(state.clone()),
             _ => None,
         };
-        let hit = hit(&asked, asked.generations.clone(), answer, decode, self.clock.now());
-        let Asked { key, fence, generations } = asked;
-        (hit, Fill::new(self, key, generations, fence, expect))
+        let hit = hit(&asked, asked.generations.clone(), answer, decode, asked.at);
+        let Asked { key, at, fence, generations } = asked;
+        (hit, Fill::new(self, key, generations, fence, expect, at))
     }
 }
 

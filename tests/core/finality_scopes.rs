@@ -127,7 +127,26 @@ async fn an_invalidation_elsewhere_overtakes_a_fill(setup: Setup) {
     }
 }
 
-on_shared_setups!(an_invalidation_elsewhere_overtakes_a_fill);
+/// Pinned: L1 counted its time from the end of a fill. What was invalidated elsewhere while the
+/// value was computed stayed there for as long as that took beyond the time that is stated.
+async fn the_time_in_memory_counts_from_the_beginning_of_a_fill(setup: Setup) {
+    let (filler, other) = (setup.cache(), setup.cache());
+    declare(&filler);
+    declare(&other);
+    for scope in scopes() {
+        overtaken(&filler, async {
+            other.invalidate(scope.clone()).await.unwrap();
+            setup.clock.advance(seconds(5));
+        })
+        .await;
+        assert_eq!(get(&filler).await, None, "{scope:?}");
+    }
+}
+
+on_shared_setups!(
+    an_invalidation_elsewhere_overtakes_a_fill,
+    the_time_in_memory_counts_from_the_beginning_of_a_fill,
+);
 
 #[tokio::test]
 async fn a_promotion_on_its_way_does_not_undo_an_invalidation() {
