@@ -41,7 +41,6 @@ survive! {
     connections_are_cut: Drop on Tiered;
     generations_are_evicted: EvictGenerations on Redis, Tiered;
     anything_is_evicted: Evict on Tiered;
-    redis_is_full: Full on Redis, Tiered;
     clocks_are_apart: Clocks on Redis, Tiered;
     clocks_are_wrong: ClocksWrong on Memory, Redis, Tiered;
 }

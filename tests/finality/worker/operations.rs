@@ -123,11 +123,11 @@ impl Operator {
     /// Mostly small ones: a row has to stay long enough to be found stale.
     fn scope(&mut self, row: Row) -> Scope {
         let kind = match self.random.u8(..100) {
+            0..30 if self.globs => Kind::Glob,
             0..50 => Kind::Key,
             50..65 => Kind::Tag,
             65..73 => Kind::Workspace,
             73..75 => Kind::Namespace,
-            75..81 if self.globs => Kind::Glob,
             75..98 => Kind::Pattern,
             _ => Kind::Clear,
         };
