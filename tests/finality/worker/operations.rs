@@ -160,10 +160,10 @@ async fn invalidate(cache: &Cache, scope: Scope) -> Result<Invalidated, Error> {
         Scope::Key(row) => {
             let values = cache.namespace(namespace(row.namespace()));
             if row.tag().is_none() {
-                return values.delete(key(row)).await.and(complete);
+                return values.delete(key(row)).await;
             }
             let deadline = Deadline::after(cache.operation_budget());
-            values.delete_prepared(&[prepare(&values, row)], deadline).await.and(complete)
+            values.delete_prepared(&[prepare(&values, row)], deadline).await
         }
         Scope::Tag(tag) => cache.invalidate(Tag::new(tag_name(tag))).await,
         Scope::Workspace(number) => {
