@@ -48,10 +48,18 @@ impl Fill {
     /// be stored.
     #[must_use = "false: the value must not be stored"]
     pub async fn tag(&mut self, tags: &[Tag], deadline: Deadline) -> bool {
-        if tags.is_empty() {
+        self.retag(tags, &[], deadline).await
+    }
+
+    /// As [`tag`](Self::tag), for a value that is made of one with `former` tags, which need not be
+    /// among its own: false as well if one of *their* families has been invalidated since, for that
+    /// may have been the end of what it is made of.
+    #[must_use = "false: the value must not be stored"]
+    pub async fn retag(&mut self, tags: &[Tag], former: &[Tag], deadline: Deadline) -> bool {
+        if tags.is_empty() && former.is_empty() {
             return true;
         }
-        let Some(families) = self.expected_of(tags) else { return false };
+        let Some(families) = self.expected_of(tags.iter().chain(former)) else { return false };
         let texts: Vec<Box<str>> = tags.iter().map(Tag::rendered).collect();
         let cell = |text| self.inner.generations.cell(&self.inner.names.tag(text));
         let mut noted: GenerationRefs = texts.iter().map(|text| cell(text).snapshot()).collect();
@@ -75,10 +83,10 @@ impl Fill {
     }
 
     /// The families of these tags as they were when the fill began; `None` if one was not expected.
-    fn expected_of(&self, tags: &[Tag]) -> Option<Vec<GenerationRef>> {
+    fn expected_of<'t>(&self, tags: impl Iterator<Item = &'t Tag>) -> Option<Vec<GenerationRef>> {
         let mut found: Vec<GenerationRef> = Vec::with_capacity(self.families.len());
         let mut last = None;
-        for tag in tags.iter().filter(|tag| last.replace(tag.family()) != Some(tag.family())) {
+        for tag in tags.filter(|tag| last.replace(tag.family()) != Some(tag.family())) {
             let name = self.inner.names.family(tag.family());
             if found.iter().all(|known| *known.cell.name != *name) {
                 found.push(self.families.iter().find(|known| *known.cell.name == *name)?.clone());

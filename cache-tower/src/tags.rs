@@ -39,7 +39,8 @@ use crate::policy::NoStore;
 ///   come after an invalidation do not wait for fetches that began before it. So where tags are
 ///   invalidated all the time, those of a workspace are the better ones.
 /// - What a response to a validation (304), to `HEAD`, or a part (206) does not say again still
-///   holds; if it has tags of its own, of either kind, they take the place of all that were known.
+///   holds; if it has tags of its own, of either kind, they take the place of all that were known,
+///   unless one of those was invalidated meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheTags {
     global: Vec<String>,

@@ -185,6 +185,30 @@ async fn an_invalidation_holds_back_its_own_family_only(setup: Setup) {
     }
 }
 
+/// Bug: a value made of another, whose tag was invalidated meanwhile, was stored if its own tags
+/// were of another family: the other's end was undone.
+async fn what_a_value_is_made_of_holds_it_back_too(setup: Setup) {
+    let cache = setup.cache();
+    for (key, former, own) in
+        [("1", global(), vec![ours()]), ("2", ours(), vec![global()]), ("3", ours(), vec![])]
+    {
+        for is_invalidated in [true, false] {
+            let mut fill = begun(&cache, key).await;
+            if is_invalidated {
+                cache.invalidate(former.clone()).await.unwrap();
+            }
+            let kept = fill.retag(&own, std::slice::from_ref(&former), deadline()).await;
+            assert_eq!(kept, !is_invalidated, "{former:?}");
+        }
+        let mut fill = begun(&cache, key).await;
+        assert!(fill.retag(&own, std::slice::from_ref(&former), deadline()).await);
+        commit(&cache, fill).await;
+        // It has tags of its own only.
+        cache.invalidate(former).await.unwrap();
+        assert!(is_there(&cache, key).await);
+    }
+}
+
 /// Neither does one hold back what was tagged before its fill began.
 async fn tags_given_at_the_beginning_know_no_family(setup: Setup) {
     let cache = setup.cache();
@@ -227,6 +251,7 @@ on_every_setup!(
     tags_named_at_the_end_are_those_named_at_the_beginning,
     no_invalidation_is_lost_at_any_step,
     an_invalidation_holds_back_its_own_family_only,
+    what_a_value_is_made_of_holds_it_back_too,
     tags_given_at_the_beginning_know_no_family,
     a_family_that_was_not_expected_is_refused,
     flights_are_joined_unless_a_tag_of_their_own_was_invalidated,

@@ -255,7 +255,10 @@ impl Arrival<'_> {
         budget: &Budget,
     ) -> Result<Place, NoStore> {
         let mut place = placed?;
-        let tagged = self.tag(&mut place.fill, &place.groups, &place.head.tags, budget).await;
+        let known = place.part.as_ref().and_then(ArrivingPart::known);
+        let former = known.map(|(headers, tags)| self.tags_of(headers, &tags)).unwrap_or_default();
+        let own = (&place.groups[..], &place.head.tags);
+        let tagged = self.tag(&mut place.fill, own, &former, budget).await;
         if tagged { Ok(place) } else { Err(NoStore::Overtaken) }
     }
 

@@ -92,10 +92,11 @@ impl Arrival<'_> {
             let key = Arc::clone(fill.key());
             return self.forget(&key, budget).await;
         };
+        let former = self.tags_of(&old.headers, &old.tags);
         let payload = store(&head, [&body].into_iter());
         let decoded = load(&payload, &self.ask.shared.hit);
         if decoded.is_none()
-            || !self.tag(&mut fill, &groups, &head.tags, budget).await
+            || !self.tag(&mut fill, (&groups, &head.tags), &former, budget).await
             || fill.was_filled()
         {
             return;

@@ -128,9 +128,10 @@ impl Arrival<'_> {
             && !varies_otherwise(&old.headers, &parts.headers);
         let update = if about { parts.headers.clone() } else { HeaderMap::new() };
         let headers = freshened(&old.headers, &update, received);
+        let former = self.tags_of(&old.headers, &old.tags);
         let (updated, refusal) = match self.updated(&old, parts, &headers) {
             Ok((head, times, groups))
-                if self.tag(&mut fill, &groups, &head.tags, budget).await
+                if self.tag(&mut fill, (&groups, &head.tags), &former, budget).await
                     && !self.is_replaced(&key, &slot) =>
             {
                 (Some((head, times)), None)

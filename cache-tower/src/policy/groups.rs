@@ -26,7 +26,7 @@ const LONGEST: usize = 256;
 
 /// The groups that a response belongs to (RFC 9875 §2). An error where they are more or longer
 /// than can be kept: stored without them, it would outlive their invalidation.
-pub(super) fn groups(headers: &HeaderMap) -> Result<Vec<String>, NoStore> {
+pub(crate) fn groups(headers: &HeaderMap) -> Result<Vec<String>, NoStore> {
     let groups = strings(headers, &CACHE_GROUPS).unwrap_or_default();
     if groups.len() > MOST || groups.iter().any(|group| group.len() > LONGEST) {
         return Err(NoStore::Groups);

@@ -99,7 +99,7 @@ pub(crate) use assigned::{Assigned, is_risky_error};
 pub(crate) use combine::{Part, combined_headers, has_strong_validator, share_strong_validator};
 pub(crate) use directives::{FieldForm, RequestDirectives, ResponseDirectives};
 pub(crate) use freshness::{Exchange, Freshness, FreshnessSource, current_age};
-pub(crate) use groups::{CACHE_GROUPS, invalidated_groups};
+pub(crate) use groups::{CACHE_GROUPS, groups, invalidated_groups};
 pub(crate) use head::{HeadSubject, HeadTells, head_tells};
 pub(crate) use headers::{content_length, stored_headers};
 pub(crate) use heuristic::Heuristic;

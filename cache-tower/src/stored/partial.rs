@@ -113,7 +113,7 @@ pub(crate) fn arriving(
                 whole.headers.try_append(CACHE_GROUPS, groups.clone()).ok()?;
             }
         }
-        if whole.extensions.get::<CacheTags>().is_none() {
+        if whole.extensions.get::<CacheTags>().is_none_or(CacheTags::is_empty) {
             whole.extensions.insert(reload_tags(found.slot.payload())?);
         }
     }
@@ -125,6 +125,12 @@ impl ArrivingPart {
     pub(crate) fn stored_under(mut self, key: &EntryKey) -> Self {
         self.known = self.known.filter(|known| known.key.identity() == key.identity());
         self
+    }
+
+    /// The head and the tags of what it may be added to.
+    pub(crate) fn known(&self) -> Option<(&HeaderMap, CacheTags)> {
+        let known = self.known.as_ref()?;
+        Some((&known.partial()?.response.template, reload_tags(known.slot.payload())?))
     }
 
     /// What is to be stored when it has arrived, in no more bytes than `limit`; `None`: it was not

@@ -23,6 +23,7 @@ mod random;
 mod ranges;
 mod refreshes;
 mod requests;
+mod retagged;
 mod revalidation;
 mod stale;
 mod storing;
