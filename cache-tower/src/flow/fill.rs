@@ -94,7 +94,7 @@ where
             // What fails again and again is not to be overrun by all who have waited.
             return fetch_under_cap(&ask, inner, request, vacancy, budget).await;
         }
-        match shared.flights.join(fill.key().hash(), fill) {
+        match shared.flights.join(ask.flight(fill.key(), vacancy.marker.is_some()), fill) {
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
                 let landed =
@@ -135,6 +135,18 @@ where
             }
         }
         attempt += 1;
+    }
+}
+
+impl Ask {
+    /// The flight for what is filled. Where nothing is known of a URI, its key is that of all its
+    /// variants: those that the cache's own rules tell apart have nothing to wait for.
+    fn flight(&self, key: &EntryKey, is_variant: bool) -> u128 {
+        if is_variant || self.chosen.is_empty() {
+            return key.hash();
+        }
+        let both = [&self.primary[..], &self.chosen].concat();
+        self.shared.values.hash(&both)
     }
 }
 

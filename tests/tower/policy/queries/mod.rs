@@ -3,6 +3,7 @@
 mod bodies;
 mod content;
 mod ends;
+mod waiting;
 
 use std::convert::Infallible;
 use std::pin::Pin;
