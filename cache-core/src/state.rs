@@ -275,6 +275,11 @@ impl EntryKey {
         &self.rendered
     }
 
+    /// Whether both lead to the same entry of the same cache.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.namespace, &other.namespace) && self.identity == other.identity
+    }
+
     /// What tells the key from all others of its namespace.
     pub fn identity(&self) -> &[u8] {
         &self.identity

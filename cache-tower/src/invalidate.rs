@@ -172,14 +172,15 @@ where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
     let budget = shared.budget(request.extensions_mut());
-    let _mark = Mark::put(request.extensions_mut(), None, &target.tally);
+    let mark = Mark::put(request.extensions_mut(), None, &target.tally);
     let effects = Effects::of(&shared, target.partition.partition(), &target.uri, &target.headers);
     let unanswered = effects.unanswered();
     let response = Oneshot::new(inner, request).await;
     unanswered.answered();
     let mut response = response?.map(CacheBody::origin);
     let (status, headers) = (response.status(), response.headers());
-    let keys = effects.keys(status, headers);
+    let mut keys = effects.keys(status, headers);
+    mark.spare_posted(&mut keys);
     spend(&budget, effects.invalidation(keys, status, headers)).await;
     target.tally.tell(Decision::Forwarded, &mut response);
     Ok(response)

@@ -5,9 +5,9 @@
 //! remembers the route.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::Leader;
+use cache_core::{EntryKey, Leader};
 use http::Extensions;
 
 use crate::flow::fill::Outcome;
@@ -21,6 +21,8 @@ pub(crate) struct Mark(Arc<State>);
 struct State {
     claimed: Arc<AtomicBool>,
     leader: Mutex<Option<Leader<Outcome>>>,
+    /// Where an inner cache stores the response to a POST, which has ended what was there.
+    posted: Mutex<Option<Arc<EntryKey>>>,
 }
 
 impl Mark {
@@ -31,7 +33,8 @@ impl Mark {
         tally: &Tally,
     ) -> Marked {
         let claimed = Arc::clone(tally.taken_over());
-        let mark = Self(Arc::new(State { claimed, leader: Mutex::new(leader) }));
+        let mark =
+            Self(Arc::new(State { claimed, leader: Mutex::new(leader), posted: Mutex::default() }));
         extensions.insert(mark.clone());
         Marked(mark)
     }
@@ -43,6 +46,15 @@ impl Mark {
         if let Some(leader) = mark.take_leader() {
             leader.land(Outcome::NotShared);
         }
+    }
+
+    /// Called by an inner cache that stores the response to a POST under this key.
+    pub(crate) fn note_post(&self, key: &Arc<EntryKey>) {
+        *self.posted() = Some(Arc::clone(key));
+    }
+
+    fn posted(&self) -> MutexGuard<'_, Option<Arc<EntryKey>>> {
+        self.0.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_leader(&self) -> Option<Leader<Outcome>> {
@@ -58,6 +70,13 @@ pub(crate) struct Marked(Mark);
 impl Marked {
     pub(crate) fn is_claimed(&self) -> bool {
         self.0.0.claimed.load(Ordering::Acquire)
+    }
+
+    /// Of the keys that a request has changed, leaves those that are still to be deleted.
+    pub(crate) fn spare_posted(&self, keys: &mut Vec<Arc<EntryKey>>) {
+        if let Some(posted) = &*self.0.posted() {
+            keys.retain(|key| !key.is_same_as(posted));
+        }
     }
 
     /// Takes the lead of the fetch back, unless the mark was claimed.

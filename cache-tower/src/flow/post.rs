@@ -20,7 +20,7 @@ use crate::config::Shared;
 use crate::flow::budget::Budget;
 use crate::flow::fetch::Arrival;
 use crate::flow::lookup::Ask;
-use crate::flow::nested::Mark;
+use crate::flow::nested::{Mark, Marked};
 use crate::flow::revalidate::OriginUnreachable;
 use crate::hooks::RequestHead;
 use crate::invalidate::{Effects, Unanswered, queue, spend};
@@ -86,6 +86,7 @@ where
     let asked = request.headers().clone();
     let fill = ask.begin(&asked, &budget).await;
     let clock = ask.shared.values.cache().clock();
+    let outer = request.extensions().get::<Mark>().cloned();
     let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
     let request_sent = clock.now();
     let effects = ask.effects(&asked);
@@ -97,14 +98,18 @@ where
     let arrival = Arrival { ask: &ask, asked: &asked, exchange, leader: None };
     // What an inner cache has taken over is that one's to store.
     let fill = fill.filter(|_| !mark.is_claimed());
-    let decision = match arrival.invalidate(&parts, fill, &budget).await {
+    let decision = match arrival.invalidate(&parts, fill, &mark, &budget).await {
         None => Decision::Forwarded,
         Some(Err(refusal)) => Decision::ForwardedNotStored(refusal),
         Some(Ok(fill)) => {
+            let claimed = Arc::clone(fill.key());
             // The marker of its variants, if there was one, has just been deleted.
             let placed = arrival.place(&parts, &body, Some(fill), None);
             match arrival.group(placed, &budget).await {
                 Ok(place) => {
+                    if let Some(outer) = outer {
+                        outer.note_post(&claimed);
+                    }
                     return Ok(arrival.hand_on(parts, body, place, Decision::ForwardedStored));
                 }
                 Err(refusal) => Decision::ForwardedNotStored(refusal),
@@ -140,6 +145,7 @@ impl Arrival<'_> {
         &self,
         parts: &Parts,
         fill: Option<Fill>,
+        mark: &Marked,
         budget: &Budget,
     ) -> Option<Result<Fill, NoStore>> {
         let Self { ask, asked, exchange, .. } = *self;
@@ -151,6 +157,7 @@ impl Arrival<'_> {
             Some(_) => PostTells::Nothing,
         };
         let mut keys = effects.keys(status, headers);
+        mark.spare_posted(&mut keys);
         let mut claimed = None;
         if let Some(fill) = fill.filter(|_| tells == PostTells::Representation) {
             let key = Arc::clone(fill.key());

@@ -262,3 +262,31 @@ async fn other_instances_serve_it() {
     two.send(request("DELETE", "/a?q=1", &[])).await;
     assert_eq!(one.told("/a?q=1", &[]).await, MISS);
 }
+
+/// Bug: of two caches, one around the other, the inner one stored the response to a POST and said
+/// so; then the outer one deleted it, as what the POST had changed.
+#[tokio::test]
+async fn of_two_caches_the_inner_one_stores_it() {
+    for lines in [&[FRESH, HERE][..], &[("cache-control", "no-store"), HERE]] {
+        let http = http().build();
+        let origin = answering(lines);
+        let inner = App::endpoint(&http, minutes(1), &origin);
+        let around = {
+            let service = tower::service_fn(move |request| {
+                let inner = inner.clone();
+                async move { Ok::<_, std::convert::Infallible>(inner.call(request).await) }
+            });
+            App::of(&http, cache_tower::CacheLayer::new(&http).layer(service))
+        };
+        assert_eq!(around.told("/a?q=1", &[]).await, MISS);
+        assert_eq!(around.told("/a?q=1", &[]).await, HIT);
+        let expected = if lines[0] == FRESH {
+            both(STORED, HIT)
+        } else {
+            both("fwd=method; detail=no-freshness", MISS)
+        };
+        assert_eq!(told_of(&around, &[]).await, expected);
+        let stats = http.stats();
+        assert_eq!(stats.hits + stats.misses + stats.bypasses, 4);
+    }
+}
