@@ -208,7 +208,11 @@ fn of_unsafe<B, R>(
 }
 
 /// Past the cache; but not what wants a stored response or none (RFC 9111 §5.2.1.7).
-fn past<R>(shared: &Arc<Shared>, reason: BypassReason, asked: Option<&HeaderMap>) -> Entrance<R> {
+pub(crate) fn past<R>(
+    shared: &Arc<Shared>,
+    reason: BypassReason,
+    asked: Option<&HeaderMap>,
+) -> Entrance<R> {
     let asked = asked.filter(|_| reason.is_of_the_request());
     if asked.is_some_and(|headers| RequestDirectives::parse(headers).only_if_cached) {
         return Entrance::Answered(not_cached(&Tally::new(shared, Decision::Unanswered)));

@@ -13,7 +13,7 @@ use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody, QueryBody};
 use crate::config::Shared;
-use crate::flow::entrance::{Entrance, look};
+use crate::flow::entrance::{self, Entrance, look};
 use crate::flow::nested::Mark;
 use crate::flow::{fill, refresh};
 use crate::layer::SiteRules;
@@ -112,6 +112,10 @@ where
     let (digest, body) = match gathered {
         Gathered::Whole { digest, body } => (digest, body),
         Gathered::Past { why, body } => {
+            let asked = admitted.seen.directives.then_some(&parts.headers);
+            if let Entrance::Answered(response) = entrance::past(&shared, why, asked) {
+                return Ok(response);
+            }
             let request = Request::from_parts(parts, body);
             return past(&shared, inner, request, Decision::Bypass(why)).await;
         }

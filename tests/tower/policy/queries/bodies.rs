@@ -144,3 +144,22 @@ async fn a_client_that_leaves_while_it_sends_is_counted() {
     assert_eq!((stats.hits, stats.misses, stats.bypasses), (1, 2, 1));
     assert_eq!(app.origin.calls(), 2);
 }
+
+/// Bug: a QUERY that wanted a stored response or none was sent on to the origin where its body kept
+/// it from being looked up.
+#[tokio::test]
+async fn what_is_wanted_only_if_cached_is_not_sent_on() {
+    let app = App::new(FRESH);
+    let only_if_cached: Lines<'_> = &[("cache-control", "only-if-cached")];
+    let trailers = std::future::ready(Some(Ok(fields(&[("x-checksum", "1")]))));
+    for body in [
+        full("seventeen bytes.."),
+        failing(["one"]),
+        full("one").with_trailers(trailers).boxed_unsync(),
+    ] {
+        let response = app.send(query("/a", only_if_cached, body)).await;
+        assert_eq!((response.status().as_u16(), app.origin.calls()), (504, 0));
+    }
+    let stats = app.http.stats();
+    assert_eq!(stats.hits + stats.misses + stats.bypasses, 3);
+}
