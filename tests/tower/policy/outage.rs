@@ -5,10 +5,10 @@ use std::time::Duration;
 use cache_core::{Cache, RedisOptions};
 use cache_tests::clock::Stopwatch;
 use cache_tests::{FaultProxy, Mode, RedisServer, eventually};
-use cache_tower::HttpCache;
+use cache_tower::{CacheTags, HttpCache};
 use http_body_util::BodyExt;
 
-use super::origin::{App, HIT, Origin, PATIENCE, request, told};
+use super::origin::{App, HIT, Origin, PATIENCE, reply, request, told};
 
 /// A cache behind a proxy; whatever it does not find in Redis comes from the origin.
 async fn behind_a_proxy(redis: &RedisServer, origin: &Origin) -> (App, FaultProxy) {
@@ -100,5 +100,63 @@ async fn unsafe_requests_are_answered_too() {
         assert_eq!((response.status().as_u16(), told(&response).as_str()), (200, "fwd=method"));
         assert!(watch.elapsed() < Duration::from_secs(2));
         assert_eq!(origin.calls(), before + 1);
+    }
+}
+
+/// However many operations a request takes, with tags and groups and a response to a POST that is
+/// to be stored, one budget is for them all.
+#[tokio::test]
+async fn what_takes_many_operations_waits_no_longer() {
+    let redis = RedisServer::start();
+    let budget = Duration::from_millis(500);
+    for (method, hangs_first) in [("POST", true), ("POST", false), ("GET", true), ("GET", false)] {
+        let proxy = FaultProxy::start(redis.port()).await;
+        let options = RedisOptions::url(&redis.url_through(proxy.port())).expect("valid");
+        let cache = Cache::builder().redis(options).operation_budget(budget).build();
+        let http = HttpCache::builder(cache.expect("valid")).store_posts(true).build();
+        let (sender, hung) = std::sync::mpsc::channel::<()>();
+        let hung = std::sync::Mutex::new(hung);
+        let origin = Origin::new(move |request| {
+            if request.headers().contains_key("x-wait") {
+                hung.lock().expect("not poisoned").recv().expect("a fault");
+            }
+            let path = request.uri().path();
+            let lines = [
+                ("cache-control", "max-age=600"),
+                ("content-location", path),
+                ("cache-groups", "\"g\""),
+                ("cache-group-invalidation", "\"h\""),
+            ];
+            let mut response = reply(200, &lines, "body");
+            let tags = CacheTags::new(["a"]).and_in_workspace(["b"]);
+            response.extensions_mut().insert(tags);
+            response
+        });
+        let app = App::layered(&http, &origin);
+        let watch = Stopwatch::start();
+        while app.told("/warm", &[]).await != HIT {
+            assert!(watch.elapsed() < PATIENCE, "no hit before the fault");
+        }
+        let before = origin.calls();
+        let lines: &[(&str, &str)] = if hangs_first { &[] } else { &[("x-wait", "1")] };
+        let asked = request(method, &format!("/{method}/{hangs_first}"), lines);
+        if hangs_first {
+            proxy.set(Mode::Hold).await;
+        }
+        let watch = Stopwatch::start();
+        let going = tokio::task::spawn_blocking({
+            let (app, handle) = (app.clone(), tokio::runtime::Handle::current());
+            move || handle.block_on(app.call(asked))
+        });
+        if !hangs_first {
+            eventually(PATIENCE, "the origin is asked", || origin.calls() > before).await;
+            proxy.set(Mode::Hold).await;
+            sender.send(()).expect("somebody waits");
+        }
+        let response = going.await.expect("no panic");
+        assert_eq!(response.status(), 200);
+        let took = watch.elapsed();
+        assert!(took < budget * 2, "{method} {hangs_first}: {took:?} {}", told(&response));
+        drop(sender);
     }
 }
