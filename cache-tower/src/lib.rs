@@ -39,6 +39,10 @@
 //! `fwd-status` is there where the origin's status is not the client's. [`ttl`] and [`key`] are
 //! there if they are asked for.
 //!
+//! The same words are in one event of `tracing` for each request (target `cache_tower`, level
+//! debug: `decision`, `detail`, the `status` of the origin, `namespace`, and as `counted` the field
+//! of [`HttpStats`] that it adds to). URI and key are not. While nobody listens that costs nothing.
+//!
 //! [`ttl`]: HttpCacheBuilder::cache_status_ttl
 //! [`key`]: HttpCacheBuilder::cache_status_key
 //!
@@ -64,7 +68,7 @@
 //! | `stored` | pure: wire form of responses, of parts of them, and of what is known of variants |
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
 //! | `body` | stored, shared and passed-on bodies |
-//! | `report` | every request is counted once; `Cache-Status` |
+//! | `report` | every request is counted and traced once; `Cache-Status` |
 //! | `memo` | small tables |
 
 mod body;

@@ -1,5 +1,6 @@
-//! What is told about a request: its decision, counted once, and the words of `Cache-Status`.
+//! What is told about a request: its decision, counted once, in the words of `Cache-Status`.
 
 pub(crate) mod status;
 pub(crate) mod tally;
 pub(crate) mod told;
+mod trace;

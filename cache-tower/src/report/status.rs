@@ -42,6 +42,11 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
+    /// Whether it was answered from what is stored, as it is.
+    pub(crate) fn is_hit(self) -> bool {
+        matches!(self, Self::Hit | Self::StaleHit)
+    }
+
     /// Whether something was looked up in vain.
     pub(crate) fn is_miss(self) -> bool {
         matches!(
@@ -76,16 +81,14 @@ impl Decision {
                     put("fwd-status=", &origin_s.as_u16());
                 }
             }
-            None if matches!(self, Self::Hit | Self::StaleHit) => put("hit", &""),
+            None if self.is_hit() => put("hit", &""),
             None => {}
         }
         if let Some(ttl) = params.ttl {
             put("ttl=", &ttl);
         }
-        match self {
-            Self::Stored(_) | Self::ForwardedStored => put("stored", &""),
-            Self::Collapsed(_) => put("collapsed", &""),
-            _ => {}
+        if let Some(also) = self.also() {
+            put(also, &"");
         }
         if let Some(key) = params.key {
             put("key=", &quoted(key));
@@ -97,8 +100,17 @@ impl Decision {
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache-tower"))
     }
 
+    /// What became of the response that was fetched (RFC 9211 §2.5, §2.6).
+    pub(super) fn also(self) -> Option<&'static str> {
+        match self {
+            Self::Stored(_) | Self::ForwardedStored => Some("stored"),
+            Self::Collapsed(_) => Some("collapsed"),
+            _ => None,
+        }
+    }
+
     /// Why the request went forward (RFC 9211 §2.2), if it did.
-    fn forwarded(self) -> Option<&'static str> {
+    pub(super) fn forwarded(self) -> Option<&'static str> {
         match self {
             Self::StaleOnError(why)
             | Self::Validated(why)
@@ -116,7 +128,7 @@ impl Decision {
     }
 
     /// What else there is to say (RFC 9211 §2.8).
-    fn detail(self) -> Option<&'static str> {
+    pub(super) fn detail(self) -> Option<&'static str> {
         match self {
             Self::StaleHit => Some("stale-while-revalidate"),
             Self::StaleOnError(_) => Some("stale-if-error"),
@@ -162,7 +174,7 @@ fn quoted(text: &str) -> String {
 
 /// How many requests met which decision: `hits + misses + bypasses` is the number of requests.
 /// A request that a cache inside has taken over (see `cache_endpoint` of cache-axum) is that one's to
-/// count.
+/// count. Each is told to `tracing` as it is counted: target `cache_tower`, level debug.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpStats {
     /// Answered from what was stored.

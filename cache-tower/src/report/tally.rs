@@ -1,10 +1,10 @@
-//! Counting: every request once, however it ends.
+//! Counting: every request once, however it ends; whoever listens is told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_core::Read;
-use http::Response;
+use http::{Response, StatusCode};
 
 use crate::config::Shared;
 use crate::report::status::Decision;
@@ -63,7 +63,7 @@ impl Tally {
         if self.taken_over.load(Ordering::Acquire) {
             return;
         }
-        self.count(decision);
+        self.count(decision, decision.origin_s(params, response.status()));
         let value = decision.render(&self.shared.name, params, response.status());
         let _ = response.headers_mut().try_append(CACHE_STATUS, value);
     }
@@ -75,7 +75,7 @@ impl Tally {
         params: Params<'_>,
         response: &mut Response<B>,
     ) {
-        self.count(decision);
+        self.count(decision, decision.origin_s(params, response.status()));
         self.shared.rewrite(decision, params, response);
     }
 
@@ -90,7 +90,7 @@ impl Tally {
         self.shared.count_hit(read);
     }
 
-    fn count(&self, decision: Decision) {
+    fn count(&self, decision: Decision, origin_s: Option<StatusCode>) {
         self.counted.store(true, Ordering::Relaxed);
         if self.is_silent() {
             return;
@@ -99,6 +99,7 @@ impl Tally {
         if decision.is_miss() {
             self.shared.values.count(Read::Miss);
         }
+        self.shared.trace(decision, origin_s);
     }
 }
 
@@ -108,7 +109,7 @@ impl Drop for Tally {
             && !self.counted.load(Ordering::Relaxed)
             && !self.taken_over.load(Ordering::Acquire)
         {
-            self.count(unanswered);
+            self.count(unanswered, None);
         }
     }
 }
@@ -117,5 +118,6 @@ impl Shared {
     pub(crate) fn count_hit(&self, read: Read) {
         self.counters.count(Decision::Hit);
         self.values.count(read);
+        self.trace(Decision::Hit, None);
     }
 }

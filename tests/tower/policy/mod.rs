@@ -30,6 +30,7 @@ mod storing;
 mod tags;
 mod targeted;
 mod told;
+mod traces;
 mod unsafe_methods;
 mod vary;
 mod workspaces;
