@@ -88,8 +88,7 @@ impl<'r> Effects<'r> {
                 sites.into_iter().flat_map(|site| classes.map(|class| (site, class)))
             {
                 let affected = Target { class, ..affected };
-                let mut identity = affected.identity(site);
-                shared.options.key.end_identity(&mut identity);
+                let identity = shared.options.key.identity(&affected, site);
                 let key = affected.store_key(&identity, &shared.key_base);
                 keys.extend(shared.values.prepare(&key, &identity));
             }

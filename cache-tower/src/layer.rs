@@ -185,7 +185,9 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
+        // Here, so that there is no way to the service inside on which it sees them.
+        self.shared.options.key.forwarded.strip(request.headers_mut());
         match enter(&self.shared, &self.site, &request) {
             Entrance::Answered(response) => ResponseFuture::ready(response),
             Entrance::Stale(response, refresh) => {

@@ -97,4 +97,5 @@ pub use layer::{CacheLayer, CacheService};
 pub use report::status::HttpStats;
 pub use request::key::key_segment;
 pub use request::partition::Workspace;
+pub use request::reflected::ForwardedFields;
 pub use tags::CacheTags;

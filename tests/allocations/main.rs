@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cache_core::{Cache, Clock, minutes};
-use cache_tower::{CacheLayer, HttpCache, HttpCacheBuilder, Workspace};
+use cache_tower::{CacheLayer, ForwardedFields, HttpCache, HttpCacheBuilder, Workspace};
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -92,9 +92,14 @@ async fn nor_do_options_allocate_on_a_hit() {
             .ignore_request_directives(true)
             .key_by_header(HeaderName::from_static("x-country"))
             .key_query_only(["page"])
+            .forwarded_fields(ForwardedFields::Stripped)
             .skip_cache(|request| request.headers().contains_key("x-preview"))
     };
-    let headers = [("accept-language", "de-AT;q=0.9, EN;q=0.5"), ("x-country", "at")];
+    let headers = [
+        ("accept-language", "de-AT;q=0.9, EN;q=0.5"),
+        ("x-country", "at"),
+        ("x-forwarded-host", "evil.example"),
+    ];
     assert_eq!(allocations_with(options, &headers, 7).await, BUDGET);
 }
 

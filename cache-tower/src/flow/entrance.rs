@@ -120,9 +120,7 @@ pub(crate) fn look<B, R>(
         query: query.as_deref(),
         ..Target::of(partition.partition(), uri, headers)
     };
-    let mut primary = Identity::new();
-    target.write_identity(site.site, seen.reflected, &mut primary);
-    rules.end_identity(&mut primary);
+    let primary = rules.identity_of(&target, site.site, seen.reflected);
     let mut chosen = rules.choose(&head);
     if let Some(content) = content {
         write_content(content, headers, &mut chosen);

@@ -52,8 +52,8 @@ pub(crate) fn ask<B>(
     if !is_keyed || site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
         return None;
     }
-    let mut primary = Target::of(partition.partition(), uri, headers).identity(site.site);
-    rules.end_identity(&mut primary);
+    let target = Target::of(partition.partition(), uri, headers);
+    let primary = rules.identity(&target, site.site);
     let hash = shared.values.hash(&primary);
     Some(Box::new(Ask {
         shared: Arc::clone(shared),

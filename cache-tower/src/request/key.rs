@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::policy::{Normalize, VaryFields};
-use crate::request::reflected;
+use crate::request::reflected::{self, ForwardedFields};
 
 /// On the stack for all but very long URIs.
 pub(crate) type Identity = SmallVec<[u8; 512]>;
@@ -85,16 +85,16 @@ impl<'r> Target<'r> {
         }
     }
 
-    /// The identity of this target, before any variant.
-    pub(crate) fn identity(&self, site: Site) -> Identity {
-        let mut identity = Identity::new();
-        self.write_identity(site, true, &mut identity);
-        identity
-    }
-
-    /// Writes the identity; `reflected` tells whether the headers may hold any field of
-    /// [`reflected`], or more than one `Host`.
-    pub(crate) fn write_identity(&self, site: Site, reflected: bool, identity: &mut Identity) {
+    /// Writes the identity of this target, before any variant; `reflected` tells whether the headers
+    /// may hold any field of [`reflected`], or more than one `Host`. For all but tests,
+    /// [`KeyRules::identity`](crate::request::key_rules::KeyRules::identity).
+    pub(super) fn write_identity(
+        &self,
+        site: Site,
+        reflected: bool,
+        forwarded: ForwardedFields,
+        identity: &mut Identity,
+    ) {
         let (in_workspace, workspace) = match self.partition {
             Partition::Shared => (false, ""),
             Partition::Workspace(workspace) => (true, workspace),
@@ -128,7 +128,7 @@ impl<'r> Target<'r> {
         }
         if !reflected && !self.absolute {
             // What is written below where there is none of all that.
-            identity.extend_from_slice(&[0, reflected::NONE]);
+            identity.extend_from_slice(&[0, forwarded.end()]);
             return;
         }
         // Where there are two hosts, nobody knows which of them a handler takes.
@@ -141,7 +141,7 @@ impl<'r> Target<'r> {
             }
         }
         identity.push(0);
-        reflected::write(self.headers, identity);
+        reflected::write(forwarded, self.headers, identity);
     }
 
     /// How the response with this identity is called in the store: readable segments, and a

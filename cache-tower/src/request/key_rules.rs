@@ -24,6 +24,8 @@ use smallvec::SmallVec;
 
 use crate::config::HttpCacheBuilder;
 use crate::hooks::RequestHead;
+use crate::request::key::{Identity, Site, Target};
+use crate::request::reflected::ForwardedFields;
 
 /// What a request has in the chosen parts, and of a QUERY its content. Empty only if none are chosen.
 pub(crate) type Chosen = SmallVec<[u8; 32]>;
@@ -34,6 +36,7 @@ pub(crate) struct KeyRules {
     parts: Vec<Part>,
     query: Query,
     pub(crate) bypass_unkeyed: bool,
+    pub(crate) forwarded: ForwardedFields,
 }
 
 #[derive(Clone)]
@@ -74,9 +77,24 @@ impl KeyRules {
         chosen
     }
 
+    /// The identity of a target, before any variant: that of a request, and of what writes to it
+    /// make obsolete.
+    pub(crate) fn identity(&self, target: &Target<'_>, site: Site) -> Identity {
+        self.identity_of(target, site, true)
+    }
+
+    /// As [`identity`](Self::identity); `reflected` tells whether the headers may hold a field of
+    /// [`ForwardedFields`], or more than one `Host`.
+    pub(crate) fn identity_of(&self, target: &Target<'_>, site: Site, reflected: bool) -> Identity {
+        let mut identity = Identity::new();
+        target.write_identity(site, reflected, self.forwarded, &mut identity);
+        self.end_identity(&mut identity);
+        identity
+    }
+
     /// Ends an identity with the names of the chosen parts: where others are chosen, or none, the
     /// same URI has other entries.
-    pub(crate) fn end_identity<A: smallvec::Array<Item = u8>>(&self, identity: &mut SmallVec<A>) {
+    fn end_identity<A: smallvec::Array<Item = u8>>(&self, identity: &mut SmallVec<A>) {
         for part in &self.parts {
             let (kind, name) = match part {
                 Part::Header(name) => (b'h', name.as_str()),

@@ -4,4 +4,4 @@ pub(crate) mod content;
 pub(crate) mod key;
 pub(crate) mod key_rules;
 pub(crate) mod partition;
-mod reflected;
+pub(crate) mod reflected;

@@ -5,10 +5,44 @@
 //! Forwarded: for=192.0.2.7;host=shop.example      // counts without who it is from
 //! X-Forwarded-Host: shop.example
 //! ```
+//!
+//! An application may have them removed, or trust whoever sets them:
+//!
+//! ```
+//! use cache_core::Cache;
+//! use cache_tower::{ForwardedFields, HttpCache};
+//!
+//! let http = HttpCache::builder(Cache::builder().build()?)
+//!     .forwarded_fields(ForwardedFields::Stripped)
+//!     .build();
+//! # Ok::<(), cache_core::Error>(())
+//! ```
 
 use http::{HeaderMap, HeaderName, header};
 
 use super::key::{Identity, part};
+use crate::config::HttpCacheBuilder;
+
+/// What a response cache does with the fields in which a proxy tells what it was asked for:
+/// `Forwarded`, and `X-Forwarded-Host`, `-Proto`, `-Port`, `-Prefix` and `-Scheme`. Handlers build
+/// links and redirects from them, and any client can send them. `Host` is always part of the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedFields {
+    /// They are part of the key (`Forwarded` without the addresses): a client that makes them up
+    /// has only itself what they bring about.
+    #[default]
+    Keyed,
+    /// They are no part of the key, and reach the service inside. Only where a proxy in front sets
+    /// **all** of them itself, to what follows from the rest of the key, or removes what clients
+    /// send. Where it does not, one client can have a response stored for everybody whose links
+    /// lead to a host of its choice. A response whose `Vary` names one of them is still told apart
+    /// by it.
+    Trusted,
+    /// They are removed from every request, whether or not it is one for the cache, before anything
+    /// looks at it: neither the service inside sees them, nor the functions of the application
+    /// (`workspace`, `key_by`, `skip_cache`, ..), nor `Vary`. For services that need none of them.
+    Stripped,
+}
 
 /// They count as they are.
 const FIELDS: [HeaderName; 5] = [
@@ -20,16 +54,53 @@ const FIELDS: [HeaderName; 5] = [
 ];
 
 /// What is written; a field of [`FIELDS`] is its place there, from 1.
-const END: u8 = 0;
+const NONE: u8 = 0;
 const LINE: u8 = 6;
 const ELEMENT: u8 = 7;
 const PAIR: u8 = 8;
+/// Who trusts these fields does not share entries with those who do not.
+const TRUSTED: u8 = 9;
 
-/// What an identity has where there is none of these fields.
-pub(super) const NONE: u8 = END;
+impl ForwardedFields {
+    /// What an identity ends with, and all that it has where there is none of these fields. What
+    /// they were stripped from is what came without them.
+    pub(super) fn end(self) -> u8 {
+        match self {
+            Self::Keyed | Self::Stripped => NONE,
+            Self::Trusted => TRUSTED,
+        }
+    }
 
-/// Writes what a request has in these fields.
-pub(super) fn write(headers: &HeaderMap, identity: &mut Identity) {
+    /// Removes them from a request where they are to be removed.
+    pub(crate) fn strip(self, headers: &mut HeaderMap) {
+        if self != Self::Stripped {
+            return;
+        }
+        for name in FIELDS.iter().chain([&header::FORWARDED]) {
+            headers.remove(name);
+        }
+    }
+}
+
+impl HttpCacheBuilder {
+    /// What is done with the fields that handlers build links from, beside `Host`: they are part of
+    /// the key, trusted, or stripped from requests. Default: [`Keyed`](ForwardedFields::Keyed),
+    /// which is safe whoever sets them.
+    pub fn forwarded_fields(mut self, fields: ForwardedFields) -> Self {
+        self.options.key.forwarded = fields;
+        self
+    }
+}
+
+/// Writes what counts of these fields in a request.
+pub(super) fn write(fields: ForwardedFields, headers: &HeaderMap, identity: &mut Identity) {
+    if fields != ForwardedFields::Trusted {
+        write_fields(headers, identity);
+    }
+    identity.push(fields.end());
+}
+
+fn write_fields(headers: &HeaderMap, identity: &mut Identity) {
     for (nth, name) in (1..).zip(&FIELDS) {
         for line in headers.get_all(name) {
             identity.push(nth);
@@ -39,7 +110,6 @@ pub(super) fn write(headers: &HeaderMap, identity: &mut Identity) {
     for line in headers.get_all(header::FORWARDED) {
         write_forwarded(line.as_bytes(), identity);
     }
-    identity.push(END);
 }
 
 /// Writes a line of `Forwarded` (RFC 7239 §4) without the addresses, which would give every client
@@ -78,12 +148,16 @@ mod tests {
     use super::*;
     use crate::policy::admit;
 
-    fn written(lines: &[(&HeaderName, &str)]) -> Identity {
+    fn headers(lines: &[(&HeaderName, &str)]) -> HeaderMap {
         let line = |(name, value): &(&HeaderName, &str)| {
             (HeaderName::clone(name), HeaderValue::from_str(value).unwrap())
         };
+        lines.iter().map(line).collect()
+    }
+
+    fn written(lines: &[(&HeaderName, &str)]) -> Identity {
         let mut identity = Identity::new();
-        write(&lines.iter().map(line).collect(), &mut identity);
+        write(ForwardedFields::Keyed, &headers(lines), &mut identity);
         identity
     }
 
@@ -126,6 +200,37 @@ mod tests {
         for (n, one) in all.iter().enumerate() {
             assert_eq!(all.iter().filter(|other| *other == one).count(), 1, "{n}");
         }
+    }
+
+    #[test]
+    fn where_they_are_trusted_they_are_not_written_but_that_they_are() {
+        let trusted = |lines: &[(&HeaderName, &str)]| {
+            let mut identity = Identity::new();
+            write(ForwardedFields::Trusted, &headers(lines), &mut identity);
+            identity
+        };
+        let none = trusted(&[]);
+        for name in FIELDS.iter().chain([&header::FORWARDED]) {
+            assert_eq!(trusted(&[(name, "a")]), none, "{name}");
+        }
+        assert_ne!(none, written(&[]));
+        assert_eq!(none.as_slice(), [ForwardedFields::Trusted.end()]);
+    }
+
+    #[test]
+    fn only_these_are_stripped_and_only_on_demand() {
+        let mut lines = headers(&[(&header::HOST, "a"), (&header::VIA, "b")]);
+        for name in FIELDS.iter().chain([&header::FORWARDED]) {
+            lines.append(name, HeaderValue::from_static("x"));
+            lines.append(name, HeaderValue::from_static("y"));
+        }
+        for kept in [ForwardedFields::Keyed, ForwardedFields::Trusted] {
+            let mut same = lines.clone();
+            kept.strip(&mut same);
+            assert_eq!(same, lines);
+        }
+        ForwardedFields::Stripped.strip(&mut lines);
+        assert_eq!(lines, headers(&[(&header::HOST, "a"), (&header::VIA, "b")]));
     }
 
     #[test]

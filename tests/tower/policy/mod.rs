@@ -3,6 +3,7 @@
 mod conditions;
 mod credentials;
 mod etags;
+mod forwarded;
 mod groups;
 mod head;
 mod heuristics;

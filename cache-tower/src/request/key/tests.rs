@@ -2,6 +2,14 @@ use http::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;
+use crate::request::key_rules::KeyRules;
+
+impl Target<'_> {
+    /// By the rules of a cache without options.
+    fn identity(&self, site: Site) -> Identity {
+        KeyRules::default().identity(self, site)
+    }
+}
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -80,9 +88,12 @@ fn without_reflected_fields_the_short_form_says_the_same() {
     for (uri, hosts) in [("/p", &[("host", "a.example")][..]), ("/p?q", &[])] {
         let (uri, headers) = (uri.parse::<Uri>().unwrap(), headers(hosts));
         let target = Target::of(Partition::Workspace("w"), &uri, &headers);
-        let mut short = Identity::new();
-        target.write_identity(Site::Layer, false, &mut short);
-        assert_eq!(short, target.identity(Site::Layer));
+        for forwarded in [ForwardedFields::Keyed, ForwardedFields::Trusted] {
+            let [mut short, mut long] = [Identity::new(), Identity::new()];
+            target.write_identity(Site::Layer, false, forwarded, &mut short);
+            target.write_identity(Site::Layer, true, forwarded, &mut long);
+            assert_eq!(short, long);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! is called.
 
 mod chosen;
+mod forwarded;
 mod groups;
 mod partly;
 mod stale;
