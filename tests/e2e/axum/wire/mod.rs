@@ -2,11 +2,14 @@
 //! is called.
 
 mod chosen;
+mod combined;
 mod forwarded;
 mod groups;
+mod heuristics;
 mod partly;
 mod stale;
 mod told;
+mod variants;
 
 use std::net::SocketAddr;
 
