@@ -14,12 +14,14 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
 
 use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::coherence::Coherence;
+use crate::coherence::watch::Watching;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
@@ -32,7 +34,7 @@ use crate::namespace::{API_RESPONSES, Namespace};
 use crate::state::{Defaults, Inner};
 use crate::stats::InvalidationCounters;
 use crate::store::Store;
-use crate::ttl::{Ttl, hours, seconds};
+use crate::ttl::{Ttl, hours};
 
 /// Settings of a cache to be built. Settings made here beat the environment, in any order.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ pub struct Builder {
     l1: Option<bool>,
     l1_bytes: Option<u64>,
     l1_ttl: Option<Duration>,
+    coherence: Option<bool>,
     budget: Option<Duration>,
     background_tasks: Option<u32>,
     enabled: Option<bool>,
@@ -103,9 +106,19 @@ impl Builder {
         self
     }
 
-    /// How long this process' memory answers without asking the store. Default: 5 s; 60 s at most.
+    /// How long this process' memory answers without asking the store. Where it is not proven that
+    /// the entry has not changed since (see [`coherence`](crate::coherence)), 60 s at most. Default: 5 s
+    /// without such a proof, as long as the entry lives with it.
     pub fn l1_ttl(mut self, ttl: Duration) -> Self {
         self.l1_ttl = Some(ttl);
+        self
+    }
+
+    /// Whether to listen, on a connection of its own, to what others change in the store, so that
+    /// entries in this process' memory live longer than `l1_ttl` and are dropped when they change.
+    /// Default: yes.
+    pub fn coherence(mut self, on: bool) -> Self {
+        self.coherence = Some(on);
         self
     }
 
@@ -189,15 +202,20 @@ impl Builder {
             ttls: environment.ttls,
             max_value_size: self.max_value_size.unwrap_or(1024 * 1024),
             l1: self.l1.unwrap_or(true),
-            l1_ttl: self.l1_ttl.unwrap_or(seconds(5)),
+            l1_ttl: self.l1_ttl,
         };
         let namespaces = self.declared_namespaces()?;
-        let (region, own_regions) = regions(l1_bytes, &namespaces, defaults.max_value_size);
+        let enabled = self.enabled.or(environment.enabled).unwrap_or(true);
+        let listens = store.is_some() && defaults.l1 && self.coherence.unwrap_or(true) && enabled;
+        let coherence = listens.then(Arc::<Coherence>::default);
+        let (region, own_regions) =
+            regions(l1_bytes, &namespaces, defaults.max_value_size, coherence.as_ref());
         let (names, generations) = (ScopeNames::new(&prefix), GenerationTable::default());
         let everything = generations.cell(&names.everything());
         let inner = Inner {
+            me: Weak::new(),
             prefix,
-            enabled: self.enabled.or(environment.enabled).unwrap_or(true),
+            enabled,
             clock,
             budget: self.budget.unwrap_or(Duration::from_millis(50)),
             store,
@@ -207,7 +225,7 @@ impl Builder {
             replaying: Sole::default(),
             invalidations: InvalidationCounters::default(),
             everything,
-            fences: Arc::new(Fences::default()),
+            fences: Arc::new(Fences::beside_others(coherence.as_ref())),
             flights: Flights::default(),
             background: Background::new(self.background_tasks.unwrap_or(1024)),
             commits: tokio::sync::RwLock::new(()),
@@ -216,6 +234,8 @@ impl Builder {
             region,
             own_regions,
             seed: fastrand::u64(..),
+            coherence,
+            watching: Watching::default(),
         };
         let mut states = HashMap::new();
         let mut own = inner.own_regions.iter();
@@ -227,7 +247,9 @@ impl Builder {
             let state = inner.new_state(namespace, number, Arc::clone(region));
             states.insert(namespace.name().to_owned(), Arc::new(state));
         }
-        Ok(Cache { inner: Arc::new(Inner { namespaces: RwLock::new(states), ..inner }) })
+        let namespaces = RwLock::new(states);
+        let inner = Arc::new_cyclic(|me| Inner { me: me.clone(), namespaces, ..inner });
+        Ok(Cache { inner })
     }
 
     fn declared_namespaces(&mut self) -> Result<Vec<Namespace>, Error> {
@@ -250,6 +272,7 @@ fn regions(
     bytes: u64,
     namespaces: &[Namespace],
     max_value_size: usize,
+    coherence: Option<&Arc<Coherence>>,
 ) -> (Arc<Region>, Vec<Arc<Region>>) {
     let bounded: Vec<&Namespace> =
         namespaces.iter().filter(|namespace| namespace.max_entries.is_some()).collect();
@@ -262,10 +285,11 @@ fn regions(
     let own = bounded
         .iter()
         .map(|namespace| {
-            Arc::new(Region::new(share, namespace.max_entries, largest(Some(namespace))))
+            let region = Region::new(share, namespace.max_entries, largest(Some(namespace)));
+            Arc::new(region.beside_others(coherence))
         })
         .collect();
-    (Arc::new(Region::new(share, None, largest(None))), own)
+    (Arc::new(Region::new(share, None, largest(None)).beside_others(coherence)), own)
 }
 
 fn store(

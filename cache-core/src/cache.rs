@@ -212,6 +212,7 @@ impl Cache {
     /// lets go of it. False if some were still under way, or the store could not be told. The
     /// cache answers nothing from the store afterwards.
     pub async fn shutdown(&self) -> bool {
+        self.inner.watching.end();
         let drained = self.inner.background.drain(DRAIN_FOR).await;
         let Some(store) = &self.inner.store else { return drained };
         let told = self.inner.unconfirmed.repeat_now(&**store, self.inner.deadline()).await;

@@ -116,6 +116,25 @@ impl Deadline {
     }
 }
 
+/// Milliseconds since some moment, on tokio's clock: no step of the wall clock moves them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Steady(tokio::time::Instant);
+
+impl Steady {
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Millis {
+        as_millis(self.0.elapsed())
+    }
+
+    /// When a stopwatch was started.
+    pub(crate) fn at(self, started: Stopwatch) -> Millis {
+        as_millis(started.0.saturating_duration_since(self.0))
+    }
+}
+
 /// Measures how long something took, on tokio's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(tokio::time::Instant);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::codec::{Format, WriteId, encode};
+use crate::coherence::versions::Mark;
 use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::Tag;
@@ -225,11 +226,12 @@ impl Fill {
         let slot = (namespace.l1 && self.fenced).then(|| {
             // A clock may have been put back meanwhile.
             let since = self.asked_at.min(self.inner.clock.now());
-            new_slot(&self.key, id, value.clone(), generations.clone(), since)
+            let mark = fence.noted().uncovered();
+            new_slot(&self.key, id, value.clone(), generations.clone(), since, mark)
         });
         let stored_here = slot.is_some();
-        if let Some(slot) = slot {
-            fence.pass(|| namespace.region.insert(self.key.hash, slot));
+        if let Some(slot) = &slot {
+            fence.pass(|| namespace.region.insert(self.key.hash, Arc::clone(slot)));
             fence.note_fill();
         }
         if stored_here || self.expect.is_some() {
@@ -245,6 +247,7 @@ impl Fill {
             expect,
             id,
             fence,
+            slot,
         }))
     }
 }
@@ -261,6 +264,8 @@ pub struct PendingWrite {
     id: u64,
     /// That of the fill.
     fence: Fence,
+    /// In this process' memory.
+    slot: Option<Arc<Slot>>,
 }
 
 impl PendingWrite {
@@ -277,8 +282,18 @@ impl PendingWrite {
         let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
+        if let Some(slot) = &self.slot {
+            // Before its echo can come.
+            self.inner.note_written(slot, false);
+        }
         match store.write(batch, self.inner.deadline()).await {
-            Ok(written) if written.stored.first() == Some(&true) => self.fence.note_fill(),
+            Ok(written) if written.stored.first() == Some(&true) => {
+                self.fence.note_fill();
+                if let Some(slot) = &self.slot {
+                    // The entry has an id for each of its scopes, or it could not be written.
+                    slot.mark.cover(self.fence.noted());
+                }
+            }
             // Somebody wrote the key while the value was computed: what we hold may be older.
             Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
             Err(error) => {
@@ -371,6 +386,7 @@ pub(crate) fn new_slot(
     value: NewEntry,
     generations: GenerationRefs,
     now: Millis,
+    mark: Mark,
 ) -> Arc<Slot> {
     let (decoded, weight) = match value.decoded {
         Some((decoded, weight)) => (Some(decoded), weight),
@@ -382,7 +398,9 @@ pub(crate) fn new_slot(
         rendered: Arc::clone(&key.rendered),
         id,
         times: value.times,
-        l1_until: now.saturating_add(key.namespace.l1_ttl),
+        young_until: now.saturating_add(key.namespace.l1_ttl),
+        l1_until: now.saturating_add(key.namespace.l1_at_most),
+        mark,
         generations,
         format: value.format,
         payload: value.payload,

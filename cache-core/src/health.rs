@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{Deadline, Millis, Stopwatch};
+use crate::coherence::{CoherenceHealth, CoherenceMode};
 use crate::state::Inner;
 
 /// Health answers within this time.
@@ -21,6 +22,8 @@ pub struct Health {
     pub latency_us: Option<u64>,
     /// Why the store did not answer.
     pub fault: Option<String>,
+    /// How true this process' memory is to the store.
+    pub coherence: CoherenceHealth,
     /// Entries in this process' memory.
     pub l1_entries: usize,
     /// What they weigh, in bytes.
@@ -47,6 +50,7 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         reachable: true,
         latency_us: None,
         fault: None,
+        coherence: coherence(inner),
         l1_entries: inner.regions().map(|region| region.len()).sum(),
         l1_bytes: inner.regions().map(|region| region.bytes()).sum(),
         scopes: inner.generations.len(),
@@ -70,4 +74,12 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         }
     }
     health
+}
+
+fn coherence(inner: &Inner) -> CoherenceHealth {
+    match (&inner.coherence, &inner.store) {
+        (Some(coherence), _) => coherence.truth.health(),
+        (None, Some(_)) => CoherenceHealth::of(CoherenceMode::Ttl),
+        (None, None) => CoherenceHealth::of(CoherenceMode::Memory),
+    }
 }

@@ -16,6 +16,8 @@ use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 
 use crate::clock::Millis;
 use crate::codec::Format;
+use crate::coherence::Coherence;
+use crate::coherence::versions::Mark;
 use crate::entry::EntryTimes;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs};
 
@@ -32,8 +34,12 @@ pub struct Slot {
     pub(crate) rendered: Arc<str>,
     pub(crate) id: u64,
     pub(crate) times: EntryTimes,
-    /// Until when L1 answers without asking the store again.
+    /// Until when L1 answers without asking the store, and without a proof that nothing changed.
+    pub(crate) young_until: Millis,
+    /// Until when L1 answers at most.
     pub(crate) l1_until: Millis,
+    /// What was known of changes before the entry was read or filled.
+    pub(crate) mark: Mark,
     pub(crate) generations: GenerationRefs,
     pub(crate) format: Format,
     pub(crate) payload: Bytes,
@@ -123,6 +129,8 @@ const SCOPE_OVERHEAD: usize = 192;
 #[derive(Debug)]
 pub(crate) struct Region {
     slots: QuickCache<u128, Arc<Slot>, Weigher, BuildHasherDefault<AlreadyHashed>>,
+    /// `None`: nobody else changes anything.
+    coherence: Option<Arc<Coherence>>,
 }
 
 #[derive(Debug, Clone)]
@@ -171,7 +179,13 @@ impl Region {
             // Only missing options are refused, and both are given.
             Err(_) => QuickCache::with(1, bytes, weigher, hasher, DefaultLifecycle::default()),
         };
-        Self { slots }
+        Self { slots, coherence: None }
+    }
+
+    /// Beside a store that others write to.
+    pub(crate) fn beside_others(mut self, coherence: Option<&Arc<Coherence>>) -> Self {
+        self.coherence = coherence.cloned();
+        self
     }
 
     /// The slot of a key, if it is this key's, valid and fresh enough to be of use.
@@ -187,10 +201,19 @@ impl Region {
             return None;
         }
         if now < slot.l1_until && slot.times.is_alive(now) && slot.is_current() {
-            return Some(slot);
+            // What is suspect stays: it may turn out to be true.
+            return self.vouch_for(&slot, now).then_some(slot);
         }
         self.remove_exactly(hash, &slot);
         None
+    }
+
+    fn vouch_for(&self, slot: &Slot, now: Millis) -> bool {
+        let is_young = now < slot.young_until;
+        match &self.coherence {
+            Some(coherence) => coherence.vouches_for(&slot.mark, is_young),
+            None => is_young,
+        }
     }
 
     pub(crate) fn insert(&self, hash: u128, slot: Arc<Slot>) {
@@ -247,5 +270,45 @@ impl Hasher for AlreadyHashed {
     #[allow(clippy::cast_possible_truncation, reason = "half of a 128-bit hash is a 64-bit hash")]
     fn write_u128(&mut self, hash: u128) {
         self.0 = hash as u64;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::ttl::Ttl;
+
+    /// An entry of no namespace in particular.
+    pub(crate) fn slot(id: u64) -> Arc<Slot> {
+        Arc::new(Slot {
+            namespace: 0,
+            identity: Bytes::from_static(b"k"),
+            rendered: "p:n:v1:k".into(),
+            id,
+            times: EntryTimes::new(0, Ttl::Never),
+            young_until: 5,
+            l1_until: 100,
+            mark: Mark::default(),
+            generations: GenerationRefs::new(),
+            format: Format::Raw,
+            payload: Bytes::new(),
+            decoded: None,
+            weight: 100,
+        })
+    }
+
+    #[test]
+    fn without_a_proof_only_what_is_young_answers() {
+        let coherence = Arc::new(Coherence::default());
+        let region = Region::new(100_000, None, 1000).beside_others(Some(&coherence));
+        region.insert(1, slot(7));
+        let found = |now| region.get(1, 0, b"k", now).is_some();
+        assert!(found(4) && !found(5));
+        assert_eq!(region.len(), 1, "it may be proven later");
+        assert!(found(4));
+        coherence.changed(b"p:n:v1:k");
+        coherence.versions.raise_all();
+        assert!(!found(4), "known to have changed, however young");
+        assert!(!found(100) && region.len() == 0);
     }
 }

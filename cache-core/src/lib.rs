@@ -31,6 +31,7 @@
 //! | `lookup`, `fill`, `write` | the flow: find, fill, write single keys |
 //! | `family` | tags that only the value itself will name |
 //! | `invalidate` | scopes, generations, patterns, fences, sweeps |
+//! | [`coherence`] | keeps memory true to a store that others write to |
 //! | `l1`, [`store`] | entries in memory; bytes in Redis |
 //! | `codec` | pure: wire bytes |
 //! | `flight` | single-flight |
@@ -46,6 +47,7 @@ mod cache;
 mod claim;
 mod clock;
 mod codec;
+pub mod coherence;
 mod compute;
 pub mod config;
 mod entry;
@@ -78,6 +80,7 @@ pub use builder::Builder;
 pub use cache::Cache;
 pub use clock::{Clock, Deadline, Millis, Stopwatch};
 pub use codec::Format;
+pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
 pub use compute::ComputeError;
 pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::clock::{Deadline, Millis};
 use crate::codec::{Decoded, WriteId, decode, write_id};
+use crate::coherence::versions::Mark;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry, new_slot};
@@ -81,7 +82,7 @@ impl Inner {
         let answers = self.ask_store(keys, deadline).await;
         let one = |(mut asked, answer): (Asked<'_>, Answer)| {
             let generations = std::mem::take(&mut asked.generations);
-            hit(&asked, generations, answer, None, now)
+            self.hit(&asked, generations, answer, None, now)
         };
         answers.into_iter().map(one).collect()
     }
@@ -222,9 +223,30 @@ impl Inner {
             Answer::Found { state, .. } => Some(state.clone()),
             _ => None,
         };
-        let hit = hit(&asked, asked.generations.clone(), answer, decode, asked.at);
+        let hit = self.hit(&asked, asked.generations.clone(), answer, decode, asked.at);
         let Asked { key, at, fence, generations } = asked;
         (hit, Fill::new(self, key, generations, fence, expect, at))
+    }
+
+    /// Makes the hit, and puts it into L1 unless the key was written meanwhile.
+    fn hit(
+        &self,
+        asked: &Asked<'_>,
+        mut generations: GenerationRefs,
+        answer: Answer,
+        decode: Option<Decode<'_>>,
+        now: Millis,
+    ) -> Option<Arc<Slot>> {
+        let Answer::Found { entry: Some(stored), .. } = answer else { return None };
+        let key = asked.key;
+        generations.extend(stored.generations);
+        let mark = asked.fence.noted().covered();
+        let slot = slot(key, stored.entry, generations, decode, now, mark)?;
+        if key.namespace.l1 && key.is_up_to_date() {
+            self.look_into_scopes(&slot);
+            asked.fence.pass(|| key.namespace.region.insert(key.hash, Arc::clone(&slot)));
+        }
+        Some(slot)
     }
 }
 
@@ -260,30 +282,13 @@ fn is_valid(asked: &Asked<'_>, entry: &Entry, now: Millis) -> bool {
         })
 }
 
-/// Makes the hit, and puts it into L1 unless the key was written meanwhile.
-fn hit(
-    asked: &Asked<'_>,
-    mut generations: GenerationRefs,
-    answer: Answer,
-    decode: Option<Decode<'_>>,
-    now: Millis,
-) -> Option<Arc<Slot>> {
-    let Answer::Found { entry: Some(stored), .. } = answer else { return None };
-    let key = asked.key;
-    generations.extend(stored.generations);
-    let slot = slot(key, stored.entry, generations, decode, now)?;
-    if key.namespace.l1 && key.is_up_to_date() {
-        asked.fence.pass(|| key.namespace.region.insert(key.hash, Arc::clone(&slot)));
-    }
-    Some(slot)
-}
-
 fn slot(
     key: &EntryKey,
     entry: Entry,
     generations: GenerationRefs,
     decode: Option<Decode<'_>>,
     now: Millis,
+    mark: Mark,
 ) -> Option<Arc<Slot>> {
     let decoded = match decode {
         Some(decode) => {
@@ -303,7 +308,7 @@ fn slot(
         times: entry.times,
         decoded,
     };
-    Some(new_slot(key, entry.id, value, generations, now))
+    Some(new_slot(key, entry.id, value, generations, now, mark))
 }
 
 /// What the store said about one key.

@@ -100,7 +100,9 @@ impl Namespace {
         self
     }
 
-    /// How long this process' memory may answer without asking Redis; 60 s at most, default 5 s.
+    /// How long this process' memory may answer without asking Redis. Where it is not proven that
+    /// nothing has changed since (see [`coherence`](crate::coherence)), 60 s at most. Default: 5 s
+    /// without such a proof, as long as the entry lives with it.
     #[must_use]
     pub const fn l1_ttl(mut self, ttl: Duration) -> Self {
         self.l1_ttl = Some(ttl);

@@ -1,7 +1,7 @@
 //! What all handles of one cache share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
+use crate::coherence::watch::Watching;
+use crate::coherence::{COHERENCE_BOUND, Coherence};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invalidate::Template;
@@ -26,6 +28,8 @@ use crate::ttl::Ttl;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// For tasks that must not keep the cache alive.
+    pub(crate) me: Weak<Inner>,
     pub(crate) prefix: String,
     pub(crate) enabled: bool,
     pub(crate) clock: Clock,
@@ -50,6 +54,9 @@ pub(crate) struct Inner {
     /// Those of namespaces with `max_entries`.
     pub(crate) own_regions: Vec<Arc<Region>>,
     pub(crate) seed: u64,
+    /// Where others write to the store, and entries are kept in memory.
+    pub(crate) coherence: Option<Arc<Coherence>>,
+    pub(crate) watching: Watching,
 }
 
 /// What a namespace has unless it says otherwise.
@@ -60,7 +67,8 @@ pub(crate) struct Defaults {
     pub(crate) ttls: HashMap<String, Duration>,
     pub(crate) max_value_size: usize,
     pub(crate) l1: bool,
-    pub(crate) l1_ttl: Duration,
+    /// `None`: 5 s where nothing is proven, and as long as the entry lives where it is.
+    pub(crate) l1_ttl: Option<Duration>,
 }
 
 /// A namespace as this cache runs it.
@@ -72,7 +80,10 @@ pub(crate) struct NamespaceState {
     pub(crate) ttl: Ttl,
     pub(crate) max_value_size: usize,
     pub(crate) l1: bool,
+    /// How long L1 answers without a proof that nothing has changed.
     pub(crate) l1_ttl: Millis,
+    /// How long L1 answers at most.
+    pub(crate) l1_at_most: Millis,
     by_workspace: bool,
     pub(crate) region: Arc<Region>,
     pub(crate) cell: Arc<GenerationCell>,
@@ -83,7 +94,7 @@ pub(crate) struct NamespaceState {
     seed: u64,
 }
 
-/// L1 answers at most this long without asking the store.
+/// L1 answers at most this long without asking the store, and without a proof.
 const MAX_L1_TTL: Duration = Duration::from_secs(60);
 /// Namespaces that were not declared are kept apart up to this many.
 const MAX_NAMESPACES: usize = 1024;
@@ -124,7 +135,9 @@ impl Inner {
         let mut base = format!("{}:", self.prefix);
         escape(name, &mut base);
         let base = format!("{base}:v{}:", namespace.version);
-        let l1_ttl = namespace.l1_ttl.unwrap_or(self.defaults.l1_ttl).min(MAX_L1_TTL);
+        let chosen = namespace.l1_ttl.or(self.defaults.l1_ttl);
+        let young = chosen.unwrap_or(COHERENCE_BOUND).min(MAX_L1_TTL);
+        let alone = self.store.is_none();
         NamespaceState {
             number,
             name: name.to_owned(),
@@ -133,7 +146,8 @@ impl Inner {
             max_value_size: namespace.max_value_size.unwrap_or(self.defaults.max_value_size),
             // With no store, memory is all there is.
             l1: self.store.is_none() || (namespace.l1 && self.defaults.l1),
-            l1_ttl: if self.store.is_none() { Millis::MAX } else { as_millis(l1_ttl) },
+            l1_ttl: if alone { Millis::MAX } else { as_millis(young) },
+            l1_at_most: if alone { Millis::MAX } else { chosen.map_or(Millis::MAX, as_millis) },
             by_workspace: namespace.by_workspace,
             region,
             cell: self.generations.cell(&self.names.namespace(name)),
@@ -163,6 +177,7 @@ impl Inner {
     /// The store, if there is one and it is worth asking. For writes only: what is read may be
     /// what an unconfirmed invalidation was about.
     pub(crate) fn available_store(&self) -> Option<&Arc<dyn Store>> {
+        self.keep_watching();
         self.store.as_ref().filter(|store| store.is_available())
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::clock::{Deadline, Millis, as_millis};
+use crate::clock::{Deadline, Millis, Stopwatch, as_millis};
 use crate::codec::{encode, tombstone};
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
@@ -19,6 +20,8 @@ use crate::state::{EntryKey, Inner};
 use crate::store::{Put, Store, WriteBatch};
 use crate::ttl::Ttl;
 
+/// What was heard of a key while it was written, within this time, is most likely the echo.
+const ECHO: Duration = Duration::from_secs(1);
 /// A set whose generations changed under it is repeated this often.
 const ATTEMPTS: usize = 3;
 /// Entries that never expire need generations that outlive everything else.
@@ -39,6 +42,7 @@ impl Inner {
             }
         }
         let items = last_of_each_key(items);
+        let began = Stopwatch::start();
         let mut fences: Vec<Fence> = Vec::with_capacity(items.len());
         for (key, _) in &items {
             let mut fence = self.fences.raise(key.hash, &key.rendered);
@@ -65,8 +69,14 @@ impl Inner {
             key.namespace.counters.sets.one();
             let region = &key.namespace.region;
             let inserted = key.namespace.l1 && valid && key.is_up_to_date() && {
-                let slot = new_slot(&key, id, value, generations, self.clock.now());
-                fence.pass_and_break_others(|| region.insert(key.hash, slot)).is_some()
+                let mark = fence.noted().covered();
+                let slot = new_slot(&key, id, value, generations, self.clock.now(), mark);
+                let insert = || region.insert(key.hash, Arc::clone(&slot));
+                let inserted = fence.pass_and_break_others(insert).is_some();
+                if inserted {
+                    self.note_written(&slot, began.elapsed() < ECHO);
+                }
+                inserted
             };
             if !inserted {
                 // Another write to the key ran beside this one: which of them the store has taken

@@ -137,6 +137,7 @@ on_every_setup!(
 /// What is invalidated on one instance is so on the others: at once if they ask the store, after
 /// the stated time (5 s) if they answer from memory.
 async fn other_instances_follow(setup: Setup) {
+    let setup = setup.deaf();
     let (here, there) = (setup.cache(), setup.cache());
     let template = Template::parse("{workspace_id}:campaigns:*").unwrap();
     for cache in [&here, &there] {
@@ -163,6 +164,7 @@ async fn other_instances_follow(setup: Setup) {
 }
 
 async fn a_lost_generation_is_a_miss_and_never_stale(setup: Setup) {
+    let setup = setup.deaf();
     let (here, there) = (setup.cache(), setup.cache());
     here.set("users", "1", "v").await.unwrap();
     assert!(text(&there, "users", "1").await.is_some());

@@ -38,11 +38,12 @@ pub(crate) struct Setup {
     pub(crate) prefix: String,
     pub(crate) clock: Clock,
     place: Place,
+    deaf: bool,
 }
 
 impl Setup {
     fn new(place: Place, clock: Clock) -> Self {
-        Self { prefix: unique_prefix(), clock, place }
+        Self { prefix: unique_prefix(), clock, place, deaf: false }
     }
 
     /// In this process' memory only.
@@ -66,12 +67,19 @@ impl Setup {
         Self::new(Place::Shared(Arc::new(MemoryStore::new(clock.clone()))), clock)
     }
 
+    /// As where the store tells nothing: what others change, L1 learns when its short TTL has
+    /// passed on the clock.
+    pub(crate) fn deaf(self) -> Self {
+        Self { deaf: true, ..self }
+    }
+
     /// To build a cache here; several on one setup share the store. The budget is generous: a
     /// busy machine is no fault.
     pub(crate) fn builder(&self) -> Builder {
         let builder = Cache::builder()
             .prefix(&self.prefix)
             .clock(self.clock.clone())
+            .coherence(!self.deaf)
             .operation_budget(seconds(10));
         match &self.place {
             Place::Memory => builder.memory(),

@@ -11,6 +11,8 @@ use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::coherence::Coherence;
+use crate::coherence::versions::Noted;
 use crate::invalidate::Pattern;
 use crate::l1::AlreadyHashed;
 
@@ -21,6 +23,7 @@ pub(crate) struct Fences {
     bans: Mutex<Vec<Pattern>>,
     /// How many bans there are, so that the usual case costs one load.
     banned: AtomicUsize,
+    coherence: Option<Arc<Coherence>>,
 }
 
 type Shard = HashMap<u128, InFlight, BuildHasherDefault<AlreadyHashed>>;
@@ -42,6 +45,7 @@ pub(crate) struct Fence {
     hash: u128,
     writes: u64,
     fills: u64,
+    noted: Noted,
 }
 
 /// Held while a sweep runs.
@@ -59,11 +63,17 @@ impl Default for Fences {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             bans: Mutex::default(),
             banned: AtomicUsize::new(0),
+            coherence: None,
         }
     }
 }
 
 impl Fences {
+    /// Fences that also take note of what is known of changes made elsewhere.
+    pub(crate) fn beside_others(coherence: Option<&Arc<Coherence>>) -> Self {
+        Self { coherence: coherence.cloned(), ..Self::default() }
+    }
+
     fn shard(&self, hash: u128) -> Option<MutexGuard<'_, Shard>> {
         let index = usize::try_from(hash % u128::from(SHARDS)).ok()?;
         self.shards.get(index).map(lock)
@@ -71,6 +81,8 @@ impl Fences {
 
     /// Registers a key that is about to be read or filled.
     pub(crate) fn raise(self: &Arc<Self>, hash: u128, rendered: &Arc<str>) -> Fence {
+        // Before anything is read: a change that comes later is not missed.
+        let noted = self.coherence.as_ref().map(|coherence| coherence.note(rendered));
         let (mut writes, mut fills) = (0, 0);
         if let Some(mut shard) = self.shard(hash) {
             let key = shard.entry(hash).or_insert_with(|| InFlight {
@@ -82,7 +94,7 @@ impl Fences {
             key.holders += 1;
             (writes, fills) = (key.writes, key.fills);
         }
-        Fence { fences: Arc::clone(self), hash, writes, fills }
+        Fence { fences: Arc::clone(self), hash, writes, fills, noted: noted.unwrap_or_default() }
     }
 
     /// Breaks every fence on a key, then runs `write` before another may insert.
@@ -146,6 +158,11 @@ impl Fence {
         key.writes += 1;
         self.writes = key.writes;
         Some(insert())
+    }
+
+    /// What was known of changes made elsewhere when the fence was raised.
+    pub(crate) fn noted(&self) -> Noted {
+        self.noted
     }
 
     /// Whether no write to the key has come since the fence was raised.

@@ -25,6 +25,10 @@ pub(crate) struct GenerationCell {
     /// what belongs together, or an epoch that is about to pass.
     id: AtomicU64,
     changing: Mutex<()>,
+    /// Counts the reasons to doubt the id: pushes of the store about it, and gaps between them.
+    doubts: AtomicU64,
+    /// The doubts as of the latest question that the id agrees with.
+    settled: AtomicU64,
     /// Until when, in unix milliseconds, the store was told to keep the present id.
     extended: AtomicU64,
 }
@@ -35,6 +39,8 @@ pub(crate) struct GenerationRef {
     pub(crate) cell: Arc<GenerationCell>,
     epoch: u64,
     pub(crate) id: Option<u64>,
+    /// The doubts there were then.
+    doubts: u64,
 }
 
 /// The generations one entry stands under.
@@ -69,6 +75,7 @@ impl GenerationRef {
         let (epoch, id) = self.cell.state();
         if seen.is_some() && seen == id {
             (self.epoch, self.id) = (epoch, id);
+            self.cell.settle(self.doubts);
             return true;
         }
         let _changing = lock(&self.cell.changing);
@@ -82,6 +89,7 @@ impl GenerationRef {
                 self.cell.change(seen);
             }
         }
+        self.cell.settle(self.doubts);
         (self.epoch, self.id) = self.cell.state();
         true
     }
@@ -95,14 +103,38 @@ impl GenerationCell {
             epoch: AtomicU64::new(0),
             id: AtomicU64::new(0),
             changing: Mutex::new(()),
+            doubts: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             extended: AtomicU64::new(0),
         }
     }
 
     /// The state as of now.
     pub(crate) fn snapshot(self: &Arc<Self>) -> GenerationRef {
+        let doubts = self.doubts.load(Ordering::Acquire);
         let (epoch, id) = self.state();
-        GenerationRef { cell: Arc::clone(self), epoch, id }
+        GenerationRef { cell: Arc::clone(self), epoch, id, doubts }
+    }
+
+    /// There is a reason to ask the store again: answers to earlier questions settle nothing.
+    pub(crate) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn settle(&self, doubts: u64) {
+        if self.settled.load(Ordering::Acquire) < doubts {
+            self.settled.fetch_max(doubts, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether nothing was heard of the scope since the store was last asked about it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire) == self.doubts.load(Ordering::Acquire)
+    }
+
+    /// Whether an id is known.
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.load(Ordering::Acquire) != 0
     }
 
     /// The epoch and the id.
@@ -178,6 +210,17 @@ impl GenerationTable {
         cell
     }
 
+    /// The cell under this key of the store, if there is one.
+    pub(crate) fn known(&self, key: &[u8]) -> Option<Arc<GenerationCell>> {
+        let name = std::str::from_utf8(key).ok()?;
+        lock(&self.cells).by_name.get(name).cloned()
+    }
+
+    /// Changes of any scope may have been missed.
+    pub(crate) fn doubt_all(&self) {
+        lock(&self.cells).by_name.values().for_each(|cell| cell.doubt());
+    }
+
     /// How many scopes are known.
     pub(crate) fn len(&self) -> usize {
         lock(&self.cells).by_name.len()
@@ -249,6 +292,17 @@ mod tests {
         let (mut a, mut b) = (cell.snapshot(), cell.snapshot());
         assert!(a.observe(Some(3)) && b.observe(Some(3)));
         assert!(a.is_current() && b.is_current());
+    }
+
+    #[test]
+    fn a_doubt_is_settled_by_an_answer_to_a_question_asked_after_it() {
+        let cell = GenerationTable::default().cell("a");
+        let (mut early, mut late) = (cell.snapshot(), cell.snapshot());
+        assert!(early.observe(Some(1)) && cell.is_settled());
+        cell.doubt();
+        assert!(late.observe(Some(1)) && !cell.is_settled(), "asked before");
+        assert!(cell.snapshot().observe(Some(1)) && cell.is_settled());
+        assert!(late.observe(Some(1)) && cell.is_settled(), "a late answer doubts nothing");
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl ScopeNames {
         Self { base: format!("{prefix}:gen:") }
     }
 
+    /// Whether a key in the store is that of a generation.
+    pub(crate) fn is_scope(&self, key: &[u8]) -> bool {
+        key.starts_with(self.base.as_bytes())
+    }
+
     pub(crate) fn everything(&self) -> String {
         format!("{}p", self.base)
     }

@@ -1,13 +1,15 @@
 //! A store in memory: what a shared Redis is, for tests of several caches in one process.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BoxFuture, Put, ScanStep, Store, WriteBatch, Written};
-use crate::clock::{Clock, Deadline, Millis};
+use super::{BoxFuture, ChangeSink, Put, ScanStep, Store, WriteBatch, Written};
+use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::codec::{is_tombstone, write_id};
+use crate::coherence::CoherenceMode;
 use crate::error::Error;
 use crate::invalidate::pattern::Pattern;
 
@@ -17,6 +19,14 @@ use crate::invalidate::pattern::Pattern;
 pub struct MemoryStore {
     clock: Clock,
     values: Mutex<BTreeMap<String, Kept>>,
+    watchers: Mutex<Vec<Weak<Watcher>>>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    /// With the colon.
+    prefix: String,
+    sink: Arc<dyn ChangeSink>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,7 +38,7 @@ struct Kept {
 impl MemoryStore {
     /// An empty store that tells by this clock what has expired.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, values: Mutex::default() }
+        Self { clock, values: Mutex::default(), watchers: Mutex::default() }
     }
 
     /// The bytes under a key.
@@ -38,7 +48,9 @@ impl MemoryStore {
 
     /// Puts bytes under a key, as a fault or another program would.
     pub fn put(&self, key: &str, value: impl Into<Bytes>) {
-        self.values().insert(key.to_owned(), Kept { value: value.into(), until: None });
+        let mut values = self.values();
+        values.insert(key.to_owned(), Kept { value: value.into(), until: None });
+        self.tell(key);
     }
 
     /// All keys that have not expired.
@@ -50,6 +62,20 @@ impl MemoryStore {
 
     fn values(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called while the change is still under the lock, so that none is told late.
+    fn tell(&self, key: &str) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| {
+            let watcher = watcher.upgrade();
+            if let Some(watcher) = &watcher
+                && key.starts_with(&watcher.prefix)
+            {
+                watcher.sink.changed(key.as_bytes());
+            }
+            watcher.is_some()
+        });
     }
 
     fn until(&self, keep_for: Option<Millis>) -> Option<Millis> {
@@ -64,6 +90,7 @@ impl MemoryStore {
         }
         let kept = Kept { value: put.value.clone(), until: self.until(put.keep_for) };
         values.insert(put.key.clone(), kept);
+        self.tell(&put.key);
         true
     }
 }
@@ -72,6 +99,9 @@ fn read(values: &BTreeMap<String, Kept>, key: &str, now: Millis) -> Option<Bytes
     let kept = values.get(key)?;
     kept.until.is_none_or(|until| now < until).then(|| kept.value.clone())
 }
+
+/// Whoever changes something tells at once; so every moment is as good as any other.
+const PROVE_EVERY: Duration = Duration::from_secs(1);
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, Error>> {
     Box::pin(std::future::ready(Ok(value)))
@@ -120,6 +150,7 @@ impl Store for MemoryStore {
                 let value = Bytes::from(value.clone());
                 let until = self.until(Some(keep_for));
                 values.insert((*key).to_owned(), Kept { value: value.clone(), until });
+                self.tell(key);
                 value
             });
             found.push(Some(there));
@@ -132,7 +163,9 @@ impl Store for MemoryStore {
         let mut removed = 0;
         for key in keys {
             removed += u64::from(read(&values, key, now).is_some());
-            values.remove(*key);
+            if values.remove(*key).is_some() {
+                self.tell(key);
+            }
         }
         ready(removed)
     }
@@ -148,7 +181,9 @@ impl Store for MemoryStore {
             let found = read(&values, key, now);
             if !found.as_deref().is_some_and(is_tombstone) {
                 removed += u64::from(found.is_some());
-                values.remove(*key);
+                if values.remove(*key).is_some() {
+                    self.tell(key);
+                }
             }
         }
         ready(removed)
@@ -163,6 +198,20 @@ impl Store for MemoryStore {
         let pattern = Pattern::rendered(glob);
         let keys = self.keys().into_iter().filter(|key| pattern.matches(key)).collect();
         ready(ScanStep { cursor: 0, keys })
+    }
+
+    fn watch(&self, prefix: &str, sink: Arc<dyn ChangeSink>) -> Option<BoxFuture<'static, ()>> {
+        let watcher = Arc::new(Watcher { prefix: format!("{prefix}:"), sink });
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.push(Arc::downgrade(&watcher));
+        drop(watchers);
+        Some(Box::pin(async move {
+            watcher.sink.began(CoherenceMode::Tracking, None);
+            loop {
+                watcher.sink.heard_all_before(Stopwatch::start());
+                tokio::time::sleep(PROVE_EVERY).await;
+            }
+        }))
     }
 
     fn ping(&self, _: Deadline) -> BoxFuture<'_, Result<(), Error>> {

@@ -21,10 +21,12 @@
 mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+mod sink;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -35,6 +37,7 @@ pub use crate::codec::is_tombstone;
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisOptions, RedisStore};
+pub use sink::ChangeSink;
 
 /// A boxed future, so that stores can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -88,6 +91,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         cursor: u64,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<ScanStep, Error>>;
+
+    /// Bytes 8 to 15 of what is under each key, in one round trip: which write it is.
+    fn write_ids<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        Box::pin(async move {
+            let id = |value: Bytes| value.slice(8.min(value.len())..16.min(value.len()));
+            let found = self.fetch(keys, deadline).await?;
+            Ok(found.into_iter().map(|value| value.map(id)).collect())
+        })
+    }
+
+    /// Tells the sink what changes under `{prefix}:`, whoever changes it, for as long as the
+    /// future is polled. Reconnects by itself, and keeps nothing alive but itself. `None`: this
+    /// store can't be watched.
+    fn watch(&self, prefix: &str, sink: Arc<dyn ChangeSink>) -> Option<BoxFuture<'static, ()>> {
+        let _ = (prefix, sink);
+        None
+    }
 
     /// Asks the store for a sign of life.
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>>;
