@@ -1,13 +1,14 @@
 //! What every store has to do: one suite, run on the store in memory and on a real Redis.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cache_core::store::{MemoryStore, Put, Store, WriteBatch, Written};
-use cache_core::{Clock, Deadline, RedisStore, seconds};
+use cache_core::store::{ChangeSink, MemoryStore, Put, Store, WriteBatch, Written};
+use cache_core::{Clock, CoherenceMode, Deadline, RedisStore, Stopwatch, seconds};
+use cache_tests::eventually;
 
-use crate::setup::{START, options, shared_redis, unique_prefix};
+use crate::setup::{PATIENCE, START, options, shared_redis, unique_prefix};
 
 const MINUTE: u64 = 60_000;
 
@@ -260,6 +261,75 @@ async fn nothing_asked_is_nothing_answered(at: Subject) {
     assert!(written.stored.is_empty() && written.read.is_empty());
 }
 
+async fn write_ids_are_eight_bytes_of_each_value(at: Subject) {
+    at.write(&[at.put("a", value("a")), at.put("ten", "--------ab"), at.put("five", "12345")])
+        .await;
+    let keys = ["a", "none", "ten", "five"].map(|name| at.key(name));
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let found = at.store.write_ids(&keys, soon()).await.unwrap();
+    let found: Vec<Bytes> = found.into_iter().map(Option::unwrap_or_default).collect();
+    assert_eq!(found, ["a       ", "", "ab", ""]);
+    assert!(at.store.write_ids(&[], soon()).await.unwrap().is_empty());
+}
+
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Heard {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+impl ChangeSink for Heard {
+    fn began(&self, mode: CoherenceMode, _: Option<String>) {
+        self.note(format!("{mode:?}"));
+    }
+
+    fn changed(&self, key: &[u8]) {
+        self.note(String::from_utf8_lossy(key).into_owned());
+    }
+
+    fn all_changed(&self) {
+        self.note("everything".to_owned());
+    }
+
+    fn heard_all_before(&self, _: Stopwatch) {
+        self.note("proven".to_owned());
+    }
+
+    fn lost(&self, fault: String) {
+        self.note(fault);
+    }
+}
+
+async fn who_watches_is_told_of_every_change(at: Subject) {
+    let heard = Arc::<Heard>::default();
+    let all = || heard.0.lock().unwrap().clone();
+    let watch = tokio::spawn(at.store.watch(&at.prefix, heard.clone()).unwrap());
+    eventually(PATIENCE, "it begins", || all().contains(&"proven".to_owned())).await;
+    assert_eq!(all()[..2], ["Tracking", "proven"]);
+    at.write(&[at.put("put", value("1"))]).await;
+    at.write(&[at.put_if("cas", value("1"), b"")]).await;
+    let created = at.key("created");
+    at.store.create(&[(&created, "1".into())], MINUTE, soon()).await.unwrap();
+    // Neighbours are none of its business.
+    let other = Put { key: format!("{}x:k", at.prefix), ..at.put("k", value("1")) };
+    at.write(&[other]).await;
+    for key in ["put", "cas", "created"].map(|name| at.key(name)) {
+        eventually(PATIENCE, &key, || all().contains(&key)).await;
+    }
+    heard.0.lock().unwrap().clear();
+    let keys = ["put", "cas"].map(|name| at.key(name));
+    at.store.remove(&[&keys[0]], soon()).await.unwrap();
+    at.store.remove_values(&[&keys[1]], soon()).await.unwrap();
+    for key in &keys {
+        eventually(PATIENCE, key, || all().contains(key)).await;
+    }
+    assert!(!all().iter().any(|key| key.ends_with("x:k")), "{:?}", all());
+    watch.abort();
+}
+
 async fn a_store_shows_signs_of_life(at: Subject) {
     at.store.ping(soon()).await.unwrap();
     assert!(at.store.is_available());
@@ -294,5 +364,7 @@ on_every_store!(
     remove_counts_what_was_there,
     a_scan_meets_every_key_that_matches,
     nothing_asked_is_nothing_answered,
+    write_ids_are_eight_bytes_of_each_value,
+    who_watches_is_told_of_every_change,
     a_store_shows_signs_of_life,
 );

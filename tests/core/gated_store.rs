@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cache_core::store::{BoxFuture, MemoryStore, ScanStep, Store, WriteBatch, Written};
+use cache_core::store::{BoxFuture, ChangeSink, MemoryStore, ScanStep, Store, WriteBatch, Written};
 use cache_core::{Builder, Cache, Deadline, Error, ErrorKind, Millis, seconds};
 use cache_tests::Gate;
 
@@ -38,17 +38,22 @@ pub(crate) struct GatedStore {
     held: Mutex<VecDeque<(At, Gate)>>,
     failing: Mutex<VecDeque<At>>,
     calls: AtomicUsize,
+    watched: bool,
 }
 
 impl GatedStore {
     pub(crate) fn new(setup: &Setup) -> Arc<Self> {
-        let store = MemoryStore::new(setup.clock.clone());
-        Arc::new(Self {
-            store,
-            held: Mutex::default(),
-            failing: Mutex::default(),
-            calls: AtomicUsize::new(0),
-        })
+        Arc::new(Self::over(MemoryStore::new(setup.clock.clone()), false))
+    }
+
+    /// One that tells at once what changes in it.
+    pub(crate) fn watched(setup: &Setup) -> Arc<Self> {
+        Arc::new(Self::over(MemoryStore::new(setup.clock.clone()), true))
+    }
+
+    fn over(store: MemoryStore, watched: bool) -> Self {
+        let (held, failing) = (Mutex::default(), Mutex::default());
+        Self { store, held, failing, calls: AtomicUsize::new(0), watched }
     }
 
     /// A tiered cache over this store.
@@ -177,6 +182,10 @@ impl Store for GatedStore {
             self.pass(At::ScanReply).await?;
             step
         })
+    }
+
+    fn watch(&self, prefix: &str, sink: Arc<dyn ChangeSink>) -> Option<BoxFuture<'static, ()>> {
+        if self.watched { self.store.watch(prefix, sink) } else { None }
     }
 
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {

@@ -4,6 +4,7 @@
 mod batches;
 mod breaker;
 mod claims;
+mod coherence;
 mod contract;
 mod corrupt;
 mod environment;

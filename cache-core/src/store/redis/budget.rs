@@ -67,6 +67,11 @@ impl Breaker {
         Error::new(ErrorKind::Unavailable, format!("Redis is away (breaker open): {reason}"))
     }
 
+    /// Whether the store has been closed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     fn set_reason(&self, error: &Error) {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bb8_redis::bb8::{ManageConnection, Pool};
-use bb8_redis::redis::aio::MultiplexedConnection;
+use bb8_redis::redis::aio::{AsyncPushSender, MultiplexedConnection};
 use bb8_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use bb8_redis::redis::{AsyncConnectionConfig, Client, cmd};
+use bb8_redis::redis::{AsyncConnectionConfig, Client, ProtocolVersion, RedisError, cmd};
 use tokio::sync::{Notify, watch};
 
 use super::fault::breaks_connection;
@@ -51,10 +51,10 @@ struct Filled {
 }
 
 /// How to make a connection.
-struct Settings {
-    client: Client,
+pub(super) struct Settings {
+    pub(super) client: Client,
     clock: Clock,
-    connection_timeout: Duration,
+    pub(super) connection_timeout: Duration,
 }
 
 /// Makes the connections of one pool.
@@ -155,6 +155,11 @@ impl Connections {
         Ok((pool, failures))
     }
 
+    /// For connections that do not belong to the pool.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
+    }
+
     /// A connection outside the pool, for a probe.
     pub(super) async fn connect_anew(&self) -> Result<Connection, Error> {
         self.settings.connect().await
@@ -227,6 +232,27 @@ impl Settings {
         let late = || Error::new(ErrorKind::Timeout, "connecting to Redis took too long");
         let connected = tokio::time::timeout(self.connection_timeout, connecting).await;
         connected.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// A connection on which Redis may push, and which wants each answer within `patience`.
+    pub(super) async fn connect_for_pushes(
+        &self,
+        pushed: impl AsyncPushSender,
+        patience: Duration,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let info = self.client.get_connection_info().clone();
+        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(resp3))?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connection_timeout))
+            .set_response_timeout(Some(patience))
+            .set_push_sender(pushed);
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// A connection for a question or two.
+    pub(super) async fn connect_plainly(&self) -> Result<MultiplexedConnection, RedisError> {
+        self.client.get_multiplexed_async_connection().await
     }
 
     /// Nodes with skewed clocks agree by the server's. Where `TIME` is refused they do without.

@@ -1,31 +1,37 @@
 //! The Redis store: a standalone server, shared multiplexed connections, one budget around all.
 //!
 //! - `options`: where the server is and how to reach it;
+//! - `commands`: what is sent;
 //! - `connect`: the pool of connections;
 //! - `gather`: reads that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `script`: compare-and-set;
+//! - `watch`: a connection on which Redis tells what changes;
 //! - `fault`: what each error means.
 
 mod budget;
+mod commands;
 mod connect;
 mod fault;
 mod gather;
 mod options;
 mod script;
 mod wanted_keys;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bb8_redis::redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd, pipe};
+use bb8_redis::redis::{Value, aio::MultiplexedConnection, cmd, pipe};
 use bytes::Bytes;
 
 use self::budget::Breaker;
+use self::commands::{longest, mget, put_command, send, send_all, strings, write_again};
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined, Leader, Member};
-use super::{BoxFuture, Put, ScanStep, Store, WriteBatch, Written};
+use self::watch::Announcer;
+use super::{BoxFuture, ChangeSink, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis};
 use crate::codec::is_tombstone;
 use crate::error::{Error, ErrorKind};
@@ -51,14 +57,15 @@ struct Inner {
     connections: Connections,
     breaker: Breaker,
     gatherer: Arc<Gatherer>,
+    announcer: Arc<Announcer>,
 }
 
 impl RedisStore {
     /// A store at the server that the options name. Does not connect yet.
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
-        let (breaker, gatherer) = (Breaker::default(), Arc::default());
-        Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer }) })
+        let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
+        Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer, announcer }) })
     }
 
     async fn fetch_alone(
@@ -136,6 +143,26 @@ impl RedisStore {
     }
 }
 
+impl RedisStore {
+    async fn unlink(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &[&str],
+    ) -> Result<u64, Error> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let mut commands = pipe();
+        commands.cmd("UNLINK").arg(keys);
+        self.inner.announcer.announce(&mut commands, &keys.iter().copied());
+        let removed = send_all(connection, &commands).await?.into_iter().next();
+        match server_error(removed.unwrap_or(Value::Nil))? {
+            Value::Int(removed) => Ok(u64::try_from(removed).unwrap_or(0)),
+            _ => Err(protocol_error()),
+        }
+    }
+}
+
 impl Store for RedisStore {
     fn fetch<'a>(
         &'a self,
@@ -184,14 +211,18 @@ impl Store for RedisStore {
             if !batch.read.is_empty() {
                 commands.cmd("MGET").arg(batch.read);
             }
+            let changed = batch.puts.iter().map(|put| &*put.key);
+            let added = self.inner.announcer.announce(&mut commands, &changed);
             let mut replies = send_all(&mut connection, &commands).await?;
+            replies.truncate(replies.len().saturating_sub(added));
             let mut read = if batch.read.is_empty() { None } else { replies.pop() };
             replies.truncate(batch.puts.len() + usize::from(!batch.remove.is_empty()));
             if !batch.remove.is_empty() {
                 replies.pop().map(server_error).transpose()?;
             }
             if replies.iter().any(script::is_missing) {
-                read = write_again(&mut connection, batch, &mut replies).await?.or(read);
+                let announcer = &self.inner.announcer;
+                read = write_again(&mut connection, announcer, batch, &mut replies).await?.or(read);
             }
             Ok(Written {
                 stored: replies.into_iter().map(script::stored).collect::<Result<_, _>>()?,
@@ -220,7 +251,9 @@ impl Store for RedisStore {
             }
             let keys: Vec<&str> = entries.iter().map(|(key, _)| *key).collect();
             commands.cmd("MGET").arg(&keys);
+            let added = self.inner.announcer.announce(&mut commands, &keys.iter().copied());
             let mut replies = send_all(&mut connection, &commands).await?;
+            replies.truncate(replies.len().saturating_sub(added));
             let found = replies.pop().unwrap_or(Value::Nil);
             for reply in replies {
                 // A refused write (full, read-only) leaves the key absent, and the caller told.
@@ -236,7 +269,9 @@ impl Store for RedisStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(
-            self.run(deadline, async move |mut connection| unlink(&mut connection, keys).await),
+            self.run(deadline, async move |mut connection| {
+                self.unlink(&mut connection, keys).await
+            }),
         )
     }
 
@@ -257,8 +292,30 @@ impl Store for RedisStore {
             let stone = |head: &Value| matches!(head, Value::BulkString(h) if is_tombstone(h));
             let values = keys.iter().zip(&heads).filter(|(_, head)| !stone(head));
             let values: Vec<&str> = values.map(|(key, _)| *key).collect();
-            unlink(&mut connection, &values).await
+            self.unlink(&mut connection, &values).await
         }))
+    }
+
+    fn write_ids<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        if keys.is_empty() {
+            return nothing();
+        }
+        Box::pin(self.run(deadline, async move |mut connection| {
+            let mut ids = pipe();
+            for key in keys {
+                ids.cmd("GETRANGE").arg(key).arg(8).arg(15);
+            }
+            strings(Value::Array(send_all(&mut connection, &ids).await?), keys.len())
+        }))
+    }
+
+    fn watch(&self, prefix: &str, sink: Arc<dyn ChangeSink>) -> Option<BoxFuture<'static, ()>> {
+        let store = Arc::downgrade(&self.inner);
+        Some(Box::pin(watch::watch(store, prefix.to_owned(), sink)))
     }
 
     fn scan<'a>(
@@ -303,97 +360,9 @@ impl Store for RedisStore {
     }
 }
 
-fn put_command(put: &Put) -> Cmd {
-    if put.expect.is_some() {
-        return script::command(put);
-    }
-    let mut command = cmd("SET");
-    command.arg(&put.key).arg(&put.value[..]);
-    if let Some(keep_for) = put.keep_for {
-        command.arg("PX").arg(longest(keep_for));
-    }
-    command
-}
-
-/// Carries out those puts for which the server lacked the script, and reads anew.
-async fn write_again(
-    connection: &mut MultiplexedConnection,
-    batch: WriteBatch<'_>,
-    replies: &mut [Value],
-) -> Result<Option<Value>, Error> {
-    script::load(connection).await?;
-    let mut commands = pipe();
-    for (put, _) in batch.puts.iter().zip(&*replies).filter(|(_, reply)| script::is_missing(reply))
-    {
-        commands.add_command(put_command(put));
-    }
-    if !batch.read.is_empty() {
-        commands.cmd("MGET").arg(batch.read);
-    }
-    let mut again = send_all(connection, &commands).await?;
-    let read = if batch.read.is_empty() { None } else { again.pop() };
-    let missing = replies.iter_mut().filter(|reply| script::is_missing(reply));
-    for (reply, again) in missing.zip(again) {
-        *reply = again;
-    }
-    Ok(read)
-}
-
-async fn unlink(connection: &mut MultiplexedConnection, keys: &[&str]) -> Result<u64, Error> {
-    if keys.is_empty() {
-        return Ok(0);
-    }
-    let mut command = cmd("UNLINK");
-    command.arg(keys);
-    match send(connection, &command).await? {
-        Value::Int(removed) => Ok(u64::try_from(removed).unwrap_or(0)),
-        _ => Err(protocol_error()),
-    }
-}
-
 /// The answer to a question about nothing.
 fn nothing<'a, T: Default + Send + 'a>() -> BoxFuture<'a, Result<T, Error>> {
     Box::pin(std::future::ready(Ok(T::default())))
-}
-
-/// A time that Redis takes: above zero, and not so long that its clock would overflow.
-fn longest(keep_for: Millis) -> Millis {
-    const CENTURIES: Millis = 1000 * 365 * 24 * 60 * 60 * 1000;
-    keep_for.clamp(1, CENTURIES)
-}
-
-async fn mget(
-    mut connection: MultiplexedConnection,
-    command: &Cmd,
-    keys: usize,
-) -> Result<Vec<Option<Bytes>>, Error> {
-    strings(send(&mut connection, command).await?, keys)
-}
-
-async fn send(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, Error> {
-    server_error(connection.send_packed_command(command).await?)
-}
-
-async fn send_all(
-    connection: &mut MultiplexedConnection,
-    commands: &Pipeline,
-) -> Result<Vec<Value>, Error> {
-    let expected = commands.len();
-    let replies = connection.send_packed_commands(commands, 0, expected).await?;
-    if replies.len() == expected { Ok(replies) } else { Err(protocol_error()) }
-}
-
-/// The strings of an `MGET` reply; what is not a string counts as absent.
-fn strings(reply: Value, expected: usize) -> Result<Vec<Option<Bytes>>, Error> {
-    let Value::Array(items) = server_error(reply)? else { return Err(protocol_error()) };
-    if items.len() != expected {
-        return Err(protocol_error());
-    }
-    let string = |item| match item {
-        Value::BulkString(bytes) => Some(Bytes::from(bytes)),
-        _ => None,
-    };
-    Ok(items.into_iter().map(string).collect())
 }
 
 /// How long a connection attempt and a single reply may take at most; callers wait less.

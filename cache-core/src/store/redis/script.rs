@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use bb8_redis::redis::{Cmd, Script, ServerErrorKind, Value, aio::MultiplexedConnection, cmd};
 
+use super::commands::longest;
 use super::fault::{protocol_error, server_error};
-use super::longest;
 use crate::error::Error;
 use crate::store::Put;
 

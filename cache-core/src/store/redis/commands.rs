@@ -1,0 +1,94 @@
+//! The commands of the store, and what their replies have to look like.
+
+use bb8_redis::redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd, pipe};
+use bytes::Bytes;
+
+use super::fault::{protocol_error, server_error};
+use super::script;
+use super::watch::Announcer;
+use crate::clock::Millis;
+use crate::error::Error;
+use crate::store::{Put, WriteBatch};
+
+pub(super) fn put_command(put: &Put) -> Cmd {
+    if put.expect.is_some() {
+        return script::command(put);
+    }
+    let mut command = cmd("SET");
+    command.arg(&put.key).arg(&put.value[..]);
+    if let Some(keep_for) = put.keep_for {
+        command.arg("PX").arg(longest(keep_for));
+    }
+    command
+}
+
+/// Carries out those puts for which the server lacked the script, and reads anew.
+pub(super) async fn write_again(
+    connection: &mut MultiplexedConnection,
+    announcer: &Announcer,
+    batch: WriteBatch<'_>,
+    replies: &mut [Value],
+) -> Result<Option<Value>, Error> {
+    script::load(connection).await?;
+    let mut commands = pipe();
+    for (put, _) in batch.puts.iter().zip(&*replies).filter(|(_, reply)| script::is_missing(reply))
+    {
+        commands.add_command(put_command(put));
+    }
+    if !batch.read.is_empty() {
+        commands.cmd("MGET").arg(batch.read);
+    }
+    let changed = batch.puts.iter().map(|put| &*put.key);
+    let added = announcer.announce(&mut commands, &changed);
+    let mut again = send_all(connection, &commands).await?;
+    again.truncate(again.len().saturating_sub(added));
+    let read = if batch.read.is_empty() { None } else { again.pop() };
+    let missing = replies.iter_mut().filter(|reply| script::is_missing(reply));
+    for (reply, again) in missing.zip(again) {
+        *reply = again;
+    }
+    Ok(read)
+}
+
+/// A time that Redis takes: above zero, and not so long that its clock would overflow.
+pub(super) fn longest(keep_for: Millis) -> Millis {
+    const CENTURIES: Millis = 1000 * 365 * 24 * 60 * 60 * 1000;
+    keep_for.clamp(1, CENTURIES)
+}
+
+pub(super) async fn mget(
+    mut connection: MultiplexedConnection,
+    command: &Cmd,
+    keys: usize,
+) -> Result<Vec<Option<Bytes>>, Error> {
+    strings(send(&mut connection, command).await?, keys)
+}
+
+pub(super) async fn send(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+) -> Result<Value, Error> {
+    server_error(connection.send_packed_command(command).await?)
+}
+
+pub(super) async fn send_all(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+) -> Result<Vec<Value>, Error> {
+    let expected = commands.len();
+    let replies = connection.send_packed_commands(commands, 0, expected).await?;
+    if replies.len() == expected { Ok(replies) } else { Err(protocol_error()) }
+}
+
+/// The strings of an `MGET` reply; what is not a string counts as absent.
+pub(super) fn strings(reply: Value, expected: usize) -> Result<Vec<Option<Bytes>>, Error> {
+    let Value::Array(items) = server_error(reply)? else { return Err(protocol_error()) };
+    if items.len() != expected {
+        return Err(protocol_error());
+    }
+    let string = |item| match item {
+        Value::BulkString(bytes) => Some(Bytes::from(bytes)),
+        _ => None,
+    };
+    Ok(items.into_iter().map(string).collect())
+}
