@@ -69,8 +69,8 @@ impl GenerationRef {
     }
 
     /// Takes in what the store said about the scope, in answer to a question that was asked in
-    /// this state. False if the scope was invalidated in between: then the answer is older than
-    /// the invalidation, and worth nothing.
+    /// this state. False if the scope was invalidated in between, or a later question has had
+    /// another answer: then this one is older, and worth nothing.
     pub(crate) fn observe(&mut self, seen: Option<u64>) -> bool {
         let (epoch, id) = self.cell.state();
         if seen.is_some() && seen == id {
@@ -86,6 +86,10 @@ impl GenerationRef {
                 return false;
             }
             if seen != id {
+                if self.doubts < self.cell.settled.load(Ordering::Acquire) {
+                    // A later question has had another answer.
+                    return false;
+                }
                 self.cell.change(seen);
             }
         }
@@ -303,6 +307,18 @@ mod tests {
         assert!(late.observe(Some(1)) && !cell.is_settled(), "asked before");
         assert!(cell.snapshot().observe(Some(1)) && cell.is_settled());
         assert!(late.observe(Some(1)) && cell.is_settled(), "a late answer doubts nothing");
+    }
+
+    /// Pinned: what was read before an invalidation elsewhere was learnt after the scope had been
+    /// looked into because of it.
+    #[test]
+    fn a_late_answer_does_not_take_the_place_of_that_to_a_later_question() {
+        let cell = GenerationTable::default().cell("a");
+        let mut early = cell.snapshot();
+        cell.doubt();
+        assert!(cell.snapshot().observe(None) && cell.is_settled());
+        assert!(!early.observe(Some(1)));
+        assert!(!cell.has_id() && cell.snapshot().observe(Some(2)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod heuristics;
 mod hits;
 mod hooks;
 mod immutable;
+mod instances;
 mod keys;
 mod leaving;
 mod mixed;
