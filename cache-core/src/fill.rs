@@ -342,6 +342,9 @@ pub(crate) async fn create_generations<'g>(
     if unknown.is_empty() {
         return Ok(true);
     }
+    for generation in &mut unknown {
+        **generation = generation.asked_now();
+    }
     let cells: Vec<_> = unknown.iter().map(|generation| Arc::clone(&generation.cell)).collect();
     let mut wanted = WantedScopes::new(&cells);
     let entries: Vec<(&str, String)> =

@@ -161,13 +161,14 @@ impl Inner {
         let read: Vec<&str> = wanted.names().collect();
         let batch =
             WriteBatch { puts: &puts, extend: &extend, read: &read, ..WriteBatch::default() };
+        let asked: GenerationRefs = generations().map(GenerationRef::asked_now).collect();
         let written = store.write(batch, deadline).await;
         let written = written.inspect_err(|_| forget_extensions(generations()))?;
         wanted.answer(&written.read);
         let mut valid = true;
-        for generation in generations() {
-            let id = wanted.id(&generation.cell);
-            valid &= generation.clone().observe(id) && id == generation.id;
+        for mut generation in asked {
+            let (id, known) = (wanted.id(&generation.cell), generation.id);
+            valid &= generation.observe(id) && id == known;
         }
         Ok(valid)
     }

@@ -68,9 +68,14 @@ impl GenerationRef {
         epoch.wrapping_sub(self.epoch) == 1 && self.id.is_none() && id.is_some()
     }
 
+    /// The same state, for a question that is asked only now.
+    pub(crate) fn asked_now(&self) -> Self {
+        Self { doubts: self.cell.doubts.load(Ordering::Acquire), ..self.clone() }
+    }
+
     /// Takes in what the store said about the scope, in answer to a question that was asked in
-    /// this state. False if the scope was invalidated in between, or a later question has had
-    /// another answer: then this one is older, and worth nothing.
+    /// this state. False if the scope was invalidated in between: then the answer is older than
+    /// the invalidation, and worth nothing.
     pub(crate) fn observe(&mut self, seen: Option<u64>) -> bool {
         let (epoch, id) = self.cell.state();
         if seen.is_some() && seen == id {
@@ -87,8 +92,8 @@ impl GenerationRef {
             }
             if seen != id {
                 if self.doubts < self.cell.settled.load(Ordering::Acquire) {
-                    // A later question has had another answer.
-                    return false;
+                    // A later question has had another answer: which is newer has to be asked.
+                    self.cell.doubt();
                 }
                 self.cell.change(seen);
             }
@@ -312,13 +317,13 @@ mod tests {
     /// Pinned: what was read before an invalidation elsewhere was learnt after the scope had been
     /// looked into because of it.
     #[test]
-    fn a_late_answer_does_not_take_the_place_of_that_to_a_later_question() {
+    fn a_late_answer_that_differs_from_that_to_a_later_question_is_doubted() {
         let cell = GenerationTable::default().cell("a");
         let mut early = cell.snapshot();
         cell.doubt();
         assert!(cell.snapshot().observe(None) && cell.is_settled());
-        assert!(!early.observe(Some(1)));
-        assert!(!cell.has_id() && cell.snapshot().observe(Some(2)));
+        assert!(early.observe(Some(1)) && !cell.is_settled());
+        assert!(cell.snapshot().observe(None) && cell.is_settled() && !early.is_current());
     }
 
     #[test]
