@@ -89,8 +89,8 @@ pub use fill::{Fill, NewEntry, PendingWrite};
 pub use flight::{Flights, Follower, Joined, Landing, Leader};
 pub use health::Health;
 pub use invalidate::{
-    Invalidated, Invalidation, Partition, Pattern, Scope, Scopes, Tag, TagFamily, Template,
-    TemplateError,
+    Consumed, Invalidated, Invalidation, Invalidations, InvalidationsBuilder, Partition, Pattern,
+    Scope, Scopes, Tag, TagFamily, Template, TemplateError,
 };
 pub use key::Key;
 pub use l1::{Shared, Slot};

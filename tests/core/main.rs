@@ -8,6 +8,7 @@ mod coherence;
 mod contract;
 mod corrupt;
 mod environment;
+mod events;
 mod extremes;
 mod families;
 mod faults;

@@ -8,8 +8,10 @@
 //! - `request`, `removal`: an invalidation, as asked for and as carried out;
 //! - `unconfirmed`, `replay`: removals that the store has not confirmed, and who repeats them;
 //! - `wanted`: the generations that one question asks for;
+//! - `events`: rules that say what an application's events invalidate;
 //! - `sweep`: removes what a glob matches, in batches.
 
+mod events;
 pub(crate) mod fence;
 pub(crate) mod generation;
 pub(crate) mod pattern;
@@ -22,6 +24,7 @@ mod tag;
 pub(crate) mod unconfirmed;
 pub(crate) mod wanted;
 
+pub use events::{Consumed, Invalidations, InvalidationsBuilder};
 pub use pattern::{Partition, Pattern, Template, TemplateError};
 pub use request::{Invalidated, Invalidation, Scopes};
 pub use scope::Scope;

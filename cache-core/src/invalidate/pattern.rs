@@ -152,8 +152,17 @@ impl Template {
         })
     }
 
-    /// Fills the holes: `{workspace_id}` with the partition, others by `value`. `None` if one
-    /// has no value: a hole never widens to a wildcard.
+    /// The name of the hole that stands for the workspace: that of the first segment.
+    pub(crate) fn workspace_hole(&self) -> Option<&str> {
+        match self.parts.first() {
+            Some(Part::Hole(name)) if is_workspace(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Fills the holes: `{workspace_id}` in front with the partition, others by `value` (one
+    /// called `{workspace_id}` that has none there with the partition, too). `None` if one has no
+    /// value: a hole never widens to a wildcard.
     pub fn bind<'v>(
         &self,
         partition: Option<Partition<'_>>,
@@ -167,10 +176,12 @@ impl Template {
             match part {
                 Part::Literal(text) => glob.push_str(text),
                 Part::AnyOne => glob.push('*'),
-                Part::Hole(name) if WORKSPACE_HOLES.contains(&name.as_str()) => {
-                    partition?.render(&mut glob);
-                }
-                Part::Hole(name) => escape(&value(name)?, &mut glob),
+                Part::Hole(name) if n == 0 && is_workspace(name) => partition?.render(&mut glob),
+                Part::Hole(name) => match value(name) {
+                    Some(value) => escape(&value, &mut glob),
+                    None if is_workspace(name) => partition?.render(&mut glob),
+                    None => return None,
+                },
             }
         }
         if self.rest {
@@ -239,6 +250,10 @@ impl Template {
             && self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(alike)
     }
+}
+
+fn is_workspace(hole: &str) -> bool {
+    WORKSPACE_HOLES.contains(&hole)
 }
 
 impl Part {

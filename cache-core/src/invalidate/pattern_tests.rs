@@ -11,6 +11,20 @@ fn http_key(workspace: &str, path: &[&str]) -> Key {
 }
 
 #[test]
+fn a_hole_for_the_workspace_that_is_not_in_front_takes_its_own_value_first() {
+    let template = Template::parse("exec:dashboard:{workspace}:*").unwrap();
+    let bind = |partition, value: Option<&'static str>| {
+        template.bind(partition, |_| value.map(Into::into)).map(|bound| bound.as_str().to_owned())
+    };
+    let other = Some(Partition::Workspace("ws2"));
+    assert_eq!(bind(None, Some("ws1")).as_deref(), Some("exec:dashboard:ws1:*"));
+    assert_eq!(bind(other, Some("ws1")).as_deref(), Some("exec:dashboard:ws1:*"));
+    assert_eq!(bind(other, None).as_deref(), Some("exec:dashboard:ws2:*"));
+    assert_eq!(bind(None, Some("-:*")).as_deref(), Some("exec:dashboard:-%3A%2A:*"));
+    assert_eq!(bind(None, None), None);
+}
+
+#[test]
 fn a_template_covers_the_collection_its_items_and_no_neighbour() {
     let template = Template::parse("{workspace_id}:campaigns:*").unwrap();
     for path in [&["campaigns"][..], &["campaigns", "42"], &["campaigns", "42", "stats"]] {
