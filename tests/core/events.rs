@@ -127,8 +127,8 @@ async fn a_consumer_goes_on_after_events_that_fail() {
         sender.send(event).await.unwrap_or_else(|_| panic!("it listens"));
     }
     drop(sender);
-    let consumed = Consumed { events: 2, queued: 0, failed: 1 };
-    assert_eq!(consumer.await.unwrap(), consumed);
+    let expected = Consumed { events: 2, queued: 0, failed: 1 };
+    assert_eq!(consumer.await.unwrap(), expected);
     assert_eq!(gone(&cache).await, [EXEC[0], EXEC[1], "of 7", "of 8"]);
 }
 
