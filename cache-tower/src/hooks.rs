@@ -24,6 +24,7 @@ use crate::flow::fetch::Arrival;
 use crate::layer::CacheLayer;
 use crate::options::millis;
 use crate::policy::{NoStore as Refusal, StoreRules};
+use crate::tags::CacheTags;
 
 /// Put into the extensions of a response by the service inside: it is not stored.
 ///
@@ -97,6 +98,7 @@ impl<'r> RequestHead<'r> {
 }
 
 type Skip = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
+type RouteTags = dyn Fn(&RequestHead<'_>) -> CacheTags + Send + Sync;
 type ShouldStore = dyn Fn(&response::Parts) -> bool + Send + Sync;
 
 /// The functions of one cache, or of one layer.
@@ -104,11 +106,17 @@ type ShouldStore = dyn Fn(&response::Parts) -> bool + Send + Sync;
 pub(crate) struct Hooks {
     skip: Option<Arc<Skip>>,
     should_store: Option<Arc<ShouldStore>>,
+    tags: Option<Arc<RouteTags>>,
 }
 
 impl Hooks {
     pub(crate) fn skips(&self, request: &RequestHead<'_>) -> bool {
         self.skip.as_ref().is_some_and(|skip| skip(request))
+    }
+
+    /// Those of all responses to requests like this one.
+    pub(crate) fn tags(&self, request: &RequestHead<'_>) -> CacheTags {
+        self.tags.as_ref().map(|tags| tags(request)).unwrap_or_default()
     }
 
     pub(crate) fn refuses(&self, response: &response::Parts) -> bool {
@@ -143,6 +151,7 @@ impl fmt::Debug for Hooks {
         f.debug_struct("Hooks")
             .field("skip", &self.skip.is_some())
             .field("should_store", &self.should_store.is_some())
+            .field("tags", &self.tags.is_some())
             .finish()
     }
 }
@@ -172,6 +181,27 @@ impl HttpCacheBuilder {
 }
 
 impl CacheLayer {
+    /// Which tags the stored responses to a request have, beside those that the handler gives them
+    /// ([`CacheTags`]); at most 64 in all.
+    ///
+    /// ```
+    /// use cache_core::{Cache, minutes};
+    /// use cache_tower::{CacheLayer, CacheTags, HttpCache};
+    ///
+    /// let http = HttpCache::builder(Cache::builder().build()?).build();
+    /// let layer = CacheLayer::endpoint(&http, minutes(5))
+    ///     .tags(|request| CacheTags::new(["reports"]).and_in_workspace([request.uri().path()]));
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tags(
+        mut self,
+        tags: impl Fn(&RequestHead<'_>) -> CacheTags + Send + Sync + 'static,
+    ) -> Self {
+        self.rules().hooks.tags = Some(Arc::new(tags));
+        self
+    }
+
     /// As [`HttpCacheBuilder::skip_cache`], for this layer; what skips the cache by the function of
     /// either goes past it.
     #[must_use]

@@ -77,13 +77,21 @@ impl CacheTags {
         self
     }
 
-    /// Those of a response with these extensions, if it has any.
-    pub(crate) fn told(extensions: &Extensions) -> Result<Option<&Self>, NoStore> {
-        let told = extensions.get::<Self>().filter(|tags| !tags.is_empty());
-        if told.is_some_and(|tags| tags.len() > MOST || tags.all().any(|tag| tag.len() > LONGEST)) {
+    /// Those of a response with these extensions: its own, or if it has none those that are
+    /// `known`; and those of the route.
+    pub(crate) fn told(
+        extensions: &Extensions,
+        known: Option<&Self>,
+        route: &Self,
+    ) -> Result<Self, NoStore> {
+        let own = extensions.get::<Self>().filter(|tags| !tags.is_empty()).or(known);
+        let mut tags = own.cloned().unwrap_or_default();
+        add_missing(&mut tags.global, &route.global);
+        add_missing(&mut tags.in_workspace, &route.in_workspace);
+        if tags.len() > MOST || tags.all().any(|tag| tag.len() > LONGEST) {
             return Err(NoStore::Tags);
         }
-        Ok(told)
+        Ok(tags)
     }
 
     /// As cache-core knows them, of a response of this partition.
@@ -140,14 +148,45 @@ impl CacheTags {
     }
 }
 
+fn add_missing(tags: &mut Vec<String>, others: &[String]) {
+    for other in others {
+        if !tags.contains(other) {
+            tags.push(other.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn told(tags: CacheTags) -> Result<CacheTags, NoStore> {
+        told_on(tags, None, &CacheTags::default())
+    }
+
+    fn told_on(
+        own: CacheTags,
+        known: Option<&CacheTags>,
+        route: &CacheTags,
+    ) -> Result<CacheTags, NoStore> {
         let mut extensions = Extensions::new();
-        extensions.insert(tags);
-        CacheTags::told(&extensions).map(|tags| tags.cloned().unwrap_or_default())
+        extensions.insert(own);
+        CacheTags::told(&extensions, known, route)
+    }
+
+    #[test]
+    fn those_of_the_route_are_added_to_its_own_or_to_those_known() {
+        let (route, none) =
+            (CacheTags::new(["r", "a"]).and_in_workspace(["r"]), CacheTags::default());
+        let known = CacheTags::new(["k", "r"]);
+        let [own, both] =
+            [CacheTags::new(["a"]), CacheTags::new(["a", "r"]).and_in_workspace(["r"])];
+        assert_eq!(told_on(own.clone(), Some(&known), &route), Ok(both));
+        assert_eq!(told_on(own.clone(), Some(&known), &none), Ok(own));
+        let both = CacheTags::new(["k", "r", "a"]).and_in_workspace(["r"]);
+        assert_eq!(told_on(none.clone(), Some(&known), &route), Ok(both));
+        assert_eq!(told_on(none.clone(), None, &route), Ok(route.clone()));
+        assert_eq!(told_on(CacheTags::new(numbered(MOST)), None, &route), Err(NoStore::Tags));
     }
 
     fn numbered(count: usize) -> Vec<String> {
@@ -156,7 +195,8 @@ mod tests {
 
     #[test]
     fn limits() {
-        assert_eq!(CacheTags::told(&Extensions::new()), Ok(None));
+        let none = CacheTags::default();
+        assert_eq!(CacheTags::told(&Extensions::new(), None, &none), Ok(none.clone()));
         assert_eq!(told(CacheTags::default()), Ok(CacheTags::default()));
         let long = "x".repeat(LONGEST);
         for fine in [

@@ -183,6 +183,7 @@ pub(crate) fn look<B, R>(
         head_only: admission == Admission::LookupHead,
         ranged: seen.range,
         fetching: Arc::default(),
+        tags: site.hooks.tags(&head),
         tally,
     });
     match stale {

@@ -213,7 +213,7 @@ impl Arrival<'_> {
         if self.is_refused(parts) {
             return Err(NoStore::Predicate);
         }
-        let tags = CacheTags::told(&parts.extensions)?;
+        let tags = CacheTags::told(&parts.extensions, None, &self.ask.tags)?;
         let announced = if is_without_content(parts.status) {
             None
         } else {
@@ -233,7 +233,7 @@ impl Arrival<'_> {
             headers: stored_headers(&parts.headers, &strip, received),
             freshness: StoredFreshness::new(freshness, &directives, received),
             audience,
-            tags: tags.cloned().unwrap_or_default(),
+            tags,
         };
         let times = self.times(&freshness, &head);
         // What the cache's own rules choose tells variants apart as well as `Vary` does.

@@ -16,6 +16,7 @@ use crate::request::key::{Identity, Target, variant};
 use crate::request::key_rules::Chosen;
 use crate::request::partition::Resolved;
 use crate::stored::{Cached, Marker, load_beside};
+use crate::tags::CacheTags;
 
 /// A request that is looked up: what the asynchronous part needs to know of it.
 pub(crate) struct Ask {
@@ -35,6 +36,8 @@ pub(crate) struct Ask {
     pub(crate) ranged: bool,
     /// Set while a response is fetched that is worth having without its client.
     pub(crate) fetching: Arc<AtomicBool>,
+    /// Those that the route gives all its responses.
+    pub(crate) tags: CacheTags,
     pub(crate) tally: Tally,
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn ask<B>(
         head_only: false,
         ranged: false,
         fetching: Arc::default(),
+        tags: site.hooks.tags(&head),
         tally: Tally::new(shared, Decision::Forwarded),
     }))
 }

@@ -198,7 +198,8 @@ impl Arrival<'_> {
             return Err(NoStore::Predicate);
         }
         // As with headers, what is not said again still holds.
-        let tags = CacheTags::told(&confirmation.extensions)?.unwrap_or(&old.tags);
+        let known = Some(&old.tags);
+        let tags = CacheTags::told(&confirmation.extensions, known, &self.ask.tags)?;
         let received = self.exchange.response_received;
         let freshness = StoredFreshness::new(found.freshness, &found.directives, received);
         let head = Head {
@@ -206,7 +207,7 @@ impl Arrival<'_> {
             headers: stored_headers(headers, &found.strip, received),
             freshness,
             audience: found.audience,
-            tags: tags.clone(),
+            tags,
         };
         let times = self.times(&found.freshness, &head);
         Ok((head, times, found.groups))

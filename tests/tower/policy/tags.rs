@@ -344,6 +344,31 @@ async fn parts_have_the_tags_of_the_whole() {
 }
 
 #[tokio::test]
+async fn a_route_gives_tags_to_what_its_handler_answers_and_to_what_is_confirmed() {
+    use tower::Layer;
+    let clock = Clock::manual(START);
+    let http = HttpCache::builder(memory(&clock)).build();
+    let lines: Lines<'static> = &[("etag", "\"1\"")];
+    let origin = Origin::new(move |request| {
+        let status = if request.headers().contains_key("if-none-match") { 304 } else { 200 };
+        tagged(reply(status, lines, ""), tags_of(request))
+    });
+    let layer = cache_tower::CacheLayer::endpoint(&http, minutes(1))
+        .tags(|request| CacheTags::new(["reports"]).and_in_workspace([request.uri().path()]));
+    let app = App::of(&http, layer.layer(origin.clone()));
+    for tag in [Tag::new("reports"), Tag::new("a"), Tag::in_workspace("ws1", "/x")] {
+        assert_eq!(app.told("/x?a", WS).await, MISS, "{tag:?}");
+        clock.advance(minutes(2));
+        assert_eq!(app.told("/x?a", WS).await, CONFIRMED);
+        invalidate(&app, Tag::in_workspace("ws1", "/y")).await;
+        invalidate(&app, Tag::in_workspace("ws2", "/x")).await;
+        assert_eq!(app.told("/x?a", WS).await, HIT);
+        invalidate(&app, tag).await;
+    }
+    assert_eq!(app.told("/x?a", WS).await, MISS);
+}
+
+#[tokio::test]
 async fn of_two_caches_the_inner_one_takes_them() {
     let http = HttpCache::builder(memory(&Clock::manual(START))).build();
     let inner = App::endpoint(&http, minutes(1), &tagging(&[]));
