@@ -135,8 +135,8 @@ impl Cache {
     }
 
     /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,
-    /// `?` for one character. Fills under way in this process don't bring them back; one in
-    /// another process may, which an invalidation of a declared pattern would not let happen.
+    /// `?` for one character. Fills of the namespace that are under way, here or elsewhere, don't
+    /// bring them back (with a store, none of them is stored, whatever its key).
     pub async fn delete_pattern(
         &self,
         namespace: impl AsRef<str>,
@@ -159,7 +159,7 @@ impl Cache {
         self.invalidate(Scope::everything()).await?;
         let mut removed = 0;
         for namespace in self.inner.namespaces() {
-            removed += self.inner.sweep(&namespace, &Pattern::new("*")).await?;
+            removed += self.inner.sweep_invalidated(&namespace).await?;
         }
         Ok(removed)
     }

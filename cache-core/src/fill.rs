@@ -20,7 +20,7 @@ use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
 use crate::state::{EntryKey, Inner};
-use crate::store::{Put, WriteBatch};
+use crate::store::{Guard, Put, WriteBatch};
 use crate::write::{extensions, forget_extensions};
 
 /// A fill in progress.
@@ -32,6 +32,8 @@ pub struct Fill {
     pub(crate) tags: Vec<Box<str>>,
     /// The state of the families whose tags the value may name.
     pub(crate) families: Vec<GenerationRef>,
+    /// The state of the namespace's sweeps.
+    swept: GenerationRef,
     pub(crate) fence: Fence,
     /// The key's state in the store when the fill began; `None`: unknown, so nothing is written.
     pub(crate) expect: Option<WriteId>,
@@ -110,6 +112,7 @@ impl Fill {
             generations,
             tags: Vec::new(),
             families: Vec::new(),
+            swept: key.namespace.swept.snapshot(),
             fence,
             expect,
             fenced: true,
@@ -134,6 +137,7 @@ impl Fill {
         let known = match self.inner.settled_store(deadline).await {
             Some(store) => {
                 let generations = self.generations.iter_mut().chain(&mut self.families);
+                let generations = generations.chain(std::iter::once(&mut self.swept));
                 create_generations(&**store, generations, deadline).await
             }
             None => Ok(false),
@@ -170,6 +174,7 @@ impl Fill {
             generations: self.generations.clone(),
             tags: self.tags.clone(),
             families: self.families.clone(),
+            swept: self.swept.clone(),
             fence: self.inner.fences.raise(key.hash, &key.rendered),
             expect: self.expect.as_ref().map(|_| WriteId::new()),
             fenced: true,
@@ -184,6 +189,7 @@ impl Fill {
         self.key.is_up_to_date()
             && self.fence.stands()
             && self.generations.iter().all(GenerationRef::is_current)
+            && self.swept.is_current()
     }
 
     /// Whether another fill of the key has ended since this one's lookup began: then the value
@@ -199,9 +205,10 @@ impl Fill {
 
     /// Tells whether this fill is still current, for those who would wait for its outcome.
     pub(crate) fn watch(&self) -> FillWatch {
+        let scopes = self.generations.iter().chain(&self.families).chain([&self.swept]);
         FillWatch {
             fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
-            generations: self.generations.iter().chain(&self.families).cloned().collect(),
+            generations: scopes.cloned().collect(),
             broken: !self.is_current(),
         }
     }
@@ -222,7 +229,7 @@ impl Fill {
             return Ok(None);
         }
         let id = fastrand::u64(1..);
-        let Self { fence, generations, .. } = self;
+        let Self { fence, generations, swept, .. } = self;
         let slot = (namespace.l1 && self.fenced).then(|| {
             // A clock may have been put back meanwhile.
             let since = self.asked_at.min(self.inner.clock.now());
@@ -241,6 +248,7 @@ impl Fill {
             inner: Arc::clone(&self.inner),
             key: Arc::clone(&self.key),
             generations,
+            swept,
             tags: self.tags,
             // The store needs the bytes only.
             value: NewEntry { decoded: None, ..value },
@@ -258,6 +266,7 @@ pub struct PendingWrite {
     inner: Arc<Inner>,
     key: Arc<EntryKey>,
     generations: GenerationRefs,
+    swept: GenerationRef,
     tags: Vec<Box<str>>,
     value: NewEntry,
     expect: WriteId,
@@ -294,7 +303,8 @@ impl PendingWrite {
                     slot.mark.cover(self.fence.noted());
                 }
             }
-            // Somebody wrote the key while the value was computed: what we hold may be older.
+            // Somebody wrote the key or swept the namespace while the value was computed: what we
+            // hold may be older.
             Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
             Err(error) => {
                 forget_extensions(&self.generations);
@@ -313,7 +323,14 @@ impl PendingWrite {
             value: encode(&entry)?,
             keep_for: self.value.times.keep_for(now),
             expect: Some(Bytes::copy_from_slice(&self.expect)),
+            guard: Some(self.guard()?),
         })
+    }
+
+    /// A sweep elsewhere passes by what comes after it: what began before must not come any more.
+    fn guard(&self) -> Option<Guard> {
+        let key = self.swept.cell.name.to_string();
+        Some(Guard { key, value: render_id(self.swept.id?).into() })
     }
 
     /// Runs in the background. Dropped if too many such writes are under way.

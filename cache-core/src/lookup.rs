@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry, new_slot};
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{GenerationCell, GenerationRefs};
+use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs};
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
 use crate::state::{EntryKey, Inner};
@@ -48,6 +48,16 @@ struct Asked<'k> {
     at: Millis,
     fence: Fence,
     generations: GenerationRefs,
+    /// Of the sweeps of the namespace, where a fill may follow.
+    swept: Option<GenerationRef>,
+}
+
+/// What a question to the store is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    /// What is not there will be filled.
+    Fill,
 }
 
 /// Most questions are about one key.
@@ -66,8 +76,7 @@ impl Inner {
         key: &Arc<EntryKey>,
         deadline: Deadline,
     ) -> (Option<Arc<Slot>>, Fill) {
-        let answers = self.ask_store(std::slice::from_ref(key), deadline).await.pop();
-        let (asked, answer) = answers.unwrap_or_else(|| (self.ask(key), Answer::NoStore));
+        let (asked, answer) = self.ask_store_for_fill(key, deadline).await;
         self.conclude(asked, answer, None)
     }
 
@@ -79,7 +88,7 @@ impl Inner {
         now: Millis,
         deadline: Deadline,
     ) -> Vec<Option<Arc<Slot>>> {
-        let answers = self.ask_store(keys, deadline).await;
+        let answers = self.ask_store(keys, Purpose::Read, deadline).await;
         let one = |(mut asked, answer): (Asked<'_>, Answer)| {
             let generations = std::mem::take(&mut asked.generations);
             self.hit(&asked, generations, answer, None, now)
@@ -94,7 +103,7 @@ impl Inner {
         decode: Decode<'_>,
         deadline: Deadline,
     ) -> Vec<Lookup> {
-        let answers = self.ask_store(keys, deadline).await;
+        let answers = self.ask_store(keys, Purpose::Fill, deadline).await;
         let lookup = |(asked, answer): (Asked<'_>, Answer)| {
             let (hit, fill) = self.conclude(asked, answer, Some(decode));
             hit.map_or_else(|| Lookup::Miss(fill), Lookup::Hit)
@@ -111,7 +120,7 @@ impl Inner {
         key: &Arc<EntryKey>,
         deadline: Deadline,
     ) -> Result<Option<StoredEntry>, Error> {
-        match self.ask_store(std::slice::from_ref(key), deadline).await.pop() {
+        match self.ask_store(std::slice::from_ref(key), Purpose::Read, deadline).await.pop() {
             Some((asked, Answer::Found { entry, .. })) => Ok(entry.map(|mut stored| {
                 stored.generations.insert_many(0, asked.generations);
                 stored
@@ -132,8 +141,7 @@ impl Inner {
         key: &Arc<EntryKey>,
         deadline: Deadline,
     ) -> Fill {
-        let answers = self.ask_store(std::slice::from_ref(key), deadline).await.pop();
-        let (asked, answer) = answers.unwrap_or_else(|| (self.ask(key), Answer::NoStore));
+        let (asked, answer) = self.ask_store_for_fill(key, deadline).await;
         let expect = match answer {
             Answer::Found { state, .. } => Some(state),
             Answer::NoStore | Answer::Failed(_) | Answer::Crossed => None,
@@ -141,10 +149,25 @@ impl Inner {
         Fill::new(self, key, asked.generations, asked.fence, expect, asked.at)
     }
 
-    async fn ask_store<'k>(&self, keys: &'k [Arc<EntryKey>], deadline: Deadline) -> Answers<'k> {
+    async fn ask_store_for_fill<'k>(
+        &self,
+        key: &'k Arc<EntryKey>,
+        deadline: Deadline,
+    ) -> (Asked<'k>, Answer) {
+        let keys = std::slice::from_ref(key);
+        let answers = self.ask_store(keys, Purpose::Fill, deadline).await.pop();
+        answers.unwrap_or_else(|| (self.ask(key, Purpose::Fill), Answer::NoStore))
+    }
+
+    async fn ask_store<'k>(
+        &self,
+        keys: &'k [Arc<EntryKey>],
+        purpose: Purpose,
+        deadline: Deadline,
+    ) -> Answers<'k> {
         let mut attempt = 1;
         loop {
-            let asked = keys.iter().map(|key| (self.ask(key), Answer::NoStore));
+            let asked = keys.iter().map(|key| (self.ask(key, purpose), Answer::NoStore));
             let mut answers: Answers<'k> = asked.collect();
             let Some(store) = self.settled_store(deadline).await else { return answers };
             fetch_entries(&**store, &mut answers, deadline).await;
@@ -161,12 +184,14 @@ impl Inner {
         }
     }
 
-    fn ask<'k>(&self, key: &'k Arc<EntryKey>) -> Asked<'k> {
+    fn ask<'k>(&self, key: &'k Arc<EntryKey>, purpose: Purpose) -> Asked<'k> {
+        let swept = (purpose == Purpose::Fill).then(|| key.namespace.swept.snapshot());
         Asked {
             key,
             at: self.clock.now(),
             fence: self.fences.raise(key.hash, &key.rendered),
             generations: key.cells.iter().map(GenerationCell::snapshot).collect(),
+            swept,
         }
     }
 
@@ -224,7 +249,7 @@ impl Inner {
             _ => None,
         };
         let hit = self.hit(&asked, asked.generations.clone(), answer, decode, asked.at);
-        let Asked { key, at, fence, generations } = asked;
+        let Asked { key, at, fence, generations, .. } = asked;
         (hit, Fill::new(self, key, generations, fence, expect, at))
     }
 
@@ -357,7 +382,10 @@ impl Answer {
 async fn fetch_entries(store: &dyn Store, answers: &mut [(Asked<'_>, Answer)], deadline: Deadline) {
     let asked_for: SmallVec<[&EntryKey; 1]> =
         answers.iter().map(|(asked, _)| &**asked.key).collect();
-    let mut wanted = WantedScopes::new(asked_for.iter().flat_map(|key| &key.cells));
+    let fills = answers.iter().filter_map(|(asked, _)| asked.swept.as_ref().map(|_| asked.key));
+    let swept: SmallVec<[Arc<GenerationCell>; 1]> =
+        fills.map(|key| Arc::clone(&key.namespace.swept)).collect();
+    let mut wanted = WantedScopes::new(asked_for.iter().flat_map(|key| &key.cells).chain(&swept));
     let keys = asked_for.iter().map(|key| &*key.rendered);
     let keys: SmallVec<[&str; 8]> = keys.chain(wanted.names()).collect();
     let found = match store.fetch(&keys, deadline).await {
@@ -372,6 +400,10 @@ async fn fetch_entries(store: &dyn Store, answers: &mut [(Asked<'_>, Answer)], d
     let (values, ids) = found.split_at_checked(answers.len()).unwrap_or((&[], &[]));
     wanted.answer(ids);
     for ((asked, answer), value) in answers.iter_mut().zip(values) {
+        if let Some(swept) = &mut asked.swept {
+            // What was found is right whatever was swept meanwhile; a fill begins after this.
+            swept.observe(wanted.id(&swept.cell));
+        }
         // All of them, so that each cell learns its id.
         let crossed = asked
             .generations

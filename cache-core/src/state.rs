@@ -87,6 +87,9 @@ pub(crate) struct NamespaceState {
     by_workspace: bool,
     pub(crate) region: Arc<Region>,
     pub(crate) cell: Arc<GenerationCell>,
+    /// Changes with every sweep: what keeps fills in flight elsewhere from undoing it. No entry
+    /// carries it.
+    pub(crate) swept: Arc<GenerationCell>,
     pub(crate) counters: Counters,
     templates: RwLock<Arc<[Template]>>,
     /// `{prefix}:{namespace}:v{version}:`
@@ -151,6 +154,7 @@ impl Inner {
             by_workspace: namespace.by_workspace,
             region,
             cell: self.generations.cell(&self.names.namespace(name)),
+            swept: self.generations.cell(&self.names.sweeps(name)),
             counters: Counters::default(),
             templates: RwLock::new(Arc::from([])),
             base,

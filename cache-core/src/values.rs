@@ -162,7 +162,7 @@ impl Values {
             return Ok(0);
         }
         self.cache.invalidate(Scope::namespace(&state.name)).await?;
-        self.cache.inner.sweep(state, &Pattern::new("*")).await
+        self.cache.inner.sweep_invalidated(state).await
     }
 
     /// Declares a pattern: entries written from now on that match it carry a generation of

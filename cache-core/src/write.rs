@@ -192,7 +192,8 @@ impl Inner {
         let Some(value) = encode(&entry) else { return Ok(false) };
         let now = self.clock.now();
         let keep_for = times.keep_for(now);
-        let put = Put { key: key.rendered.to_string(), value, keep_for, expect: Some(expect) };
+        let expect = Some(expect);
+        let put = Put { key: key.rendered.to_string(), value, keep_for, expect, guard: None };
         let extend = extensions(&stored.generations, keep_for, now);
         let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
@@ -236,6 +237,7 @@ pub(crate) fn tombstone_of(key: &EntryKey, id: u64, now: Millis) -> Put {
         value: tombstone(id, &key.bound, times),
         keep_for: Some(as_millis(TOMBSTONE)),
         expect: None,
+        guard: None,
     }
 }
 
@@ -259,6 +261,7 @@ impl Write {
             value,
             keep_for: self.value.times.keep_for(now),
             expect: None,
+            guard: None,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cache_core::store::{ChangeSink, MemoryStore, Put, Store, WriteBatch, Written};
+use cache_core::store::{ChangeSink, Guard, MemoryStore, Put, Store, WriteBatch, Written};
 use cache_core::{Clock, CoherenceMode, Deadline, RedisStore, Stopwatch, seconds};
 use cache_tests::eventually;
 
@@ -51,7 +51,7 @@ impl Subject {
     }
 
     fn put(&self, name: &str, value: impl Into<Bytes>) -> Put {
-        Put { key: self.key(name), value: value.into(), keep_for: Some(MINUTE), expect: None }
+        Put { key: self.key(name), value: value.into(), keep_for: Some(MINUTE), ..Put::default() }
     }
 
     fn put_if(&self, name: &str, value: impl Into<Bytes>, expect: &'static [u8]) -> Put {
@@ -116,6 +116,38 @@ async fn a_conditional_put_needs_what_it_expects(at: Subject) {
     assert_eq!(at.one("k").await, Some(value("2")));
     assert_eq!(at.write(&[at.put_if("none", value("1"), b"1       ")]).await, [false]);
     assert_eq!(at.one("none").await, None);
+}
+
+async fn a_guarded_put_needs_another_key_to_be_as_it_was(at: Subject) {
+    at.write(&[at.put("g", "same"), at.put("empty", "")]).await;
+    let guarded = |guard: &str, is: &'static str, put: Put| {
+        let guard = Guard { key: at.key(guard), value: is.into() };
+        Put { guard: Some(guard), ..put }
+    };
+    for (guard, is, written) in [
+        ("g", "other", false),
+        ("g", "sam", false),
+        ("g", "", false),
+        ("none", "", false),
+        ("none", "same", false),
+        ("empty", "", true),
+        ("g", "same", true),
+    ] {
+        let put = guarded(guard, is, at.put("k", value("1")));
+        assert_eq!(at.write(&[put]).await, [written], "{guard} {is}");
+        assert_eq!(at.one("k").await.is_some(), written, "{guard} {is}");
+        let remove = [&*at.key("k")];
+        at.store.remove(&remove, soon()).await.unwrap();
+    }
+    // Both conditions have to hold.
+    for (is, expect, written) in
+        [("other", &b""[..], false), ("same", b"1       ", false), ("same", b"", true)]
+    {
+        let put = guarded("g", is, at.put_if("k", value("1"), expect));
+        assert_eq!(at.write(&[put]).await, [written], "{is} {expect:?}");
+    }
+    let lives = at.lifetime("k").await;
+    assert!(matches!(lives, Some(50..=60)), "{lives:?}");
 }
 
 async fn short_values_compare_by_the_bytes_they_have(at: Subject) {
@@ -354,6 +386,7 @@ on_every_store!(
     any_bytes_come_back_as_they_were,
     an_unconditional_put_overwrites,
     a_conditional_put_needs_what_it_expects,
+    a_guarded_put_needs_another_key_to_be_as_it_was,
     short_values_compare_by_the_bytes_they_have,
     each_put_of_a_batch_has_its_own_answer,
     a_write_reads_what_its_puts_left,

@@ -4,7 +4,7 @@ use cache_core::{Cache, ErrorKind, Pattern, Scope, minutes};
 
 use crate::finality_keys::{overtaken, slow_fill};
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, fill, join, kind, on_every_setup, settled, text};
+use crate::setup::{Setup, fill, join, kind, on_every_setup, on_shared_setups, settled, text};
 
 async fn a_sweep_overtakes_a_fill(setup: Setup) {
     let cache = setup.cache();
@@ -22,17 +22,67 @@ async fn a_sweep_overtakes_a_fill(setup: Setup) {
     assert_eq!(text(&cache, "users", "2").await, None);
 }
 
-async fn a_sweep_leaves_fills_of_other_keys_alone(setup: Setup) {
+async fn a_sweep_leaves_fills_elsewhere_alone(setup: Setup) {
     let cache = setup.cache();
     overtaken(&cache, "1", async {
-        cache.delete_pattern("users", "2*").await.unwrap();
         cache.delete_pattern("others", "*").await.unwrap();
     })
     .await;
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("old"));
+    // Of its own namespace, where others share the store: what began before it is not stored, and
+    // what begins after it is.
+    overtaken(&cache, "2", async {
+        cache.delete_pattern("users", "3*").await.unwrap();
+    })
+    .await;
+    let kept = text(&cache, "users", "2").await;
+    assert_eq!(kept.as_deref(), setup.is_memory().then_some("old"));
+    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("old"));
+    cache.delete("users", "2").await.unwrap();
+    fill(&cache, "users", "2", "new").await;
+    settled(&cache).await;
+    assert_eq!(text(&cache, "users", "2").await.as_deref(), Some("new"));
 }
 
-on_every_setup!(a_sweep_overtakes_a_fill, a_sweep_leaves_fills_of_other_keys_alone);
+on_every_setup!(a_sweep_overtakes_a_fill, a_sweep_leaves_fills_elsewhere_alone);
+
+/// Pinned: a fill that had begun in another process before a sweep wrote the old value after it.
+async fn a_sweep_overtakes_a_fill_on_another_node(setup: Setup) {
+    let (filler, sweeper) = (setup.cache(), setup.cache());
+    for (key, primed) in [("1", false), ("2", true)] {
+        if primed {
+            fill(&filler, "users", "other", "v").await;
+            settled(&filler).await;
+        }
+        overtaken(&filler, key, async {
+            sweeper.delete_pattern("users", "*").await.unwrap();
+        })
+        .await;
+        settled(&filler).await;
+        assert_eq!(text(&setup.cache(), "users", key).await, None, "{key}");
+    }
+    // The next is stored at once.
+    let new = fill(&filler, "users", "3", "new").await;
+    settled(&filler).await;
+    assert_eq!(text(&setup.cache(), "users", "3").await, Some(new));
+}
+
+on_shared_setups!(a_sweep_overtakes_a_fill_on_another_node);
+
+/// Fills ask for what stops them together with what they ask for anyway.
+#[tokio::test]
+async fn that_sweeps_stop_fills_costs_no_round_trip() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    let cache = store.cache(&setup);
+    fill(&cache, "users", "1", "v").await;
+    settled(&cache).await;
+    let trips = || (store.calls(), store.creations());
+    let (calls, creations) = trips();
+    fill(&cache, "users", "2", "v").await;
+    settled(&cache).await;
+    assert_eq!(trips(), (calls + 2, creations), "a look, and a write");
+}
 
 fn spawn_sweep(cache: &Cache) -> tokio::task::JoinHandle<u64> {
     let cache = cache.clone();

@@ -39,6 +39,7 @@ pub(crate) struct GatedStore {
     failing: Mutex<VecDeque<At>>,
     calls: AtomicUsize,
     watched: bool,
+    creations: AtomicUsize,
 }
 
 impl GatedStore {
@@ -53,7 +54,8 @@ impl GatedStore {
 
     fn over(store: MemoryStore, watched: bool) -> Self {
         let (held, failing) = (Mutex::default(), Mutex::default());
-        Self { store, held, failing, calls: AtomicUsize::new(0), watched }
+        let (calls, creations) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { store, held, failing, calls, watched, creations }
     }
 
     /// A tiered cache over this store.
@@ -86,6 +88,11 @@ impl GatedStore {
     /// How many round trips there were, those of `create` not counted.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// How many round trips of `create` there were.
+    pub(crate) fn creations(&self) -> usize {
+        self.creations.load(Ordering::SeqCst)
     }
 
     async fn pass(&self, at: At) -> Result<(), Error> {
@@ -142,6 +149,7 @@ impl Store for GatedStore {
         keep_for: Millis,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
+        self.creations.fetch_add(1, Ordering::SeqCst);
         self.store.create(entries, keep_for, deadline)
     }
 

@@ -30,6 +30,7 @@ macro_rules! survive {
 
 survive! {
     calm: Calm on Memory, Redis, Tiered;
+    undeclared_patterns_are_invalidated: Globs on Redis, Tiered;
     redis_is_killed: Kill on Redis, Tiered;
     redis_is_killed_and_remembers: KillDurable on Tiered;
     redis_is_frozen: Freeze on Tiered;

@@ -99,6 +99,13 @@ impl ScopeNames {
         fold(key)
     }
 
+    /// Not of entries: of the fills of a namespace that sweeps have to stop.
+    pub(crate) fn sweeps(&self, namespace: &str) -> String {
+        let mut key = format!("{}s:", self.base);
+        escape(namespace, &mut key);
+        fold(key)
+    }
+
     /// `rendered` is the workspace as it stands in a key.
     pub(crate) fn workspace(&self, rendered: &str) -> String {
         fold(format!("{}w:{rendered}", self.base))

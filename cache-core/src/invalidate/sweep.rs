@@ -11,6 +11,15 @@ use crate::store::Store;
 /// A sweep gives up after this many steps that found the store away.
 const PATIENCE: usize = 3;
 
+/// What keeps fills on other nodes from undoing a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Elsewhere {
+    /// The sweep itself.
+    Stopped,
+    /// The generation of the namespace, which has been ended.
+    Invalidated,
+}
+
 impl Inner {
     /// Removes the entries of a namespace that match; how many. In the store each entry counts
     /// once, whether or not it was in L1 too.
@@ -19,8 +28,25 @@ impl Inner {
         namespace: &NamespaceState,
         pattern: &Pattern,
     ) -> Result<u64, Error> {
+        self.sweep_namespace(namespace, pattern, Elsewhere::Stopped).await
+    }
+
+    /// Removes the entries of a namespace that has been invalidated; how many.
+    pub(crate) async fn sweep_invalidated(
+        self: &Arc<Self>,
+        namespace: &NamespaceState,
+    ) -> Result<u64, Error> {
+        self.sweep_namespace(namespace, &Pattern::new("*"), Elsewhere::Invalidated).await
+    }
+
+    async fn sweep_namespace(
+        self: &Arc<Self>,
+        namespace: &NamespaceState,
+        pattern: &Pattern,
+        fills: Elsewhere,
+    ) -> Result<u64, Error> {
         let glob = Pattern::rendered(&format!("{}{}", namespace.base, pattern.as_str()));
-        let removed = self.sweep_glob(&glob).await;
+        let removed = self.sweep_glob(namespace, &glob, fills).await;
         let removed = removed.inspect_err(|_| namespace.counters.errors.one())?;
         namespace.counters.deletes.add(removed);
         Ok(removed)
@@ -28,7 +54,12 @@ impl Inner {
 
     /// Neither reads nor fills that run meanwhile bring back what is swept: until the end none of
     /// them puts anything anywhere, and those that began before the end never do.
-    async fn sweep_glob(self: &Arc<Self>, glob: &Pattern) -> Result<u64, Error> {
+    async fn sweep_glob(
+        self: &Arc<Self>,
+        namespace: &NamespaceState,
+        glob: &Pattern,
+        fills: Elsewhere,
+    ) -> Result<u64, Error> {
         let _ban = self.fences.ban(glob);
         let in_memory = self.sweep_memory(glob);
         let Some(store) = &self.store else { return Ok(in_memory) };
@@ -38,9 +69,25 @@ impl Inner {
         let arrive_by = Deadline::after(self.budget.saturating_mul(2));
         let arrived = tokio::time::timeout_at(arrive_by.instant(), self.commits.write()).await;
         drop(arrived.map_err(|_| Error::new(ErrorKind::Timeout, "a write is still under way"))?);
+        // Fills elsewhere that began before do not commit from here on; nor those, once it is over,
+        // that began while it ran.
+        let stop = fills == Elsewhere::Stopped;
+        if stop {
+            self.stop_fills(&**store, namespace).await?;
+        }
         let removed = sweep_store(self, &**store, glob.as_str()).await;
         self.sweep_memory(glob);
+        if stop && removed.is_ok() {
+            self.stop_fills(&**store, namespace).await?;
+        }
         removed
+    }
+
+    /// No fill of this namespace that has begun writes to the store any more, on any node.
+    async fn stop_fills(&self, store: &dyn Store, namespace: &NamespaceState) -> Result<(), Error> {
+        store.remove(&[&*namespace.swept.name], self.deadline()).await?;
+        namespace.swept.invalidate();
+        Ok(())
     }
 
     /// Removes from L1; how many that had not expired.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BoxFuture, ChangeSink, Put, ScanStep, Store, WriteBatch, Written};
+use super::{BoxFuture, ChangeSink, Guard, Put, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::codec::{is_tombstone, write_id};
 use crate::coherence::CoherenceMode;
@@ -83,7 +83,12 @@ impl MemoryStore {
     }
 
     fn put_if_expected(&self, values: &mut BTreeMap<String, Kept>, put: &Put) -> bool {
-        let found = read(values, &put.key, self.clock.now());
+        let now = self.clock.now();
+        let holds = |guard: &Guard| read(values, &guard.key, now).as_ref() == Some(&guard.value);
+        if !put.guard.as_ref().is_none_or(holds) {
+            return false;
+        }
+        let found = read(values, &put.key, now);
         if put.expect.as_ref().is_some_and(|expected| write_id(found.as_ref())[..] != expected[..])
         {
             return false;

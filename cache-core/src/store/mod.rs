@@ -141,8 +141,8 @@ pub struct WriteBatch<'a> {
     pub read: &'a [&'a str],
 }
 
-/// One value to put.
-#[derive(Clone)]
+/// One value to put. Written only if both conditions hold, which is one step with the write.
+#[derive(Clone, Default)]
 pub struct Put {
     /// Under which key.
     pub key: String,
@@ -152,6 +152,17 @@ pub struct Put {
     pub keep_for: Option<Millis>,
     /// Write only if bytes 8 to 15 of what is there are these; empty stands for "nothing there".
     pub expect: Option<Bytes>,
+    /// Write only if something else is as it was, too.
+    pub guard: Option<Guard>,
+}
+
+/// A condition of a [`Put`]: under this key are exactly these bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// Another key.
+    pub key: String,
+    /// What is to be there; "nothing" can't be asked for.
+    pub value: Bytes,
 }
 
 impl fmt::Debug for Put {
@@ -162,6 +173,7 @@ impl fmt::Debug for Put {
             .field("bytes", &self.value.len())
             .field("keep_for", &self.keep_for)
             .field("expect", &self.expect)
+            .field("guard", &self.guard)
             .finish()
     }
 }
@@ -169,7 +181,7 @@ impl fmt::Debug for Put {
 /// What became of a [`WriteBatch`].
 #[derive(Debug, Clone, Default)]
 pub struct Written {
-    /// For each put, whether it was written: false if it expected something else.
+    /// For each put, whether it was written: false if a condition did not hold.
     pub stored: Vec<bool>,
     /// What was read.
     pub read: Vec<Option<Bytes>>,

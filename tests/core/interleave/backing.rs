@@ -20,6 +20,8 @@ pub(crate) enum Broken {
     Conditions,
     /// A sweep finds nothing.
     Scans,
+    /// Nor does it stop a fill elsewhere.
+    Guards,
 }
 
 /// What all nodes share.
@@ -55,9 +57,10 @@ impl Backing {
     }
 
     fn puts(&self, puts: &[Put]) -> Vec<Put> {
-        let unconditional = self.broken == Broken::Conditions;
+        let holds = |broken| self.broken != broken;
         let put = |put: &Put| Put {
-            expect: put.expect.clone().filter(|_| !unconditional),
+            expect: put.expect.clone().filter(|_| holds(Broken::Conditions)),
+            guard: put.guard.clone().filter(|_| holds(Broken::Guards)),
             ..put.clone()
         };
         puts.iter().map(put).collect()
@@ -118,7 +121,8 @@ impl Store for StagedStore {
     ) -> BoxFuture<'a, Result<Written, Error>> {
         // Time stands still while tasks run, so for how long a key is kept makes no difference.
         let mut touches = writing(batch.puts.iter().map(|put| &*put.key));
-        for key in batch.read {
+        let guards = batch.puts.iter().filter_map(|put| put.guard.as_ref());
+        for key in batch.read.iter().copied().chain(guards.map(|guard| &*guard.key)) {
             touches = touches.reading_key(key);
         }
         Box::pin(self.step(["write", "written"], touches, async move || {

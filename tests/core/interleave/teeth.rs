@@ -55,3 +55,12 @@ fn that_sweeps_find_nothing() {
         }
     }
 }
+
+#[test]
+fn that_sweeps_stop_no_fill_elsewhere() {
+    for place in [Place::Store, Place::Tiered] {
+        for filling in [Filling::Compute, Filling::Page] {
+            shows(place, Broken::Guards, filling, 1, Ending::Glob);
+        }
+    }
+}

@@ -75,8 +75,7 @@ pub(crate) struct Field {
 
 /// Cases that are not final yet, and what they wait for. They are run by the long form, which
 /// says what they came to; the short form leaves them out.
-pub(crate) const NOT_YET: [(Nemesis, &str); 5] = [
-    (Nemesis::Globs, "fills in other processes that a sweep does not know of survive it"),
+pub(crate) const NOT_YET: [(Nemesis, &str); 4] = [
     (
         Nemesis::Full,
         "where no generation can be made, a second invalidation elsewhere leaves no trace, and who \

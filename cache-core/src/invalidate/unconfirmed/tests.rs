@@ -17,7 +17,7 @@ fn generation(name: &str, namespace: Option<&str>) -> Pending {
 
 fn entry(name: &str, namespace: &str) -> Pending {
     let value = Bytes::from_static(b"tombstone");
-    let put = Put { key: name.to_owned(), value, keep_for: Some(1000), expect: None };
+    let put = Put { key: name.to_owned(), value, keep_for: Some(1000), expect: None, guard: None };
     Pending::entry(&name.into(), &namespace.into(), put)
 }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::store::{Put, WriteBatch};
 
 pub(super) fn put_command(put: &Put) -> Cmd {
-    if put.expect.is_some() {
+    if put.expect.is_some() || put.guard.is_some() {
         return script::command(put);
     }
     let mut command = cmd("SET");

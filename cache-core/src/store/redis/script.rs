@@ -1,4 +1,5 @@
-//! Compare-and-set in one step: write only if what is there is what the fill saw when it began.
+//! Compare-and-set in one step: write only if what is there is what the fill saw when it began, and
+//! its namespace has not been swept since.
 
 use std::sync::LazyLock;
 
@@ -12,26 +13,31 @@ use crate::store::Put;
 /// Bytes 8 to 15 of an envelope are its write id; of an absent key, nothing.
 static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GETRANGE', KEYS[1], 8, 15) ~= ARGV[1] then return 0 end
-         if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2])
-         else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+        "if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
+         if ARGV[4] and redis.call('GETRANGE', KEYS[1], 8, 15) ~= ARGV[4] then return 0 end
+         if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1])
+         else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
          return 1",
     )
 });
 
-/// The command that puts a value if what is there is as expected.
+/// The command that puts a value if its conditions hold.
 pub(super) fn command(put: &Put) -> Cmd {
     let mut command = cmd("EVALSHA");
-    command
-        .arg(COMPARE_AND_SET.get_hash())
-        .arg(1)
-        .arg(&put.key)
-        .arg(put.expect.as_deref().unwrap_or_default())
-        .arg(&put.value[..]);
+    command.arg(COMPARE_AND_SET.get_hash());
+    match &put.guard {
+        Some(guard) => command.arg(2).arg(&put.key).arg(&guard.key),
+        None => command.arg(1).arg(&put.key),
+    };
+    command.arg(&put.value[..]);
     match put.keep_for {
         Some(keep_for) => command.arg(longest(keep_for)),
         None => command.arg(""),
     };
+    command.arg(put.guard.as_ref().map_or(&[][..], |guard| &guard.value[..]));
+    if let Some(expect) = &put.expect {
+        command.arg(&expect[..]);
+    }
     command
 }
 
