@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::compute::ComputeError;
 use crate::error::Error;
 use crate::health::{self, Health};
-use crate::invalidate::{Invalidated, Invalidation, Pattern, Scope, Scopes};
+use crate::invalidate::{DeletePattern, Invalidated, Invalidation, Pattern, Scope, Scopes};
 use crate::key::Key;
 use crate::set::Set;
 use crate::state::{Inner, NamespaceState};
@@ -137,12 +137,16 @@ impl Cache {
     /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,
     /// `?` for one character. Fills of the namespace that are under way, here or elsewhere, don't
     /// bring them back (with a store, none of them is stored, whatever its key).
-    pub async fn delete_pattern(
+    ///
+    /// Others who use the store are not held up: it is done in small steps. `.dry_run()` counts
+    /// what would be removed; `.start()` does it in the background, with progress, and can be
+    /// cancelled and resumed.
+    pub fn delete_pattern(
         &self,
         namespace: impl AsRef<str>,
         pattern: impl Into<Pattern>,
-    ) -> Result<u64, Error> {
-        self.namespace(namespace).delete_pattern(pattern).await
+    ) -> DeletePattern {
+        self.namespace(namespace).delete_pattern(pattern)
     }
 
     /// Invalidates a namespace and removes its entries; how many.

@@ -89,8 +89,9 @@ pub use fill::{Fill, NewEntry, PendingWrite};
 pub use flight::{Flights, Follower, Joined, Landing, Leader};
 pub use health::Health;
 pub use invalidate::{
-    Consumed, Invalidated, Invalidation, Invalidations, InvalidationsBuilder, Partition, Pattern,
-    Scope, Scopes, Tag, TagFamily, Template, TemplateError,
+    Consumed, DeletePattern, Invalidated, Invalidation, Invalidations, InvalidationsBuilder,
+    Partition, Pattern, Scope, Scopes, SweepJob, SweepPosition, SweepProgress, SweepState, Tag,
+    TagFamily, Template, TemplateError,
 };
 pub use key::Key;
 pub use l1::{Shared, Slot};

@@ -11,7 +11,7 @@ use crate::codec::{Format, to_bytes};
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
-use crate::invalidate::{Invalidated, Pattern, Scope, Template};
+use crate::invalidate::{DeletePattern, Invalidated, Pattern, Scope, Template};
 use crate::key::Key;
 use crate::l1::Slot;
 use crate::middleware::Read;
@@ -149,10 +149,8 @@ impl Values {
     }
 
     /// See [`Cache::delete_pattern`].
-    pub async fn delete_pattern(&self, pattern: impl Into<Pattern>) -> Result<u64, Error> {
-        let inner = &self.cache.inner;
-        let (state, pattern) = (self.state()?, pattern.into());
-        if inner.enabled { inner.sweep(state, &pattern).await } else { Ok(0) }
+    pub fn delete_pattern(&self, pattern: impl Into<Pattern>) -> DeletePattern {
+        DeletePattern::new(self.clone(), pattern.into())
     }
 
     /// See [`Cache::clear`].

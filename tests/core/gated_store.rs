@@ -179,6 +179,14 @@ impl Store for GatedStore {
         })
     }
 
+    fn count_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        self.store.count_values(keys, deadline)
+    }
+
     fn scan<'a>(
         &'a self,
         glob: &'a str,

@@ -32,5 +32,6 @@ mod several_scopes;
 mod shutdown;
 mod stampede;
 mod statistics;
+mod sweeps;
 mod unconfirmed;
 mod values;

@@ -28,4 +28,5 @@ pub use events::{Consumed, Invalidations, InvalidationsBuilder};
 pub use pattern::{Partition, Pattern, Template, TemplateError};
 pub use request::{Invalidated, Invalidation, Scopes};
 pub use scope::Scope;
+pub use sweep::{DeletePattern, SweepJob, SweepPosition, SweepProgress, SweepState};
 pub use tag::{Tag, TagFamily};

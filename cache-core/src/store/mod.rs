@@ -83,6 +83,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         self.remove(keys, deadline)
     }
 
+    /// How many of these keys [`remove_values`](Self::remove_values) would remove.
+    fn count_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let found = self.fetch(keys, deadline).await?;
+            Ok(found.iter().flatten().filter(|value| !is_tombstone(value)).count() as u64)
+        })
+    }
+
     /// One step of walking over the keys that match a glob: some keys, and where to go on. Keys
     /// that exist from the first step to the last are met at least once.
     fn scan<'a>(

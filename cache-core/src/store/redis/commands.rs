@@ -7,6 +7,7 @@ use super::fault::{protocol_error, server_error};
 use super::script;
 use super::watch::Announcer;
 use crate::clock::Millis;
+use crate::codec::is_tombstone;
 use crate::error::Error;
 use crate::store::{Put, WriteBatch};
 
@@ -78,6 +79,26 @@ pub(super) async fn send_all(
     let expected = commands.len();
     let replies = connection.send_packed_commands(commands, 0, expected).await?;
     if replies.len() == expected { Ok(replies) } else { Err(protocol_error()) }
+}
+
+/// Those of the keys that hold values, not tombstones; with `only_there`, those that hold anything.
+pub(super) async fn values_among<'k>(
+    connection: &mut MultiplexedConnection,
+    keys: &[&'k str],
+    only_there: bool,
+) -> Result<Vec<&'k str>, Error> {
+    let mut heads = pipe();
+    for key in keys {
+        heads.cmd("GETRANGE").arg(key).arg(0).arg(5);
+    }
+    let heads = send_all(connection, &heads).await?;
+    let is_value = |head: &Value| match head {
+        Value::BulkString(head) if only_there && head.is_empty() => false,
+        Value::BulkString(head) => !is_tombstone(head),
+        _ => true,
+    };
+    let values = keys.iter().zip(&heads).filter(|(_, head)| is_value(head));
+    Ok(values.map(|(key, _)| *key).collect())
 }
 
 /// The strings of an `MGET` reply; what is not a string counts as absent.

@@ -5,6 +5,7 @@
 //! - `connect`: the pool of connections;
 //! - `gather`: reads that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
+//! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
 //! - `watch`: a connection on which Redis tells what changes;
 //! - `fault`: what each error means.
@@ -15,6 +16,7 @@ mod connect;
 mod fault;
 mod gather;
 mod options;
+mod pace;
 mod script;
 mod wanted_keys;
 mod watch;
@@ -26,20 +28,19 @@ use bb8_redis::redis::{Value, aio::MultiplexedConnection, cmd, pipe};
 use bytes::Bytes;
 
 use self::budget::Breaker;
-use self::commands::{longest, mget, put_command, send, send_all, strings, write_again};
+use self::commands::{
+    longest, mget, put_command, send, send_all, strings, values_among, write_again,
+};
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined, Leader, Member};
+use self::pace::Pace;
 use self::watch::Announcer;
 use super::{BoxFuture, ChangeSink, ScanStep, Store, WriteBatch, Written};
-use crate::clock::{Clock, Deadline, Millis};
-use crate::codec::is_tombstone;
+use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
 
 pub use options::RedisOptions;
-
-/// How many keys one `SCAN` step looks at: short enough not to hold others up.
-const SCAN_COUNT: usize = 256;
 
 const NO_ANSWER: &str = "Redis did not answer within the budget";
 
@@ -58,6 +59,7 @@ struct Inner {
     breaker: Breaker,
     gatherer: Arc<Gatherer>,
     announcer: Arc<Announcer>,
+    pace: Pace,
 }
 
 impl RedisStore {
@@ -65,7 +67,8 @@ impl RedisStore {
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
-        Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer, announcer }) })
+        let pace = Pace::default();
+        Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer, announcer, pace }) })
     }
 
     async fn fetch_alone(
@@ -284,15 +287,21 @@ impl Store for RedisStore {
             return nothing();
         }
         Box::pin(self.run(deadline, async move |mut connection| {
-            let mut heads = pipe();
-            for key in keys {
-                heads.cmd("GETRANGE").arg(key).arg(0).arg(5);
-            }
-            let heads = send_all(&mut connection, &heads).await?;
-            let stone = |head: &Value| matches!(head, Value::BulkString(h) if is_tombstone(h));
-            let values = keys.iter().zip(&heads).filter(|(_, head)| !stone(head));
-            let values: Vec<&str> = values.map(|(key, _)| *key).collect();
+            let values = values_among(&mut connection, keys, false).await?;
             self.unlink(&mut connection, &values).await
+        }))
+    }
+
+    fn count_values<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        if keys.is_empty() {
+            return nothing();
+        }
+        Box::pin(self.run(deadline, async move |mut connection| {
+            Ok(values_among(&mut connection, keys, true).await?.len() as u64)
         }))
     }
 
@@ -326,8 +335,11 @@ impl Store for RedisStore {
     ) -> BoxFuture<'a, Result<ScanStep, Error>> {
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut command = cmd("SCAN");
-            command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(SCAN_COUNT);
+            let pace = &self.inner.pace;
+            command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(pace.count());
+            let took = Stopwatch::start();
             let reply = send(&mut connection, &command).await?;
+            pace.note(took.elapsed());
             let (cursor, keys): (u64, Vec<Vec<u8>>) =
                 bb8_redis::redis::from_redis_value(reply).map_err(|_| protocol_error())?;
             // A key that is not text is not one of ours.
