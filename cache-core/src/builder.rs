@@ -27,6 +27,8 @@ use crate::error::Error;
 use crate::flight::Flights;
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::GenerationTable;
+use crate::invalidate::keepalive::KeepAlive;
+use crate::invalidate::rollback::Rollback;
 use crate::invalidate::scope::ScopeNames;
 use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::l1::Region;
@@ -212,6 +214,9 @@ impl Builder {
             regions(l1_bytes, &namespaces, defaults.max_value_size, coherence.as_ref());
         let (names, generations) = (ScopeNames::new(&prefix), GenerationTable::default());
         let everything = generations.cell(&names.everything());
+        let incarnation = store.as_ref().map_or(0, |store| store.incarnation());
+        let rollback = Rollback::new(Arc::clone(&everything.name), clock.clone(), incarnation);
+        let rollback = Arc::new(rollback);
         let inner = Inner {
             me: Weak::new(),
             prefix,
@@ -221,7 +226,9 @@ impl Builder {
             store,
             names,
             generations,
-            unconfirmed: Unconfirmed::new(Arc::clone(&everything.name)),
+            unconfirmed: Unconfirmed::new(Arc::clone(&everything.name), Arc::clone(&rollback)),
+            rollback,
+            keepalive: KeepAlive::default(),
             replaying: Sole::default(),
             invalidations: InvalidationCounters::default(),
             everything,

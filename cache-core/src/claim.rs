@@ -28,7 +28,8 @@ use bytes::Bytes;
 use crate::clock::Deadline;
 use crate::codec::WriteId;
 use crate::fill::Fill;
-use crate::store::WriteBatch;
+use crate::invalidate::queue::Pending;
+use crate::store::{Put, WriteBatch};
 use crate::write::tombstone_of;
 
 impl Fill {
@@ -44,6 +45,9 @@ impl Fill {
             let id = fastrand::u64(1..);
             let mut put = tombstone_of(&key, id, inner.clock.now());
             put.expect = Some(Bytes::copy_from_slice(&expect));
+            let tombstone = Put { expect: None, ..put.clone() };
+            let removal = Pending::entry(&key.rendered, &key.namespace.cell.name, tombstone);
+            inner.note_removals(std::iter::once(removal));
             let batch = WriteBatch { puts: &[put], ..WriteBatch::default() };
             let mut unless_put = inner.forget_in_the_end(vec![Arc::clone(&key)]);
             let written = store.write(batch, deadline).await.ok()?;

@@ -13,6 +13,7 @@ const BUDGET: Duration = Duration::from_millis(80);
 
 /// What works right now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each says something else")]
 pub struct Health {
     /// `memory` when there is no store, else the store's name.
     pub store: &'static str,
@@ -39,12 +40,32 @@ pub struct Health {
     pub queued_invalidations: usize,
     /// Since when the oldest of them waits, in unix milliseconds.
     pub queued_since: Option<Millis>,
+    /// Removals (invalidations, deletions, and of what was set the keys) that this process would
+    /// repeat if the store turned out to have forgotten them.
+    pub journal: usize,
+    /// Whether there were so many that it would invalidate everything under the prefix instead.
+    pub journal_overflowed: bool,
+    /// How often the store turned out to be another than before, or might have been: restarted,
+    /// put back to a snapshot, or replaced by a replica.
+    pub store_changes: u64,
+    /// When it last did, in unix milliseconds.
+    pub store_changed_at: Option<Millis>,
+    /// Whether nothing is read from the store for now, since after such a change other processes
+    /// may still have to repeat what it has forgotten (for 4 seconds).
+    pub reads_held: bool,
+    /// When the generations of scopes in use were last read to keep them alive, in unix
+    /// milliseconds.
+    pub kept_alive_at: Option<Millis>,
+    /// How many they were.
+    pub kept_alive: usize,
     /// False if `ENABLE_CACHING` is off: every operation passes through.
     pub enabled: bool,
 }
 
 pub(crate) async fn check(inner: &Inner) -> Health {
     let (queued_invalidations, queued_since) = inner.unconfirmed.waiting();
+    let rollback = inner.rollback.state();
+    let kept_alive = inner.keepalive.last();
     let mut health = Health {
         store: "memory",
         reachable: true,
@@ -58,6 +79,13 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         background_tasks: inner.background.running(),
         queued_invalidations,
         queued_since,
+        journal: rollback.journal,
+        journal_overflowed: rollback.overflowed,
+        store_changes: rollback.changes,
+        store_changed_at: rollback.changed_at,
+        reads_held: rollback.held,
+        kept_alive_at: kept_alive.map(|round| round.at),
+        kept_alive: kept_alive.map_or(0, |round| round.scopes),
         enabled: inner.enabled,
     };
     if let Some(store) = &inner.store {

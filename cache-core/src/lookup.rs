@@ -170,7 +170,7 @@ impl Inner {
             let asked = keys.iter().map(|key| (self.ask(key, purpose), Answer::NoStore));
             let mut answers: Answers<'k> = asked.collect();
             let Some(store) = self.settled_store(deadline).await else { return answers };
-            fetch_entries(&**store, &mut answers, deadline).await;
+            self.fetch_entries(&**store, &mut answers, deadline).await;
             let crossed = answers.iter().any(|(_, answer)| matches!(answer, Answer::Crossed));
             if !crossed || attempt == ATTEMPTS {
                 let now = self.clock.now();
@@ -181,6 +181,49 @@ impl Inner {
                 return answers;
             }
             attempt += 1;
+        }
+    }
+
+    /// One round trip: the values, and the generations they need.
+    async fn fetch_entries(
+        &self,
+        store: &dyn Store,
+        answers: &mut [(Asked<'_>, Answer)],
+        deadline: Deadline,
+    ) {
+        let asked_for: SmallVec<[&EntryKey; 1]> =
+            answers.iter().map(|(asked, _)| &**asked.key).collect();
+        let fills = answers.iter().filter_map(|(asked, _)| asked.swept.as_ref().map(|_| asked.key));
+        let swept: SmallVec<[Arc<GenerationCell>; 1]> =
+            fills.map(|key| Arc::clone(&key.namespace.swept)).collect();
+        let scopes = asked_for.iter().flat_map(|key| &key.cells).chain(&swept);
+        let mut wanted = WantedScopes::new(scopes);
+        let keys = asked_for.iter().map(|key| &*key.rendered);
+        let keys: SmallVec<[&str; 8]> = keys.chain(wanted.names()).collect();
+        let found = match self.fetch(store, &keys, deadline).await {
+            Ok(found) => found,
+            Err(error) => {
+                for (_, answer) in answers {
+                    *answer = Answer::Failed(Error::new(error.kind(), error.to_string()));
+                }
+                return;
+            }
+        };
+        let (values, ids) = found.split_at_checked(answers.len()).unwrap_or((&[], &[]));
+        wanted.answer(ids);
+        for ((asked, answer), value) in answers.iter_mut().zip(values) {
+            if let Some(swept) = &mut asked.swept {
+                // What was found is right whatever was swept meanwhile; a fill begins after this.
+                swept.observe(wanted.id(&swept.cell));
+            }
+            // All of them, so that each cell learns its id.
+            let crossed = asked
+                .generations
+                .iter_mut()
+                .map(|generation| generation.observe(wanted.id(&generation.cell)))
+                .filter(|current| !current)
+                .count();
+            *answer = if crossed == 0 { Answer::found(value.as_ref()) } else { Answer::Crossed };
         }
     }
 
@@ -218,7 +261,7 @@ impl Inner {
         let keys: Vec<&str> = wanted.names().collect();
         // What could not be invalidated since the first look must not be learnt again.
         let found = if self.unconfirmed.settle(store, deadline).await {
-            store.fetch(&keys, deadline).await.unwrap_or_default()
+            self.fetch(store, &keys, deadline).await.unwrap_or_default()
         } else {
             Vec::new()
         };
@@ -375,42 +418,5 @@ impl Answer {
             }
             _ => None,
         }
-    }
-}
-
-/// One round trip: the values, and the generations they need.
-async fn fetch_entries(store: &dyn Store, answers: &mut [(Asked<'_>, Answer)], deadline: Deadline) {
-    let asked_for: SmallVec<[&EntryKey; 1]> =
-        answers.iter().map(|(asked, _)| &**asked.key).collect();
-    let fills = answers.iter().filter_map(|(asked, _)| asked.swept.as_ref().map(|_| asked.key));
-    let swept: SmallVec<[Arc<GenerationCell>; 1]> =
-        fills.map(|key| Arc::clone(&key.namespace.swept)).collect();
-    let mut wanted = WantedScopes::new(asked_for.iter().flat_map(|key| &key.cells).chain(&swept));
-    let keys = asked_for.iter().map(|key| &*key.rendered);
-    let keys: SmallVec<[&str; 8]> = keys.chain(wanted.names()).collect();
-    let found = match store.fetch(&keys, deadline).await {
-        Ok(found) => found,
-        Err(error) => {
-            for (_, answer) in answers {
-                *answer = Answer::Failed(Error::new(error.kind(), error.to_string()));
-            }
-            return;
-        }
-    };
-    let (values, ids) = found.split_at_checked(answers.len()).unwrap_or((&[], &[]));
-    wanted.answer(ids);
-    for ((asked, answer), value) in answers.iter_mut().zip(values) {
-        if let Some(swept) = &mut asked.swept {
-            // What was found is right whatever was swept meanwhile; a fill begins after this.
-            swept.observe(wanted.id(&swept.cell));
-        }
-        // All of them, so that each cell learns its id.
-        let crossed = asked
-            .generations
-            .iter_mut()
-            .map(|generation| generation.observe(wanted.id(&generation.cell)))
-            .filter(|current| !current)
-            .count();
-        *answer = if crossed == 0 { Answer::found(value.as_ref()) } else { Answer::Crossed };
     }
 }

@@ -17,6 +17,8 @@ use crate::flight::Flights;
 use crate::invalidate::Template;
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::{GenerationCell, GenerationTable};
+use crate::invalidate::keepalive::{self, KeepAlive};
+use crate::invalidate::rollback::Rollback;
 use crate::invalidate::scope::ScopeNames;
 use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::key::{Key, escape, fold};
@@ -39,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) generations: GenerationTable,
     pub(crate) everything: Arc<GenerationCell>,
     pub(crate) unconfirmed: Unconfirmed,
+    pub(crate) rollback: Arc<Rollback>,
+    pub(crate) keepalive: KeepAlive,
     /// The task that repeats what is unconfirmed.
     pub(crate) replaying: Sole,
     pub(crate) invalidations: InvalidationCounters,
@@ -172,10 +176,13 @@ impl Inner {
         self.store.as_ref().filter(|_| self.enabled)
     }
 
-    /// The store, if there is one, it is worth asking, and no invalidation is unconfirmed.
+    /// The store, if there is one, it is worth asking, no invalidation is unconfirmed, and none has
+    /// been forgotten.
     pub(crate) async fn settled_store(&self, deadline: Deadline) -> Option<&Arc<dyn Store>> {
+        keepalive::ensure(self);
         let store = self.available_store()?;
-        self.unconfirmed.settle(&**store, deadline).await.then_some(store)
+        let settled = self.unconfirmed.settle(&**store, deadline).await;
+        (settled && !self.rollback.holds_reads()).then_some(store)
     }
 
     /// The store, if there is one and it is worth asking. For writes only: what is read may be

@@ -14,6 +14,7 @@ use crate::fill::{
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs};
+use crate::invalidate::queue::Pending;
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::Slot;
 use crate::state::{EntryKey, Inner};
@@ -55,6 +56,7 @@ impl Inner {
         if let Some(store) = &self.store {
             let keys = writes.iter().map(|write| Arc::clone(&write.key)).collect();
             let mut unless_stored = self.forget_in_the_end(keys);
+            self.note_replaced(&writes);
             let stored = self.put_in_store(&**store, &mut writes, deadline).await;
             if stored.is_err() {
                 for write in &writes {
@@ -86,6 +88,18 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// A store that forgets a set must not answer with what was there before.
+    fn note_replaced(&self, writes: &[Write]) {
+        if self.shared_store().is_none() {
+            return;
+        }
+        let now = self.clock.now();
+        self.note_removals(writes.iter().map(|write| {
+            let tombstone = tombstone_of(&write.key, write.id, now);
+            Pending::entry(&write.key.rendered, &write.key.namespace.cell.name, tombstone)
+        }));
     }
 
     fn prepare(&self, key: Arc<EntryKey>, value: NewEntry, tags: &[Tag]) -> Write {

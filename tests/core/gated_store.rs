@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cache_core::store::{BoxFuture, ChangeSink, MemoryStore, ScanStep, Store, WriteBatch, Written};
+use cache_core::store::{
+    BoxFuture, ChangeSink, MemoryStore, ScanStep, Snapshot, Store, WriteBatch, Written,
+};
 use cache_core::{Builder, Cache, Deadline, Error, ErrorKind, Millis, seconds};
 use cache_tests::Gate;
 
@@ -63,6 +65,11 @@ impl GatedStore {
         self.builder(setup).build().unwrap()
     }
 
+    /// A tiered cache that is told nothing, and keeps what it has in memory.
+    pub(crate) fn deaf_cache(self: &Arc<Self>, setup: &Setup) -> Cache {
+        self.builder(setup).coherence(false).l1_ttl(seconds(60)).build().unwrap()
+    }
+
     /// A cache over this store alone.
     pub(crate) fn cache_without_l1(self: &Arc<Self>, setup: &Setup) -> Cache {
         self.builder(setup).l1(false).build().unwrap()
@@ -83,6 +90,16 @@ impl GatedStore {
     /// The next call that comes there ends as if the store were away.
     pub(crate) fn fail(&self, at: At) {
         self.failing.lock().unwrap().push_back(at);
+    }
+
+    /// What it holds now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.store.snapshot()
+    }
+
+    /// Forgets what happened since.
+    pub(crate) fn restore(&self, snapshot: &Snapshot) {
+        self.store.restore(snapshot);
     }
 
     /// How many round trips there were, those of `create` not counted.
@@ -206,6 +223,10 @@ impl Store for GatedStore {
 
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {
         self.store.ping(deadline)
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.store.incarnation()
     }
 
     fn name(&self) -> &'static str {

@@ -25,6 +25,8 @@ mod namespaces;
 mod operations;
 mod queued;
 mod recovery;
+mod rollback;
+mod rollback_redis;
 mod scopes;
 mod secrets;
 mod setup;

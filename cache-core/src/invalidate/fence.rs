@@ -56,6 +56,8 @@ pub(crate) struct Ban {
 }
 
 const SHARDS: u32 = 64;
+/// As many keys in a shard are nothing unusual.
+const SMALL_SHARD: usize = 16;
 
 impl Default for Fences {
     fn default() -> Self {
@@ -130,6 +132,17 @@ impl Fences {
 
     fn bans(&self) -> MutexGuard<'_, Vec<Pattern>> {
         self.bans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps no more memory than what is in flight needs.
+    pub(crate) fn give_back(&self) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let needed = shard.len().max(SMALL_SHARD) * 2;
+            if shard.capacity() > needed * 2 {
+                shard.shrink_to(needed);
+            }
+        }
     }
 
     /// How many keys are being read or filled.
@@ -328,5 +341,18 @@ mod tests {
         assert_eq!(fences.len(), 50);
         drop(held);
         assert_eq!(fences.len(), 0);
+    }
+
+    #[test]
+    fn what_was_needed_at_the_busiest_moment_is_given_back() {
+        let fences = Arc::new(Fences::default());
+        let held: Vec<_> = (0..100_000).map(|n| fences.raise(n, &"k".into())).collect();
+        let capacity = || fences.shards.iter().map(|shard| lock(shard).capacity()).sum::<usize>();
+        fences.give_back();
+        assert!(capacity() >= 100_000);
+        drop(held);
+        fences.give_back();
+        assert!(capacity() <= 64 * SMALL_SHARD * 4, "{}", capacity());
+        assert!(fences.raise(1, &"k".into()).stands());
     }
 }

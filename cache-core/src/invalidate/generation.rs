@@ -5,9 +5,9 @@
 //! epochs before it begins; what it produced is valid as long as all of them still stand. Epochs
 //! only grow, so an id that comes back (a late reply, a restored snapshot) revives nothing here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -192,10 +192,14 @@ pub(crate) struct GenerationTable {
 struct Cells {
     by_name: HashMap<Arc<str>, Arc<GenerationCell>>,
     sweep_at: usize,
+    /// All of them, in the order of their turns to be kept alive.
+    turns: VecDeque<Weak<GenerationCell>>,
 }
 
 /// Below this many cells nothing is swept.
 const SMALL_TABLE: usize = 1024;
+/// For each cell that is wanted, so many are looked at.
+const LOOKED_AT: usize = 16;
 
 impl GenerationTable {
     /// The cell of a scope, made when first asked for.
@@ -212,10 +216,12 @@ impl GenerationTable {
             // The count can only rise under this lock: a clone comes from the table, or from a
             // clone that is counted already.
             cells.by_name.retain(|_, cell| Arc::strong_count(cell) > 1);
+            cells.turns.retain(|cell| cell.strong_count() > 0);
             cells.sweep_at = cells.by_name.len() * 2;
         }
         let cell = Arc::new(GenerationCell::new(name));
         cells.by_name.insert(Arc::clone(&cell.name), Arc::clone(&cell));
+        cells.turns.push_back(Arc::downgrade(&cell));
         cell
     }
 
@@ -228,6 +234,42 @@ impl GenerationTable {
     /// Changes of any scope may have been missed.
     pub(crate) fn doubt_all(&self) {
         lock(&self.cells).by_name.values().for_each(|cell| cell.doubt());
+    }
+
+    /// Cells that are in use: at most so many, and others the next time. Some of those that are not
+    /// are dropped on the way, so that the table gets small again when nothing is added to it.
+    pub(crate) fn next_in_use(&self, most: usize) -> Vec<Arc<GenerationCell>> {
+        let mut cells = lock(&self.cells);
+        let mut found = Vec::new();
+        for _ in 0..cells.turns.len().min(most.saturating_mul(LOOKED_AT)) {
+            if found.len() == most {
+                break;
+            }
+            let Some(turn) = cells.turns.pop_front() else { break };
+            let Some(cell) = turn.upgrade() else { continue };
+            // The table's, and this one.
+            let in_use = Arc::strong_count(&cell) > 2;
+            if !in_use && cells.by_name.len() > SMALL_TABLE {
+                cells.by_name.remove(&cell.name);
+                continue;
+            }
+            cells.turns.push_back(turn);
+            if in_use {
+                found.push(cell);
+            }
+        }
+        let least = cells.by_name.len().max(SMALL_TABLE) * 2;
+        if cells.by_name.capacity() > least * 2 {
+            cells.by_name.shrink_to(least);
+            cells.turns.shrink_to(least);
+            cells.sweep_at = least;
+        }
+        found
+    }
+
+    /// Takes back what [`GenerationCell::extend`] noted, of all: the store may have forgotten it.
+    pub(crate) fn forget_extensions(&self) {
+        lock(&self.cells).by_name.values().for_each(|cell| cell.forget_extension());
     }
 
     /// How many scopes are known.
@@ -255,121 +297,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_invalidation_ends_what_was_filled_before_and_nothing_else() {
-        let table = GenerationTable::default();
-        let cell = table.cell("a");
-        let before = cell.snapshot();
-        assert!(before.is_current());
-        cell.invalidate();
-        assert!(!before.is_current());
-        assert!(cell.snapshot().is_current());
-    }
-
-    #[test]
-    fn a_reply_that_crossed_an_invalidation_revives_nothing() {
-        let cell = GenerationTable::default().cell("a");
-        let mut first = cell.snapshot();
-        assert!(first.observe(Some(7)));
-        let entry = first.clone();
-
-        let mut asked_before = cell.snapshot();
-        cell.invalidate();
-        assert!(!asked_before.observe(Some(7)), "the reply is older than the invalidation");
-        assert!(!entry.is_current());
-        assert_eq!(cell.snapshot().id, None);
-    }
-
-    #[test]
-    fn an_id_that_changes_elsewhere_ends_what_was_filled_under_the_old_one() {
-        let cell = GenerationTable::default().cell("a");
-        let mut entry = cell.snapshot();
-        assert!(entry.observe(Some(1)));
-        assert!(cell.snapshot().observe(Some(2)));
-        assert!(!entry.is_current());
-        // And a rolled-back store does not revive it.
-        assert!(cell.snapshot().observe(Some(1)));
-        assert!(!entry.is_current());
-    }
-
-    #[test]
-    fn two_that_learn_the_same_id_at_once_agree() {
-        let cell = GenerationTable::default().cell("a");
-        let (mut a, mut b) = (cell.snapshot(), cell.snapshot());
-        assert!(a.observe(Some(3)) && b.observe(Some(3)));
-        assert!(a.is_current() && b.is_current());
-    }
-
-    #[test]
-    fn a_doubt_is_settled_by_an_answer_to_a_question_asked_after_it() {
-        let cell = GenerationTable::default().cell("a");
-        let (mut early, mut late) = (cell.snapshot(), cell.snapshot());
-        assert!(early.observe(Some(1)) && cell.is_settled());
-        cell.doubt();
-        assert!(late.observe(Some(1)) && !cell.is_settled(), "asked before");
-        assert!(cell.snapshot().observe(Some(1)) && cell.is_settled());
-        assert!(late.observe(Some(1)) && cell.is_settled(), "a late answer doubts nothing");
-    }
-
-    /// Pinned: what was read before an invalidation elsewhere was learnt after the scope had been
-    /// looked into because of it.
-    #[test]
-    fn a_late_answer_that_differs_from_that_to_a_later_question_is_doubted() {
-        let cell = GenerationTable::default().cell("a");
-        let mut early = cell.snapshot();
-        cell.doubt();
-        assert!(cell.snapshot().observe(None) && cell.is_settled());
-        assert!(early.observe(Some(1)) && !cell.is_settled());
-        assert!(cell.snapshot().observe(None) && cell.is_settled() && !early.is_current());
-    }
-
-    #[test]
-    fn learning_an_id_interrupts_no_flight_and_an_invalidation_does() {
-        let cell = GenerationTable::default().cell("a");
-        let flight = cell.snapshot();
-        assert!(cell.snapshot().observe(Some(1)));
-        assert!(flight.is_uninterrupted() && !flight.is_current());
-        assert!(cell.snapshot().observe(Some(2)), "another id: invalidated elsewhere");
-        assert!(!flight.is_uninterrupted());
-
-        let flight = cell.snapshot();
-        cell.invalidate();
-        assert!(!flight.is_uninterrupted());
-        assert!(cell.snapshot().observe(Some(3)));
-        assert!(!flight.is_uninterrupted());
-
-        let unknown = GenerationTable::default().cell("b");
-        let flight = unknown.snapshot();
-        unknown.invalidate();
-        assert!(!flight.is_uninterrupted());
-    }
-
-    #[test]
-    fn cells_that_nobody_refers_to_go_and_the_others_stay() {
-        let table = GenerationTable::default();
-        let kept = table.cell("kept");
-        for n in 0..100_000 {
-            table.cell(&format!("w:{n}"));
-        }
-        assert!(table.len() <= SMALL_TABLE * 2, "{}", table.len());
-        assert!(Arc::ptr_eq(&kept, &table.cell("kept")));
-    }
-
-    #[test]
-    fn ids_are_sixteen_hex_digits_and_nothing_else_is_an_id() {
-        assert_eq!(parse_id(render_id(0xAB).as_bytes()), Some(0xAB));
-        for bad in [
-            &b""[..],
-            b"ab",
-            b"0000000000000000",
-            b"zzzzzzzzzzzzzzzz",
-            b"+123456789abcdef",
-            b"\xff000000000000000",
-        ] {
-            assert_eq!(parse_id(bad), None, "{bad:?}");
-        }
-    }
-}
+mod tests;

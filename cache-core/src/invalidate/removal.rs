@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::GenerationCell;
+use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
-use crate::invalidate::unconfirmed::Pending;
 use crate::invalidate::{Invalidated, Pattern, Scope, replay};
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
 use crate::store::{Put, Store, WriteBatch};
@@ -170,6 +170,9 @@ impl<'i> UnderWay<'i> {
             if confirmed { Vec::new() } else { removals.keys.iter().map(put).collect() };
         let this = Self { inner, removals, tombstones, confirmed, refused: false, closed: false };
         this.take_effect_here();
+        if !this.confirmed {
+            inner.note_removals(this.removed());
+        }
         this
     }
 
@@ -242,18 +245,21 @@ impl<'i> UnderWay<'i> {
         let mut pending: Vec<Pending> =
             sweeps.map(|sweep| Pending::generation(&sweep.namespace.cell.name, None)).collect();
         if !self.confirmed {
-            let generations = self.removals.generations.iter().map(|removed| {
-                let namespace = removed.namespace.as_ref().map(|cell| &cell.name);
-                Pending::generation(&removed.cell.name, namespace)
-            });
-            pending.extend(generations);
-            let tombstones = std::mem::take(&mut self.tombstones);
-            let entries = self.removals.keys.iter().zip(tombstones);
-            pending.extend(entries.map(|(key, tombstone)| {
-                Pending::entry(&key.rendered, &key.namespace.cell.name, tombstone)
-            }));
+            pending.extend(self.removed());
         }
         pending
+    }
+
+    /// Generations and keys.
+    fn removed(&self) -> impl Iterator<Item = Pending> {
+        let generations = self.removals.generations.iter().map(|removed| {
+            let namespace = removed.namespace.as_ref().map(|cell| &cell.name);
+            Pending::generation(&removed.cell.name, namespace)
+        });
+        let entries = self.removals.keys.iter().zip(&self.tombstones);
+        generations.chain(entries.map(|(key, tombstone)| {
+            Pending::entry(&key.rendered, &key.namespace.cell.name, tombstone.clone())
+        }))
     }
 }
 

@@ -8,13 +8,14 @@
 //! The queue is bounded. When it is full, what belongs to one namespace widens to that namespace,
 //! and if that is not enough, all of it to everything under the prefix.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Deadline, Millis};
 use crate::error::{Error, ErrorKind};
+use crate::invalidate::queue::{Pending, Queue};
+use crate::invalidate::rollback::Rollback;
 use crate::store::{Put, Store, WriteBatch};
 
 /// The keys (of generations and of entries) that are still to be removed.
@@ -26,39 +27,15 @@ pub(crate) struct Unconfirmed {
     attempt: tokio::sync::Mutex<LastAttempt>,
     /// The generation of everything.
     everything: Arc<str>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    by_key: HashMap<Arc<str>, Removal>,
-    count: u64,
-}
-
-#[derive(Debug)]
-struct Removal {
-    /// Tells later ones from earlier ones.
-    count: u64,
-    since: Millis,
-    /// The generation that covers it, if it belongs to one namespace.
-    namespace: Option<Arc<str>>,
-    /// What has to take the place of an entry. Were it only removed, the tombstone of another
-    /// deletion might go with it.
-    tombstone: Option<Put>,
-}
-
-/// One removal on its way into the queue.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    key: Arc<str>,
-    namespace: Option<Arc<str>>,
-    tombstone: Option<Put>,
+    /// What has to be repeated once more if the store turns out to be another.
+    rollback: Arc<Rollback>,
 }
 
 /// What is queued at one moment.
 #[derive(Debug, Default)]
 struct Snapshot {
-    /// The number of the latest.
-    upto: u64,
+    /// All of them, with their numbers.
+    sent: Vec<(Arc<str>, u64)>,
     generations: Vec<Arc<str>>,
     tombstones: Vec<Put>,
     /// The generations that cover the tombstones' keys.
@@ -73,57 +50,16 @@ struct LastAttempt {
 
 /// More keys than this widen.
 const MOST: usize = 1024;
+/// No more entries than this in one round trip: so a queue that is long is repeated in the time of
+/// a few attempts, each of which gets further.
+const AT_ONCE: usize = 256;
 /// Where the store refuses, not every question has to find out; the task in the background does.
 const HOLD_OFF: Duration = Duration::from_millis(100);
 
-impl Pending {
-    /// A generation; with that of the namespace which all under it belongs to.
-    pub(crate) fn generation(key: &Arc<str>, namespace: Option<&Arc<str>>) -> Self {
-        Self { key: Arc::clone(key), namespace: namespace.cloned(), tombstone: None }
-    }
-
-    /// An entry, with the generation of its namespace, and what has to take its place.
-    pub(crate) fn entry(key: &Arc<str>, namespace: &Arc<str>, tombstone: Put) -> Self {
-        let (key, namespace) = (Arc::clone(key), Some(Arc::clone(namespace)));
-        Self { key, namespace, tombstone: Some(tombstone) }
-    }
-}
-
-impl Queue {
-    fn insert(&mut self, pending: Pending, everything: &Arc<str>, now: Millis) {
-        self.count += 1;
-        let Pending { key, namespace, tombstone } = pending;
-        // What is covered by something in the queue needs no place of its own; but what covers it
-        // may be on its way already, and has to go again.
-        let covers = [Some(everything), namespace.as_ref()];
-        let queued = |key: &&Arc<str>| self.by_key.contains_key(*key);
-        let covering = covers.into_iter().flatten().find(queued).cloned();
-        let (key, namespace, tombstone) = match covering {
-            Some(covering) => (covering, None, None),
-            None => (key, namespace, tombstone),
-        };
-        let since = self.by_key.get(&key).map_or(now, |earlier| earlier.since);
-        self.by_key.insert(key, Removal { count: self.count, since, namespace, tombstone });
-    }
-
-    /// Puts that in their place which covers them.
-    fn widen(&mut self, cover: impl Fn(&Removal) -> Option<Arc<str>>) {
-        let covered = self.by_key.extract_if(|_, removal| cover(removal).is_some());
-        let covered: Vec<Removal> = covered.map(|(_, removal)| removal).collect();
-        for removal in covered {
-            let Some(key) = cover(&removal) else { continue };
-            let wide = Removal { namespace: None, tombstone: None, ..removal };
-            let known = self.by_key.entry(key).or_insert_with(|| Removal { ..wide });
-            known.since = known.since.min(removal.since);
-            known.count = known.count.max(removal.count);
-        }
-    }
-}
-
 impl Unconfirmed {
-    pub(crate) fn new(everything: Arc<str>) -> Self {
+    pub(crate) fn new(everything: Arc<str>, rollback: Arc<Rollback>) -> Self {
         let (queue, any) = (Mutex::default(), AtomicBool::new(false));
-        Self { queue, any, attempt: tokio::sync::Mutex::default(), everything }
+        Self { queue, any, attempt: tokio::sync::Mutex::default(), everything, rollback }
     }
 
     /// Remembers what was not confirmed.
@@ -135,12 +71,7 @@ impl Unconfirmed {
         for pending in pending {
             queue.insert(pending, &self.everything, now);
         }
-        if queue.by_key.len() > MOST {
-            queue.widen(|removal| removal.namespace.clone());
-        }
-        if queue.by_key.len() > MOST {
-            queue.widen(|_| Some(Arc::clone(&self.everything)));
-        }
+        queue.bound(MOST, &self.everything);
         self.any.store(true, Ordering::Release);
     }
 
@@ -152,21 +83,25 @@ impl Unconfirmed {
     /// How many are queued, and since when.
     pub(crate) fn waiting(&self) -> (usize, Option<Millis>) {
         let queue = self.queue();
-        (queue.by_key.len(), queue.by_key.values().map(|removal| removal.since).min())
+        (queue.len(), queue.since())
     }
 
     /// Repeats what is not confirmed, unless that failed just now. True if nothing is left: then
     /// the store may be asked.
     pub(crate) async fn settle(&self, store: &dyn Store, deadline: Deadline) -> bool {
-        if !self.any() {
+        if self.is_settled(store) {
             return true;
         }
         let waiting = tokio::time::timeout_at(deadline.instant(), self.attempt.lock());
         let Ok(mut last) = waiting.await else { return false };
         if last.again_at.is_some_and(|at| !at.has_passed()) {
-            return !self.any();
+            return self.is_settled(store);
         }
-        self.attempt(&mut last, store, deadline).await.is_ok() && !self.any()
+        self.attempt(&mut last, store, deadline).await.is_ok() && self.is_settled(store)
+    }
+
+    fn is_settled(&self, store: &dyn Store) -> bool {
+        !self.any() && self.rollback.is_settled(store.incarnation())
     }
 
     /// As [`settle`](Self::settle), whatever came of the last attempt.
@@ -185,10 +120,10 @@ impl Unconfirmed {
         store: &dyn Store,
         deadline: Deadline,
     ) -> Result<(), Error> {
-        if !self.any() {
+        if self.is_settled(store) {
             return Ok(());
         }
-        let result = self.repeat(store, deadline).await;
+        let result = self.repeat_all(store, deadline).await;
         match &result {
             Err(error) => {
                 if last.again_at.is_none() {
@@ -205,8 +140,42 @@ impl Unconfirmed {
         result
     }
 
-    async fn repeat(&self, store: &dyn Store, deadline: Deadline) -> Result<(), Error> {
-        let Snapshot { upto, generations, tombstones, covers } = self.snapshot();
+    /// What is queued; and if the store is another than before, what that one had confirmed.
+    async fn repeat_all(&self, store: &dyn Store, deadline: Deadline) -> Result<(), Error> {
+        let incarnation = store.incarnation();
+        if let Some((once_more, now)) = self.rollback.begin(incarnation) {
+            let mut queue = self.queue();
+            queue.allow(once_more.len());
+            for pending in once_more {
+                queue.insert(pending, &self.everything, now);
+            }
+            queue.bound(MOST, &self.everything);
+            self.any.store(!queue.is_empty(), Ordering::Release);
+        }
+        let upto = self.queue().count();
+        while self.repeat(upto, store, deadline).await? {}
+        if !self.rollback.is_settled(incarnation) {
+            let found = store.fetch(&[&*self.everything], deadline).await?;
+            // Where everything has no generation, nothing of before is valid.
+            let empty = matches!(found.first(), Some(None));
+            if store.incarnation() == incarnation {
+                self.rollback.settle(incarnation, empty);
+            }
+        }
+        Ok(())
+    }
+
+    /// Some of what was queued up to that number; whether there was any.
+    async fn repeat(
+        &self,
+        upto: u64,
+        store: &dyn Store,
+        deadline: Deadline,
+    ) -> Result<bool, Error> {
+        let Snapshot { sent, generations, tombstones, covers } = self.snapshot(upto);
+        if sent.is_empty() {
+            return Ok(false);
+        }
         let mut remove: Vec<&str> = generations.iter().map(|key| &**key).collect();
         if tombstones.is_empty() {
             store.remove(&remove, deadline).await?;
@@ -222,22 +191,25 @@ impl Unconfirmed {
                 written => drop(written?),
             }
         }
-        self.confirm(upto);
-        Ok(())
+        self.confirm(&sent);
+        Ok(true)
     }
 
-    /// Those that were added later are not confirmed by this.
-    fn confirm(&self, upto: u64) {
+    /// Those that were added again meanwhile are not confirmed by this.
+    fn confirm(&self, sent: &[(Arc<str>, u64)]) {
         let mut queue = self.queue();
-        queue.by_key.retain(|_, removal| removal.count > upto);
-        self.any.store(!queue.by_key.is_empty(), Ordering::Release);
+        queue.remove(sent);
+        self.any.store(!queue.is_empty(), Ordering::Release);
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// All generations, since those of families must not end later than those of their tags; and
+    /// some entries.
+    fn snapshot(&self, upto: u64) -> Snapshot {
         let queue = self.queue();
-        let mut snapshot = Snapshot { upto: queue.count, ..Snapshot::default() };
-        for (key, removal) in &queue.by_key {
+        let mut snapshot = Snapshot::default();
+        for (key, removal) in queue.upto(upto) {
             match &removal.tombstone {
+                Some(_) if snapshot.tombstones.len() == AT_ONCE => continue,
                 Some(tombstone) => {
                     snapshot.tombstones.push(tombstone.clone());
                     let cover = removal.namespace.as_ref().unwrap_or(&self.everything);
@@ -245,6 +217,7 @@ impl Unconfirmed {
                 }
                 None => snapshot.generations.push(Arc::clone(key)),
             }
+            snapshot.sent.push((Arc::clone(key), removal.count));
         }
         snapshot
     }

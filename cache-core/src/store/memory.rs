@@ -1,6 +1,7 @@
 //! A store in memory: what a shared Redis is, for tests of several caches in one process.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub struct MemoryStore {
     clock: Clock,
     values: Mutex<BTreeMap<String, Kept>>,
     watchers: Mutex<Vec<Weak<Watcher>>>,
+    incarnation: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,10 @@ struct Watcher {
     prefix: String,
     sink: Arc<dyn ChangeSink>,
 }
+
+/// What a [`MemoryStore`] held at some moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot(BTreeMap<String, Kept>);
 
 #[derive(Debug, Clone)]
 struct Kept {
@@ -38,7 +44,8 @@ struct Kept {
 impl MemoryStore {
     /// An empty store that tells by this clock what has expired.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, values: Mutex::default(), watchers: Mutex::default() }
+        let (watchers, incarnation) = (Mutex::default(), AtomicU64::new(0));
+        Self { clock, values: Mutex::default(), watchers, incarnation }
     }
 
     /// The bytes under a key.
@@ -58,6 +65,18 @@ impl MemoryStore {
         let now = self.clock.now();
         let alive = |kept: &Kept| kept.until.is_none_or(|until| now < until);
         self.values().iter().filter(|(_, v)| alive(v)).map(|(k, _)| k.clone()).collect()
+    }
+
+    /// What it holds now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.values().clone())
+    }
+
+    /// Forgets all that happened since, as a server that is restarted from a snapshot.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        let mut values = self.values();
+        values.clone_from(&snapshot.0);
+        self.incarnation.fetch_add(1, Ordering::SeqCst);
     }
 
     fn values(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
@@ -221,6 +240,10 @@ impl Store for MemoryStore {
 
     fn ping(&self, _: Deadline) -> BoxFuture<'_, Result<(), Error>> {
         ready(())
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::SeqCst)
     }
 
     fn name(&self) -> &'static str {

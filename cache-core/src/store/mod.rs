@@ -34,7 +34,7 @@ use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 
 pub use crate::codec::is_tombstone;
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, Snapshot};
 #[cfg(feature = "redis")]
 pub use redis::{RedisOptions, RedisStore};
 pub use sink::ChangeSink;
@@ -127,6 +127,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Asks the store for a sign of life.
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Counts how often the store turned out to be another than before, or might be: restarted
+    /// from a snapshot, or replaced by a replica. It may have forgotten what it had confirmed, and
+    /// has to be told again. To be counted before anything is answered by the other one; and
+    /// answers of the one before are none from then on.
+    fn incarnation(&self) -> u64 {
+        0
+    }
 
     /// Whether the store is worth asking right now. Costs nothing.
     fn is_available(&self) -> bool {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::Pattern;
+use crate::invalidate::queue::Pending;
 use crate::state::{Inner, NamespaceState};
 use crate::store::Store;
 
@@ -97,6 +98,11 @@ impl Inner {
         fills: Elsewhere,
         course: &mut Course<'_>,
     ) -> Result<bool, Error> {
+        if self.shared_store().is_some() {
+            // Were the store to forget it, nobody would sweep again.
+            let widened = Pending::generation(&namespace.cell.name, None);
+            self.note_removals(std::iter::once(widened));
+        }
         let before = course.position.removed();
         let done = self.sweep_glob(namespace, &namespace.glob(pattern), fills, course).await;
         namespace.counters.deletes.add(course.position.removed() - before);

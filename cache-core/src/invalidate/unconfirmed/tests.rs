@@ -8,7 +8,8 @@ use crate::ttl::seconds;
 const EVERYTHING: &str = "p:gen:p";
 
 fn queue() -> (Unconfirmed, MemoryStore) {
-    (Unconfirmed::new(EVERYTHING.into()), MemoryStore::new(Clock::manual(0)))
+    let rollback = Rollback::new(EVERYTHING.into(), Clock::manual(0), 0);
+    (Unconfirmed::new(EVERYTHING.into(), Arc::new(rollback)), MemoryStore::new(Clock::manual(0)))
 }
 
 fn generation(name: &str, namespace: Option<&str>) -> Pending {
@@ -28,7 +29,7 @@ fn soon() -> Deadline {
 /// What is queued, sorted.
 fn queued(unconfirmed: &Unconfirmed) -> Vec<String> {
     let queue = unconfirmed.queue();
-    let mut keys: Vec<String> = queue.by_key.keys().map(ToString::to_string).collect();
+    let mut keys: Vec<String> = queue.keys().map(ToString::to_string).collect();
     keys.sort();
     keys
 }
@@ -91,10 +92,25 @@ async fn what_belongs_to_no_namespace_widens_to_everything() {
 async fn what_is_added_while_an_attempt_runs_is_not_confirmed_by_it() {
     let (unconfirmed, store) = queue();
     unconfirmed.add(vec![generation("p:gen:n:a", None), generation("p:gen:n:b", None)], 1);
-    let upto = unconfirmed.snapshot().upto;
+    let sent = unconfirmed.snapshot(u64::MAX).sent;
     unconfirmed.add(vec![entry("p:a:v1:1", "p:gen:n:a")], 2);
-    unconfirmed.confirm(upto);
+    unconfirmed.confirm(&sent);
     assert_eq!(queued(&unconfirmed), ["p:gen:n:a"]);
     assert!(unconfirmed.any());
     assert!(unconfirmed.settle(&store, soon()).await && !unconfirmed.any());
+}
+
+/// What is queued may be more than goes through in one round trip; none of it goes twice.
+#[tokio::test]
+async fn a_long_queue_is_repeated_piece_by_piece() {
+    let (unconfirmed, store) = queue();
+    unconfirmed.add((0..600).map(|n| entry(&n.to_string(), "p:gen:n:a")).collect(), 1);
+    unconfirmed.add(vec![generation("p:gen:f", None)], 1);
+    let pieces = [AT_ONCE + 1, AT_ONCE, 600 - 2 * AT_ONCE, 0];
+    for piece in pieces {
+        assert_eq!(unconfirmed.snapshot(601).sent.len(), piece);
+        assert_eq!(unconfirmed.repeat(601, &store, soon()).await.unwrap(), piece > 0);
+    }
+    assert!(!unconfirmed.any());
+    assert_eq!(store.keys().len(), 600);
 }

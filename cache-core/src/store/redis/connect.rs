@@ -11,10 +11,13 @@ use std::time::Duration;
 use bb8_redis::bb8::{ManageConnection, Pool};
 use bb8_redis::redis::aio::{AsyncPushSender, MultiplexedConnection};
 use bb8_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use bb8_redis::redis::{AsyncConnectionConfig, Client, ProtocolVersion, RedisError, cmd};
+use bb8_redis::redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, ProtocolVersion, RedisError, Value, pipe,
+};
 use tokio::sync::{Notify, watch};
 
 use super::fault::breaks_connection;
+use super::identity::{self, Identity};
 use super::options::RedisOptions;
 use crate::clock::{Clock, system_millis};
 use crate::error::{Error, ErrorKind};
@@ -55,6 +58,7 @@ pub(super) struct Settings {
     pub(super) client: Client,
     clock: Clock,
     pub(super) connection_timeout: Duration,
+    identity: Arc<Identity>,
 }
 
 /// Makes the connections of one pool.
@@ -79,8 +83,11 @@ pub(super) struct Connection {
 }
 
 /// What is known of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    identity: Arc<Identity>,
+    /// That of the server.
+    incarnation: u64,
     broken: AtomicBool,
     /// Operations in a row that had no answer.
     silent: AtomicU32,
@@ -96,7 +103,8 @@ impl Connections {
         let info = options.connection.clone().set_tcp_settings(tcp);
         let client = Client::open(info).map_err(|_| Error::config("not a usable Redis address"))?;
         let connection_timeout = options.connection_timeout;
-        let settings = Arc::new(Settings { client, clock, connection_timeout });
+        let identity = Arc::default();
+        let settings = Arc::new(Settings { client, clock, connection_timeout, identity });
         let (max, min) = (options.max_connections, options.min_connections);
         Ok(Self { settings, place: RwLock::new(Place::Empty), max, min: min.min(max) })
     }
@@ -114,10 +122,15 @@ impl Connections {
             };
             let connection = checked_out.map_err(|_| failures.last())?;
             // A broken one is dropped by the pool when it is given back.
-            if !connection.state.is_broken() {
+            if connection.state.is_usable() {
                 return Ok((connection.multiplexed.clone(), Arc::clone(&connection.state)));
             }
         }
+    }
+
+    /// Counts how often the server was another than before, or may have been.
+    pub(super) fn incarnation(&self) -> u64 {
+        self.settings.identity.incarnation()
     }
 
     fn pool(&self) -> Result<(Pool<Manager>, Arc<Failures>), Error> {
@@ -179,6 +192,7 @@ impl Connections {
         let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*place, Place::Filled(_)) {
             *place = Place::Empty;
+            self.settings.identity.note_loss();
         }
     }
 
@@ -196,13 +210,18 @@ impl Connection {
 }
 
 impl State {
+    fn new(identity: Arc<Identity>, incarnation: u64) -> Self {
+        let (broken, silent) = (AtomicBool::new(false), AtomicU32::new(0));
+        Self { identity, incarnation, broken, silent }
+    }
+
     /// Takes note of how an operation on the connection ended.
     pub(super) fn report(&self, error: Option<&Error>) {
         match error {
-            Some(error) if breaks_connection(error) => self.broken.store(true, Ordering::Relaxed),
+            Some(error) if breaks_connection(error) => self.give_up(),
             Some(error) if error.kind() == ErrorKind::Timeout => {
                 if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCE {
-                    self.broken.store(true, Ordering::Relaxed);
+                    self.give_up();
                 }
             }
             _ => {
@@ -213,8 +232,19 @@ impl State {
         }
     }
 
-    fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+    fn give_up(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.identity.note_loss();
+    }
+
+    /// False once another server was met in the place of this one: what this one says counts no
+    /// more.
+    pub(super) fn is_of_the_present(&self) -> bool {
+        self.incarnation == self.identity.incarnation()
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed) && self.is_of_the_present()
     }
 }
 
@@ -226,8 +256,9 @@ impl Settings {
         let connecting = async {
             let mut multiplexed =
                 self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            self.read_server_time(&mut multiplexed).await;
-            Ok(Connection { multiplexed, state: Arc::default() })
+            let incarnation = self.introduce(&mut multiplexed).await?;
+            let state = State::new(Arc::clone(&self.identity), incarnation);
+            Ok(Connection { multiplexed, state: Arc::new(state) })
         };
         let late = || Error::new(ErrorKind::Timeout, "connecting to Redis took too long");
         let connected = tokio::time::timeout(self.connection_timeout, connecting).await;
@@ -255,13 +286,20 @@ impl Settings {
         self.client.get_multiplexed_async_connection().await
     }
 
-    /// Nodes with skewed clocks agree by the server's. Where `TIME` is refused they do without.
-    async fn read_server_time(&self, connection: &mut MultiplexedConnection) {
+    /// Learns the server's time, by which nodes with skewed clocks agree, and who it is: the
+    /// incarnation. Where it refuses to tell, we do without.
+    async fn introduce(&self, connection: &mut MultiplexedConnection) -> Result<u64, Error> {
         let asked = system_millis();
-        if let Ok((seconds, micros)) = cmd("TIME").query_async::<(u64, u64)>(connection).await {
+        let mut questions = pipe();
+        questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
+        let mut answers = connection.send_packed_commands(&questions, 0, 3).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let (time, server, replication) = (next(), next(), next());
+        if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(time) {
             let server = seconds.saturating_mul(1000).saturating_add(micros / 1000);
             self.clock.synchronize(server, asked);
         }
+        Ok(self.identity.meet(identity::name(&server, &replication)))
     }
 }
 
@@ -308,11 +346,11 @@ impl ManageConnection for Manager {
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
-        if connection.state.is_broken() { Err(self.failures.last()) } else { Ok(()) }
+        if connection.state.is_usable() { Ok(()) } else { Err(self.failures.last()) }
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.state.is_broken()
+        !connection.state.is_usable()
     }
 }
 

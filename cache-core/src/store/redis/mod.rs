@@ -3,6 +3,7 @@
 //! - `options`: where the server is and how to reach it;
 //! - `commands`: what is sent;
 //! - `connect`: the pool of connections;
+//! - `identity`: which server it is;
 //! - `gather`: reads that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `pace`: how long a step of a walk may be;
@@ -15,6 +16,7 @@ mod commands;
 mod connect;
 mod fault;
 mod gather;
+mod identity;
 mod options;
 mod pace;
 mod script;
@@ -135,12 +137,18 @@ impl RedisStore {
             Ok(result) => result,
             Err(_) => Err(Error::new(ErrorKind::Timeout, NO_ANSWER)),
         };
+        let mut superseded = false;
         if let Some(state) = used {
             state.report(result.as_ref().err());
+            superseded = !state.is_of_the_present();
         }
         match &result {
             Err(error) if error.is_outage() => budget::count_failure(inner, error),
             _ => inner.breaker.succeeded(),
+        }
+        if superseded && result.is_ok() {
+            // What it has confirmed, and what it remembers, is not what the other one does.
+            return Err(Error::new(ErrorKind::Unavailable, "another server has taken its place"));
         }
         result
     }
@@ -352,6 +360,10 @@ impl Store for RedisStore {
         Box::pin(self.run(deadline, async move |mut connection| {
             send(&mut connection, &cmd("PING")).await.map(drop)
         }))
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.inner.connections.incarnation()
     }
 
     fn is_available(&self) -> bool {
