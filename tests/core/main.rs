@@ -18,6 +18,7 @@ mod finality_sweeps;
 mod gated_store;
 mod gathering;
 mod interleave;
+mod keepalive;
 mod limits;
 mod memory_bounds;
 mod named_tags;
