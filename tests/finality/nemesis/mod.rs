@@ -75,15 +75,13 @@ pub(crate) struct Field {
 
 /// Cases that are not final yet, and what they wait for. They are run by the long form, which
 /// says what they came to; the short form leaves them out.
-pub(crate) const NOT_YET: [(Nemesis, &str); 4] = [
+pub(crate) const NOT_YET: [(Nemesis, &str); 2] = [
     (
         Nemesis::Full,
         "where no generation can be made, a second invalidation elsewhere leaves no trace, and who \
          asks after it may be given the outcome of a flight that began before",
     ),
     (Nemesis::ClocksFirstWrong, "what L1 holds when the clock is put back stays there for longer"),
-    (Nemesis::Snapshot, "generations that a restored snapshot brings back are not noticed"),
-    (Nemesis::Failover, "generations that a lagging replica brings back are not noticed"),
 ];
 
 /// Operations during a round, at least.
