@@ -188,7 +188,7 @@ mod tests {
     fn entry(n: usize) -> Pending {
         let key = format!("p:a:v1:{n}");
         let value = Bytes::from_static(b"tombstone");
-        let put = Put { key: key.clone(), value, keep_for: Some(1000), expect: None };
+        let put = Put { key: key.clone(), value, keep_for: Some(1000), expect: None, guard: None };
         Pending::entry(&key.into(), &"p:gen:n:a".into(), put)
     }
 
