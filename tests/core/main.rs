@@ -5,6 +5,7 @@ mod batches;
 mod breaker;
 mod claims;
 mod coherence;
+mod command_counts;
 mod contract;
 mod corrupt;
 mod environment;
