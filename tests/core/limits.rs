@@ -26,7 +26,8 @@ async fn tables_are_empty_after_load(setup: Setup) {
                     0 => drop(text(&cache, "users", &key).await),
                     1 => cache.set("users", &key, "v").await.unwrap(),
                     2 => delete(&cache, "users", &key).await,
-                    3 => drop(cache.delete_pattern("users", "1*").await.unwrap()),
+                    // A sweep goes over all that the shared server has.
+                    3 if m == 0 => drop(cache.delete_pattern("users", "1*").await.unwrap()),
                     4 => drop(cache.invalidate(Scope::namespace("users")).await.unwrap()),
                     _ => drop(fill(&cache, "users", &key, "v").await),
                 }
