@@ -28,7 +28,7 @@
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute` |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
-//! | `lookup`, `fill`, `write` | the flow: find, fill, write single keys |
+//! | `lookup`, `fill`, `pending`, `write` | the flow: find, fill, write single keys |
 //! | `family` | tags that only the value itself will name |
 //! | `invalidate` | scopes, generations, patterns, fences, sweeps |
 //! | [`coherence`] | keeps memory true to a store that others write to |
@@ -63,6 +63,7 @@ mod l1;
 mod lookup;
 mod middleware;
 mod namespace;
+mod pending;
 mod set;
 mod state;
 mod stats;
@@ -85,7 +86,7 @@ pub use compute::ComputeError;
 pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
-pub use fill::{Fill, NewEntry, PendingWrite};
+pub use fill::{Fill, NewEntry};
 pub use flight::{Flights, Follower, Joined, Landing, Leader};
 pub use health::Health;
 pub use invalidate::{
@@ -98,6 +99,7 @@ pub use l1::{Shared, Slot};
 pub use lookup::{Decode, Lookup};
 pub use middleware::Read;
 pub use namespace::{API_RESPONSES, Namespace};
+pub use pending::PendingWrite;
 pub use set::Set;
 pub use state::EntryKey;
 pub use stats::{InvalidationStats, NamespaceStats, Stats};

@@ -10,11 +10,12 @@ use crate::codec::{Decoded, WriteId, decode, write_id};
 use crate::coherence::versions::Mark;
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::fill::{Fill, NewEntry, new_slot};
+use crate::fill::{Fill, NewEntry};
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs};
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
+use crate::pending::new_slot;
 use crate::state::{EntryKey, Inner};
 use crate::store::Store;
 

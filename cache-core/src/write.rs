@@ -8,15 +8,14 @@ use crate::clock::{Deadline, Millis, Stopwatch, as_millis};
 use crate::codec::{encode, tombstone};
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
-use crate::fill::{
-    GENERATION_LIFETIME, NewEntry, TOMBSTONE, create_generations, new_entry, new_slot, too_large,
-};
+use crate::fill::{GENERATION_LIFETIME, NewEntry, TOMBSTONE, create_generations, too_large};
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs};
 use crate::invalidate::queue::Pending;
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::Slot;
+use crate::pending::{new_entry, new_slot};
 use crate::state::{EntryKey, Inner};
 use crate::store::{Put, Store, WriteBatch};
 use crate::ttl::Ttl;

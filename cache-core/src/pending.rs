@@ -1,0 +1,160 @@
+//! What a fill leaves when it ends: the entry as the store and L1 hold it, and the write to the
+//! store, which nobody waits for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::clock::Millis;
+use crate::codec::{WriteId, encode};
+use crate::coherence::versions::Mark;
+use crate::entry::Entry;
+use crate::fill::NewEntry;
+use crate::invalidate::fence::Fence;
+use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
+use crate::l1::Slot;
+use crate::state::{EntryKey, Inner};
+use crate::store::{Guard, Put, WriteBatch};
+use crate::write::{extensions, forget_extensions};
+
+/// The rest of a commit: the write to the store.
+#[derive(Debug)]
+pub struct PendingWrite {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) key: Arc<EntryKey>,
+    pub(crate) generations: GenerationRefs,
+    pub(crate) swept: GenerationRef,
+    pub(crate) tags: Vec<Box<str>>,
+    pub(crate) value: NewEntry,
+    pub(crate) expect: WriteId,
+    pub(crate) id: u64,
+    /// That of the fill.
+    pub(crate) fence: Fence,
+    /// In this process' memory.
+    pub(crate) slot: Option<Arc<Slot>>,
+}
+
+impl PendingWrite {
+    /// Writes to the store, if the key is still in the state in which the fill found it.
+    pub async fn run(self) {
+        let Some(store) = self.inner.available_store() else { return };
+        // A sweep that begins now waits for this write; one that has begun keeps it from passing.
+        let _commit = self.inner.commits.read().await;
+        if self.fence.pass(|| ()).is_none() {
+            return;
+        }
+        let now = self.inner.clock.now();
+        let Some(put) = self.put(now) else { return };
+        let extend = extensions(&self.generations, put.keep_for, now);
+        let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
+        let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
+        if let Some(slot) = &self.slot {
+            // Before its echo can come.
+            self.inner.note_written(slot, false);
+        }
+        match store.write(batch, self.inner.deadline()).await {
+            Ok(written) if written.stored.first() == Some(&true) => {
+                self.fence.note_fill();
+                if let Some(slot) = &self.slot {
+                    // The entry has an id for each of its scopes, or it could not be written.
+                    slot.mark.cover(self.fence.noted());
+                }
+            }
+            // Somebody wrote the key or swept the namespace while the value was computed: what we
+            // hold may be older.
+            Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
+            Err(error) => {
+                forget_extensions(&self.generations);
+                self.key.namespace.counters.errors.one();
+                tracing::debug!(%error, key = %self.key.rendered, "write failed");
+            }
+        }
+    }
+
+    /// Encoding copies the value, so it is done here, where nobody waits.
+    fn put(&self, now: Millis) -> Option<Put> {
+        let tags = self.tags.clone();
+        let entry = new_entry(self.id, &self.key, &self.value, &self.generations, tags)?;
+        Some(Put {
+            key: self.key.rendered.to_string(),
+            value: encode(&entry)?,
+            keep_for: self.value.times.keep_for(now),
+            expect: Some(Bytes::copy_from_slice(&self.expect)),
+            guard: Some(self.guard()?),
+        })
+    }
+
+    /// A sweep elsewhere passes by what comes after it: what began before must not come any more.
+    fn guard(&self) -> Option<Guard> {
+        let key = self.swept.cell.name.to_string();
+        Some(Guard { key, value: render_id(self.swept.id?).into() })
+    }
+
+    /// Runs in the background. Dropped if too many such writes are under way.
+    pub fn spawn(self) {
+        self.spawn_with(());
+    }
+
+    /// As [`spawn`](Self::spawn), and lets go of something when the write is done.
+    pub(crate) fn spawn_with<T: Send + 'static>(self, held: T) {
+        let inner = Arc::clone(&self.inner);
+        inner.background.try_spawn(async move {
+            self.run().await;
+            drop(held);
+        });
+    }
+}
+
+/// `None` if a generation is not known: such an entry would never be valid.
+pub(crate) fn new_entry(
+    id: u64,
+    key: &EntryKey,
+    value: &NewEntry,
+    generations: &GenerationRefs,
+    tags: Vec<Box<str>>,
+) -> Option<Entry> {
+    Some(Entry {
+        id,
+        times: value.times,
+        schema: value.schema,
+        format: value.format,
+        generations: generations
+            .iter()
+            .map(|generation| Some((generation.cell.fingerprint, generation.id?)))
+            .collect::<Option<_>>()?,
+        tags,
+        identity: key.bound.clone(),
+        payload: value.payload.clone(),
+    })
+}
+
+pub(crate) fn new_slot(
+    key: &EntryKey,
+    id: u64,
+    value: NewEntry,
+    generations: GenerationRefs,
+    now: Millis,
+    mark: Mark,
+) -> Arc<Slot> {
+    let (decoded, weight) = match value.decoded {
+        Some((decoded, weight)) => (Some(decoded), weight),
+        None => (None, 0),
+    };
+    let mut slot = Slot {
+        namespace: key.namespace.number,
+        identity: key.identity.clone(),
+        rendered: Arc::clone(&key.rendered),
+        id,
+        times: value.times,
+        young_until: now.saturating_add(key.namespace.l1_ttl),
+        l1_until: now.saturating_add(key.namespace.l1_at_most),
+        mark,
+        generations,
+        format: value.format,
+        payload: value.payload,
+        decoded,
+        weight: 0,
+    };
+    slot.weigh(weight);
+    Arc::new(slot)
+}
