@@ -97,7 +97,7 @@ impl Values {
             let joined = inner.flights.join(key.hash, &fill);
             if matches!(joined, Joined::Leader(_))
                 && !looked_again
-                && (fill.was_filled() || inner.peek(&key).is_some())
+                && (fill.is_overtaken() || inner.peek(&key).is_some())
             {
                 // A flight landed between the lookup and the join.
                 looked_again = true;

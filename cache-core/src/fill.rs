@@ -196,6 +196,14 @@ impl Fill {
         self.fence.was_filled()
     }
 
+    /// Whether the value may be there by now: another fill of the key has ended since this one's
+    /// lookup began, or the store has told of a change of the key.
+    pub fn is_overtaken(&self) -> bool {
+        // Who began to look when a fill had ended, but was not in the store yet, learns of it by
+        // the push: that fill's entry in memory may be of no use because of the same.
+        self.was_filled() || self.fence.heard_of_key()
+    }
+
     /// The key being filled.
     pub fn key(&self) -> &Arc<EntryKey> {
         &self.key

@@ -75,6 +75,10 @@ impl Versions {
         self.load(mark.cell) == mark.version.load(Ordering::Acquire)
     }
 
+    pub(crate) fn is_as_noted(&self, noted: Noted) -> bool {
+        self.load(noted.cell) == noted.version
+    }
+
     /// The version as of now, if it is not the one that is remembered.
     pub(crate) fn moved_on(&self, mark: &Mark) -> Option<u32> {
         let now = self.load(mark.cell);

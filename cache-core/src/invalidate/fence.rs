@@ -178,6 +178,12 @@ impl Fence {
         self.noted
     }
 
+    /// Whether a change of the key has been heard of since the fence was raised.
+    pub(crate) fn heard_of_key(&self) -> bool {
+        let coherence = self.fences.coherence.as_ref();
+        coherence.is_some_and(|coherence| !coherence.versions.is_as_noted(self.noted))
+    }
+
     /// Whether no write to the key has come since the fence was raised.
     pub(crate) fn stands(&self) -> bool {
         self.fences

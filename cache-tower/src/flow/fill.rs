@@ -98,7 +98,7 @@ where
             Joined::Leader(leader) => {
                 // A flight may have landed between the lookup and the join.
                 let landed =
-                    fill.was_filled() || is_there(&shared, fill.key(), vacancy.stale.as_ref());
+                    fill.is_overtaken() || is_there(&shared, fill.key(), vacancy.stale.as_ref());
                 if !landed {
                     let fetching = Fetch { vacancy, leader: Some(leader), budget };
                     return fetch(&ask, inner, request, fetching).await;

@@ -1,11 +1,11 @@
 //! A change that is told while a read of it is under way: what was read is not kept.
 
-use cache_core::{Cache, Key, Scope};
+use cache_core::{Cache, Key, Scope, seconds};
 use cache_tests::wait::eventually_some;
 
 use super::proven;
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{PATIENCE, Setup, join, settled, text};
+use crate::setup::{PATIENCE, Setup, fill, join, settled, text};
 
 /// What is held next is the read of the test.
 async fn nobody_else_asks(caches: [&Cache; 2]) {
@@ -70,4 +70,31 @@ async fn an_invalidation_that_crosses_the_learning_of_a_scope() {
         })
         .await;
     }
+}
+
+/// Pinned: a caller that had looked after a fill had ended, but before its value was in the store,
+/// computed the value again if the entry in memory was of no use: because its time there was over,
+/// or because a reader had put one in its place that the push of the write had overtaken.
+#[tokio::test]
+async fn a_caller_that_looked_before_the_value_was_in_the_store_looks_again() {
+    let setup = Setup::shared();
+    let store = GatedStore::watched(&setup);
+    let cache = store.cache(&setup);
+    proven(&cache).await;
+    let (write, written) = (store.hold(At::Write), store.hold(At::WriteReply));
+    assert_eq!(fill(&cache, "users", "1", "first").await, "first");
+    write.waiting(1).await;
+    setup.clock.advance(seconds(6));
+    let looked = store.hold(At::FetchReply);
+    let caller = tokio::spawn({
+        let cache = cache.clone();
+        async move { fill(&cache, "users", "1", "second").await }
+    });
+    looked.waiting(1).await;
+    write.open(1);
+    written.waiting(1).await;
+    looked.open(1);
+    assert_eq!(join(caller).await, "first");
+    written.open(1);
+    settled(&cache).await;
 }
