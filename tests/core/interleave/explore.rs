@@ -77,8 +77,45 @@ pub(crate) fn go_through(
     assert!(wrong.is_empty(), "{} of {count}: {wrong:#?}", wrong.len());
 }
 
+/// Whether every order is run of every scenario, however many there are.
+fn thoroughly() -> bool {
+    std::env::var_os("INTERLEAVE_ALL").is_some_and(|value| !value.is_empty())
+}
+
+/// Orders of a scenario that are run one after the other, and those that are then chosen at random
+/// if there are more.
+const FIRST: usize = 20;
+const THEN: usize = 10;
+
+/// Runs a scenario in every order if there are few; else in some, unless asked for all.
+pub(crate) fn explore_some(scenario: &Scenario) -> Result<Explored, Violation> {
+    if thoroughly() {
+        return explore(scenario);
+    }
+    match explore_up_to(scenario, FIRST)? {
+        (explored, true) => Ok(explored),
+        (first, false) => {
+            let then = sample(scenario, THEN)?;
+            let (runs, steps) = (first.runs + then.runs, first.steps.max(then.steps));
+            Ok(Explored { runs, steps, ..first })
+        }
+    }
+}
+
+/// Runs a scenario in some orders, unless asked for all.
+pub(crate) fn explore_few(scenario: &Scenario) -> Result<Explored, Violation> {
+    if thoroughly() { explore(scenario) } else { sample(scenario, THEN) }
+}
+
 /// Runs a scenario in every order.
 pub(crate) fn explore(scenario: &Scenario) -> Result<Explored, Violation> {
+    let (explored, all) = explore_up_to(scenario, MOST)?;
+    assert!(all, "{scenario:?}: too many orders");
+    Ok(explored)
+}
+
+/// Runs a scenario in so many orders; and whether those were all.
+fn explore_up_to(scenario: &Scenario, most: usize) -> Result<(Explored, bool), Violation> {
     let (mut path, mut explored) = (Vec::new(), Explored::default());
     loop {
         let end = run(scenario, |depth, options| choose(&mut path, depth, options));
@@ -93,9 +130,11 @@ pub(crate) fn explore(scenario: &Scenario) -> Result<Explored, Violation> {
             }
             None => explored.same += 1,
         }
-        assert!(explored.runs + explored.same < MOST, "{scenario:?}: too many orders");
         if !turn_back(&mut path) {
-            return Ok(explored);
+            return Ok((explored, true));
+        }
+        if explored.runs + explored.same >= most {
+            return Ok((explored, false));
         }
     }
 }

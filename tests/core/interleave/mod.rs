@@ -13,6 +13,10 @@
 //! What must hold in each run is in [`verdict`]: no read that begins after an invalidation has
 //! answered sees an older value, none comes back later, and new values can be stored and read.
 //!
+//! Where there are too many orders for every day, the first few are run and some chosen at random,
+//! the same ones each time; all of them, which takes a minute of CPU, with
+//! `INTERLEAVE_ALL=1 cargo test -p cache-tests --test core -- interleave`.
+//!
 //! - [`stage`]: where tasks stop; [`backing`]: the store that they stop at, its faults, and
 //!   versions of it that break a rule, so that the suite shows that it would notice;
 //! - [`world`]: nodes, store and database of one run; [`acts`]: what the tasks do;

@@ -125,7 +125,11 @@ impl World {
             Some(backing) => {
                 let (stage, backing) = (Arc::clone(&self.stage), Arc::clone(backing));
                 let store = StagedStore { node, stage, backing };
-                builder.store(Arc::new(store)).l1(self.scenario.place == Place::Tiered)
+                // It tells nothing, so there is no need of the table of what it would tell.
+                builder
+                    .store(Arc::new(store))
+                    .coherence(false)
+                    .l1(self.scenario.place == Place::Tiered)
             }
         };
         let cache = builder.build().expect("valid");
