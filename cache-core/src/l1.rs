@@ -34,6 +34,8 @@ pub struct Slot {
     pub(crate) rendered: Arc<str>,
     pub(crate) id: u64,
     pub(crate) times: EntryTimes,
+    /// From when L1 counts.
+    pub(crate) since: Millis,
     /// Until when L1 answers without asking the store, and without a proof that nothing changed.
     pub(crate) young_until: Millis,
     /// Until when L1 answers at most.
@@ -125,6 +127,10 @@ const TABLE_OVERHEAD: usize = 128;
 /// What a scope costs that is known because entries stand under it.
 const SCOPE_OVERHEAD: usize = 192;
 
+/// An entry may be from after `now`, which its reader has taken a moment ago. From later than that,
+/// the clock has been put back, and who knows how old it is.
+const BEHIND: Millis = 100;
+
 /// A share of the memory, with a bound of its own.
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -200,7 +206,8 @@ impl Region {
         if slot.namespace != namespace || slot.identity != identity {
             return None;
         }
-        if now < slot.l1_until && slot.times.is_alive(now) && slot.is_current() {
+        let in_its_time = slot.since <= now.saturating_add(BEHIND) && now < slot.l1_until;
+        if in_its_time && slot.times.is_alive(now) && slot.is_current() {
             // What is suspect stays: it may turn out to be true.
             return self.vouch_for(&slot, now).then_some(slot);
         }
@@ -286,6 +293,7 @@ pub(crate) mod tests {
             rendered: "p:n:v1:k".into(),
             id,
             times: EntryTimes::new(0, Ttl::Never),
+            since: 1,
             young_until: 5,
             l1_until: 100,
             mark: Mark::default(),
@@ -295,6 +303,23 @@ pub(crate) mod tests {
             decoded: None,
             weight: 100,
         })
+    }
+
+    /// Pinned: when the clock was put back, what was in memory stayed true for so much longer.
+    #[test]
+    fn what_is_from_later_than_now_goes() {
+        let region = Region::new(100_000, None, 1000);
+        let later =
+            Slot { since: 1_000, young_until: 6_000, l1_until: 6_000, ..(*slot(7)).clone() };
+        let later = Arc::new(later);
+        let found_at = |now| {
+            region.insert(1, Arc::clone(&later));
+            region.get(1, 0, b"k", now).is_some()
+        };
+        assert!(found_at(1_000) && found_at(5_999) && !found_at(6_000));
+        assert!(found_at(900), "a reader that took the time before the entry was made");
+        assert!(!found_at(899));
+        assert_eq!(region.len(), 0, "nor when the clock has come that far again");
     }
 
     #[test]

@@ -146,6 +146,7 @@ pub(crate) fn new_slot(
         rendered: Arc::clone(&key.rendered),
         id,
         times: value.times,
+        since: now,
         young_until: now.saturating_add(key.namespace.l1_ttl),
         l1_until: now.saturating_add(key.namespace.l1_at_most),
         mark,

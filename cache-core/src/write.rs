@@ -42,7 +42,7 @@ impl Inner {
             }
         }
         let items = last_of_each_key(items);
-        let began = Stopwatch::start();
+        let (began, asked_at) = (Stopwatch::start(), self.clock.now());
         let mut fences: Vec<Fence> = Vec::with_capacity(items.len());
         for (key, _) in &items {
             let mut fence = self.fences.raise(key.hash, &key.rendered);
@@ -71,7 +71,10 @@ impl Inner {
             let region = &key.namespace.region;
             let inserted = key.namespace.l1 && valid && key.is_up_to_date() && {
                 let mark = fence.noted().covered();
-                let slot = new_slot(&key, id, value, generations, self.clock.now(), mark);
+                // What others do while it is written may not be known here. And a clock may have
+                // been put back meanwhile.
+                let since = asked_at.min(self.clock.now());
+                let slot = new_slot(&key, id, value, generations, since, mark);
                 let insert = || region.insert(key.hash, Arc::clone(&slot));
                 let inserted = fence.pass_and_break_others(insert).is_some();
                 if inserted {

@@ -1,11 +1,12 @@
 //! What listening costs, and that it ends.
 
-use cache_core::{Cache, CoherenceMode};
+use cache_core::{Cache, CoherenceMode, seconds};
 use cache_tests::eventually;
 use cache_tests::wait::eventually_some;
 
 use super::{Nodes, from_memory, in_mode, proven, sees};
-use crate::setup::{PATIENCE, Setup, settled, text};
+use crate::gated_store::{At, GatedStore};
+use crate::setup::{PATIENCE, Setup, join, settled, text};
 
 #[tokio::test]
 async fn listening_ends_with_the_cache() {
@@ -89,4 +90,25 @@ async fn a_cache_is_built_and_listens_without_a_server() {
     in_mode(&cache, CoherenceMode::Ttl).await;
     let coherence = cache.health().await.coherence;
     assert!(!coherence.proven, "{coherence:?}");
+}
+
+/// Pinned: the time of what was set in memory began when the store had answered, so that what
+/// others had done meanwhile could stay unknown for longer than stated.
+#[tokio::test]
+async fn the_time_in_memory_begins_when_a_set_is_asked_for() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    let cache = store.cache(&setup);
+    let gate = store.hold(At::WriteReply);
+    let set = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.set("users", "1", "v").await.unwrap() }
+    });
+    gate.waiting(1).await;
+    setup.clock.advance(seconds(3));
+    gate.open(1);
+    join(set).await;
+    assert!(from_memory(&cache, "1").await);
+    setup.clock.advance(seconds(2));
+    assert!(!from_memory(&cache, "1").await);
 }
