@@ -1,5 +1,7 @@
 //! Reading: L1, then the store, with the generations in the same round trip.
 
+mod tags;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,6 +43,8 @@ pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
     /// Those of the key, and of the tags.
     pub(crate) generations: GenerationRefs,
+    /// Its tags are current as far as is known here, and that is proven.
+    vouched_for: bool,
 }
 
 struct Asked<'k> {
@@ -239,48 +243,6 @@ impl Inner {
         }
     }
 
-    /// Tags are known only once the entries are there, so their generations cost a second look:
-    /// one for all of them. Drops the entries with a tag that has been invalidated.
-    async fn check_tags(
-        &self,
-        store: &dyn Store,
-        answers: &mut [(Asked<'_>, Answer)],
-        deadline: Deadline,
-    ) {
-        let mut cells: Vec<Arc<GenerationCell>> = Vec::new();
-        for stored in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()?.as_mut()) {
-            for tag in &stored.entry.tags {
-                let cell = self.generations.cell(&self.names.tag(tag));
-                stored.generations.push(cell.snapshot());
-                cells.push(cell);
-            }
-        }
-        if cells.is_empty() {
-            return;
-        }
-        let mut wanted = WantedScopes::new(&cells);
-        let keys: Vec<&str> = wanted.names().collect();
-        // What could not be invalidated since the first look must not be learnt again.
-        let found = if self.unconfirmed.settle(store, deadline).await {
-            self.fetch(store, &keys, deadline).await.unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        wanted.answer(&found);
-        for entry in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()) {
-            entry.take_if(|StoredEntry { entry, generations }| {
-                let mut current = true;
-                for tag in generations {
-                    let id = wanted.id(&tag.cell);
-                    current &= tag.observe(id)
-                        && id.is_some()
-                        && entry.generation(tag.cell.fingerprint) == id;
-                }
-                !current
-            });
-        }
-    }
-
     /// The hit, and a fill.
     fn conclude(
         self: &Arc<Self>,
@@ -403,7 +365,8 @@ impl Answer {
             corrupt: matches!(decoded, Some(Decoded::Corrupt)),
             entry: match decoded {
                 Some(Decoded::Value(entry)) => {
-                    Some(StoredEntry { entry, generations: SmallVec::new() })
+                    let generations = GenerationRefs::new();
+                    Some(StoredEntry { entry, generations, vouched_for: false })
                 }
                 _ => None,
             },

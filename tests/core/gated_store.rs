@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use cache_core::store::{
-    BoxFuture, ChangeSink, MemoryStore, ScanStep, Snapshot, Store, WriteBatch, Written,
+    BoxFuture, ChangeSink, MemoryStore, Put, ScanStep, Snapshot, Store, WriteBatch, Written,
 };
 use cache_core::{Builder, Cache, Deadline, Error, ErrorKind, Millis, seconds};
 use cache_tests::Gate;
@@ -75,7 +75,7 @@ impl GatedStore {
         self.builder(setup).l1(false).build().unwrap()
     }
 
-    fn builder(self: &Arc<Self>, setup: &Setup) -> Builder {
+    pub(crate) fn builder(self: &Arc<Self>, setup: &Setup) -> Builder {
         let builder = Cache::builder().prefix(&setup.prefix).clock(setup.clock.clone());
         builder.store(self.clone()).operation_budget(seconds(10))
     }
@@ -100,6 +100,27 @@ impl GatedStore {
     /// Forgets what happened since.
     pub(crate) fn restore(&self, snapshot: &Snapshot) {
         self.store.restore(snapshot);
+    }
+
+    /// Writes keys again as they are, so that a watched store tells of them.
+    pub(crate) async fn touch(&self, glob: &str) {
+        let deadline = Deadline::after(seconds(10));
+        let keys = self.store.scan(glob, 0, deadline).await.unwrap().keys;
+        assert!(!keys.is_empty(), "{glob}");
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let values = self.store.fetch(&names, deadline).await.unwrap();
+        let put = |(key, value): (&String, Option<Bytes>)| Put {
+            key: key.clone(),
+            value: value.unwrap(),
+            keep_for: None,
+            expect: None,
+            guard: None,
+        };
+        let puts: Vec<Put> = keys.iter().zip(values).map(put).collect();
+        self.store
+            .write(WriteBatch { puts: &puts, ..WriteBatch::default() }, deadline)
+            .await
+            .unwrap();
     }
 
     /// How many round trips there were, those of `create` not counted.

@@ -50,6 +50,8 @@
 //! - An instance: a megabyte for the table; a hash and an addition for each name, and no more
 //!   memory however many come. Its own writes are told to it, too: it asks which write is there
 //!   (`GETRANGE` of 8 bytes, many in one round trip) and keeps the entry.
+//! - A hit in the store of an entry whose tags are known: while it is proven that nothing is
+//!   missed, one round trip less.
 //! - A hit in memory: a load of the version; past the short TTL, also of the proof, and a look at the
 //!   monotonic clock.
 //!

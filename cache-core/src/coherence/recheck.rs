@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Coherence;
-use crate::clock::Deadline;
 use crate::codec::WriteId;
 use crate::invalidate::generation::GenerationCell;
 use crate::invalidate::wanted::WantedScopes;
@@ -159,7 +158,7 @@ impl Inner {
         while let Some(work) = task.coherence.rechecks.next() {
             task.taken = work;
             self.recheck_slots(&task.coherence, &**store, &mut task.taken).await;
-            let crossed = recheck_scopes(&**store, &mut task.taken, self.deadline()).await;
+            let crossed = self.recheck_scopes(&**store, &mut task.taken).await;
             for cell in crossed {
                 task.coherence.rechecks.add_scope(cell);
             }
@@ -188,6 +187,37 @@ impl Inner {
         }
         work.slots.clear();
     }
+
+    /// Those that have to be asked about once more.
+    async fn recheck_scopes(&self, store: &dyn Store, work: &mut Work) -> Vec<Arc<GenerationCell>> {
+        if work.scopes.is_empty() {
+            return Vec::new();
+        }
+        let mut asked: Vec<_> = work.scopes.values().map(GenerationCell::snapshot).collect();
+        let cells: Vec<_> = work.scopes.values().cloned().collect();
+        let mut wanted = WantedScopes::new(&cells);
+        let names: Vec<&str> = wanted.names().collect();
+        let deadline = self.deadline();
+        // What could not be invalidated in the store must not be learnt again. Asked after the cells
+        // were looked at: what is invalidated later, they tell.
+        let answered = if self.unconfirmed.settle(store, deadline).await {
+            store.fetch(&names, deadline).await.ok()
+        } else {
+            None
+        };
+        let Some(answered) = answered else {
+            work.scopes.drain().for_each(|(_, cell)| cell.invalidate());
+            return Vec::new();
+        };
+        wanted.answer(&answered);
+        work.scopes.clear();
+        // If something was learnt of the scope meanwhile, which of the two is newer is not known.
+        let crossed = asked.iter_mut().filter_map(|scope| {
+            let heard = scope.observe(wanted.id(&scope.cell));
+            (!heard && scope.cell.has_id()).then(|| Arc::clone(&scope.cell))
+        });
+        crossed.collect()
+    }
 }
 
 /// Whatever was not answered counts as changed, also if the task is dropped half way.
@@ -205,31 +235,4 @@ impl Drop for Task {
             self.coherence.give_up(&self.coherence.rechecks.abandon());
         }
     }
-}
-
-/// Those that have to be asked about once more.
-async fn recheck_scopes(
-    store: &dyn Store,
-    work: &mut Work,
-    deadline: Deadline,
-) -> Vec<Arc<GenerationCell>> {
-    if work.scopes.is_empty() {
-        return Vec::new();
-    }
-    let mut asked: Vec<_> = work.scopes.values().map(GenerationCell::snapshot).collect();
-    let cells: Vec<_> = work.scopes.values().cloned().collect();
-    let mut wanted = WantedScopes::new(&cells);
-    let names: Vec<&str> = wanted.names().collect();
-    let Ok(answered) = store.fetch(&names, deadline).await else {
-        work.scopes.drain().for_each(|(_, cell)| cell.invalidate());
-        return Vec::new();
-    };
-    wanted.answer(&answered);
-    work.scopes.clear();
-    // If something was learnt of the scope meanwhile, which of the two is newer is not known.
-    let crossed = asked.iter_mut().filter_map(|scope| {
-        let heard = scope.observe(wanted.id(&scope.cell));
-        (!heard && scope.cell.has_id()).then(|| Arc::clone(&scope.cell))
-    });
-    crossed.collect()
 }

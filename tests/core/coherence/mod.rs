@@ -9,6 +9,7 @@ mod connections;
 mod crossings;
 mod fallbacks;
 mod own_writes;
+mod tagged;
 
 use cache_core::{Builder, Cache, Clock, CoherenceMode, seconds};
 use cache_tests::wait::eventually_some;
