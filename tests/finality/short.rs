@@ -43,6 +43,7 @@ survive! {
     generations_are_evicted: EvictGenerations on Redis, Tiered;
     anything_is_evicted: Evict on Tiered;
     clocks_are_apart: Clocks on Redis, Tiered;
+    clocks_are_wrong_at_first: ClocksFirstWrong on Redis, Tiered;
     clocks_are_wrong: ClocksWrong on Memory, Redis, Tiered;
 }
 
