@@ -81,9 +81,11 @@ impl Plan {
         Outcome { plan: self, rounds, verdict, explained }
     }
 
-    /// What is stated: without L1 every read asks Redis, so nothing may be seen late.
+    /// What is stated: without L1 every read asks Redis, so nothing may be seen late. But for one
+    /// that finds Redis away: it may be given what its own process had begun to compute before.
     fn bounds(self) -> Bounds {
-        let elsewhere = if self.place.has_l1() { L1_TTL } else { Duration::ZERO };
+        let late = self.place.has_l1() || self.nemesis.cuts_off();
+        let elsewhere = if late { L1_TTL } else { Duration::ZERO };
         Bounds { elsewhere: nanos(elsewhere), recovery: nanos(RECOVERY) }
     }
 

@@ -143,6 +143,22 @@ impl Nemesis {
         place.has_redis() || matches!(self, Self::Calm | Self::FreezeWorker | Self::ClocksWrong)
     }
 
+    /// Whether there are times at which Redis can't be asked.
+    pub(crate) fn cuts_off(self) -> bool {
+        matches!(
+            self,
+            Self::Kill
+                | Self::KillDurable
+                | Self::Freeze
+                | Self::ClientKill
+                | Self::Delay
+                | Self::Blackhole
+                | Self::Drop
+                | Self::Snapshot
+                | Self::Failover
+        )
+    }
+
     /// The server it needs.
     pub(crate) fn server(self) -> Builder {
         match self {
