@@ -1,13 +1,14 @@
 //! What every store has to do: one suite, run on the store in memory and on a real Redis.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::store::{ChangeSink, Guard, MemoryStore, Put, Store, WriteBatch, Written};
-use cache_core::{Clock, CoherenceMode, Deadline, RedisStore, Stopwatch, seconds};
+use cache_core::store::{Guard, MemoryStore, Put, Store, WriteBatch, Written};
+use cache_core::{Clock, Deadline, RedisStore, seconds};
 use cache_tests::eventually;
 
+use crate::heard::Heard;
 use crate::setup::{PATIENCE, START, options, shared_redis, unique_prefix};
 
 const MINUTE: u64 = 60_000;
@@ -304,40 +305,9 @@ async fn write_ids_are_eight_bytes_of_each_value(at: Subject) {
     assert!(at.store.write_ids(&[], soon()).await.unwrap().is_empty());
 }
 
-#[derive(Debug, Default)]
-struct Heard(Mutex<Vec<String>>);
-
-impl Heard {
-    fn note(&self, what: String) {
-        self.0.lock().unwrap().push(what);
-    }
-}
-
-impl ChangeSink for Heard {
-    fn began(&self, mode: CoherenceMode, _: Option<String>) {
-        self.note(format!("{mode:?}"));
-    }
-
-    fn changed(&self, key: &[u8]) {
-        self.note(String::from_utf8_lossy(key).into_owned());
-    }
-
-    fn all_changed(&self) {
-        self.note("everything".to_owned());
-    }
-
-    fn heard_all_before(&self, _: Stopwatch) {
-        self.note("proven".to_owned());
-    }
-
-    fn lost(&self, fault: String) {
-        self.note(fault);
-    }
-}
-
 async fn who_watches_is_told_of_every_change(at: Subject) {
     let heard = Arc::<Heard>::default();
-    let all = || heard.0.lock().unwrap().clone();
+    let all = || heard.all();
     let watch = tokio::spawn(at.store.watch(&at.prefix, heard.clone()).unwrap());
     eventually(PATIENCE, "it begins", || all().contains(&"proven".to_owned())).await;
     assert_eq!(all()[..2], ["Tracking", "proven"]);
@@ -351,7 +321,7 @@ async fn who_watches_is_told_of_every_change(at: Subject) {
     for key in ["put", "cas", "created"].map(|name| at.key(name)) {
         eventually(PATIENCE, &key, || all().contains(&key)).await;
     }
-    heard.0.lock().unwrap().clear();
+    heard.forget();
     let keys = ["put", "cas"].map(|name| at.key(name));
     at.store.remove(&[&keys[0]], soon()).await.unwrap();
     at.store.remove_values(&[&keys[1]], soon()).await.unwrap();

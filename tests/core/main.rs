@@ -18,6 +18,7 @@ mod finality_scopes;
 mod finality_sweeps;
 mod gated_store;
 mod gathering;
+mod heard;
 mod interleave;
 mod keepalive;
 mod limits;

@@ -27,6 +27,7 @@ mod refreshes;
 mod requests;
 mod retagged;
 mod revalidation;
+mod route_tags;
 mod stale;
 mod storing;
 mod tags;

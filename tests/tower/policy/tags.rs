@@ -12,16 +12,16 @@ use super::origin::{
 use crate::setup;
 
 const FRESH: Lines<'static> = &[("cache-control", "max-age=60")];
-const WS: Lines<'static> = &[("x-workspace-id", "ws1")];
-const CONFIRMED: &str = "fwd=stale; fwd-status=304";
+pub(super) const WS: Lines<'static> = &[("x-workspace-id", "ws1")];
+pub(super) const CONFIRMED: &str = "fwd=stale; fwd-status=304";
 
-fn tagged<B>(mut response: Response<B>, tags: CacheTags) -> Response<B> {
+pub(super) fn tagged<B>(mut response: Response<B>, tags: CacheTags) -> Response<B> {
     response.extensions_mut().insert(tags);
     response
 }
 
 /// `?a,b;c`: the global tags `a` and `b`, and `c` of the workspace.
-fn tags_of(request: &Request<Body>) -> CacheTags {
+pub(super) fn tags_of(request: &Request<Body>) -> CacheTags {
     let query = request.uri().query().unwrap_or_default();
     let (global, own) = query.split_once(';').unwrap_or((query, ""));
     let [global, own] = [global, own].map(|tags| tags.split(',').filter(|tag| !tag.is_empty()));
@@ -33,7 +33,7 @@ fn tagging(lines: Lines<'static>) -> Origin {
     Origin::new(move |request| tagged(reply(200, lines, "body"), tags_of(request)))
 }
 
-async fn invalidate(app: &App, tag: Tag) {
+pub(super) async fn invalidate(app: &App, tag: Tag) {
     app.http.cache().invalidate(tag).await.expect("complete");
 }
 
@@ -341,31 +341,6 @@ async fn parts_have_the_tags_of_the_whole() {
         invalidate(&app, Tag::new("a")).await;
         assert_eq!(part("bytes=2-3").await, MISS);
     }
-}
-
-#[tokio::test]
-async fn a_route_gives_tags_to_what_its_handler_answers_and_to_what_is_confirmed() {
-    use tower::Layer;
-    let clock = Clock::manual(START);
-    let http = HttpCache::builder(memory(&clock)).build();
-    let lines: Lines<'static> = &[("etag", "\"1\"")];
-    let origin = Origin::new(move |request| {
-        let status = if request.headers().contains_key("if-none-match") { 304 } else { 200 };
-        tagged(reply(status, lines, ""), tags_of(request))
-    });
-    let layer = cache_tower::CacheLayer::endpoint(&http, minutes(1))
-        .tags(|request| CacheTags::new(["reports"]).and_in_workspace([request.uri().path()]));
-    let app = App::of(&http, layer.layer(origin.clone()));
-    for tag in [Tag::new("reports"), Tag::new("a"), Tag::in_workspace("ws1", "/x")] {
-        assert_eq!(app.told("/x?a", WS).await, MISS, "{tag:?}");
-        clock.advance(minutes(2));
-        assert_eq!(app.told("/x?a", WS).await, CONFIRMED);
-        invalidate(&app, Tag::in_workspace("ws1", "/y")).await;
-        invalidate(&app, Tag::in_workspace("ws2", "/x")).await;
-        assert_eq!(app.told("/x?a", WS).await, HIT);
-        invalidate(&app, tag).await;
-    }
-    assert_eq!(app.told("/x?a", WS).await, MISS);
 }
 
 #[tokio::test]
