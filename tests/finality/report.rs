@@ -36,8 +36,9 @@ namespace, declared pattern, undeclared pattern, or all of a namespace. Meanwhil
 wrong, round after round (`tests/finality/nemesis`). Every operation is written down with its begin
 and its end on the machine's one monotonic clock. A read is stale if it is older than an
 invalidation demands that was answered before the read began (`tests/finality/checker.rs`): at once
-in the process that invalidated, after the stated bound in others (without L1: at once, where Redis
-can be asked all the time; else the `l1_ttl`, here 300 ms), and for what was answered with `Queued`, or with an error that says that
+in the process that invalidated, after the stated bound in others (without L1: at once; with L1, or
+where Redis can't be asked all the time: the `l1_ttl`, here 300 ms; with both: `COHERENCE_BOUND`,
+5 s), and for what was answered with `Queued`, or with an error that says that
 Redis is away, in other processes once Redis has been back for the time of a recovery, and the
 bound has passed too. `memory` is one process, `redis` three without L1, `tiered` three with it.
 ";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cache_core::COHERENCE_BOUND;
 use cache_tests::clock::monotonic;
 
 use crate::checker::{Bounds, Verdict, check};
@@ -84,8 +85,12 @@ impl Plan {
     /// What is stated: without L1 every read asks Redis, so nothing may be seen late. But for one
     /// that finds Redis away: it may be given what its own process had begun to compute before.
     fn bounds(self) -> Bounds {
-        let late = self.place.has_l1() || self.nemesis.cuts_off();
-        let elsewhere = if late { L1_TTL } else { Duration::ZERO };
+        let elsewhere = match (self.place.has_l1(), self.nemesis.cuts_off()) {
+            // What Redis was about to tell may be lost with the connection.
+            (true, true) => COHERENCE_BOUND,
+            (true, false) | (false, true) => L1_TTL,
+            (false, false) => Duration::ZERO,
+        };
         Bounds { elsewhere: nanos(elsewhere), recovery: nanos(RECOVERY) }
     }
 

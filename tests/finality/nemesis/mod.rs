@@ -143,7 +143,7 @@ impl Nemesis {
         place.has_redis() || matches!(self, Self::Calm | Self::FreezeWorker | Self::ClocksWrong)
     }
 
-    /// Whether there are times at which Redis can't be asked.
+    /// Whether there are times at which Redis can't be asked, or tell.
     pub(crate) fn cuts_off(self) -> bool {
         matches!(
             self,
@@ -151,6 +151,7 @@ impl Nemesis {
                 | Self::KillDurable
                 | Self::Freeze
                 | Self::ClientKill
+                | Self::ClientKillTracking
                 | Self::Delay
                 | Self::Blackhole
                 | Self::Drop
