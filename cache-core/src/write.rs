@@ -1,4 +1,5 @@
-//! Writing single keys: set, touch (and forgetting them). Each breaks the fences of what began before it.
+//! Writing single keys: set, touch (and forgetting them). Each breaks the fences of what began
+//! before it.
 
 use std::collections::HashSet;
 use std::sync::Arc;

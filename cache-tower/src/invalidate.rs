@@ -106,10 +106,10 @@ impl<'r> Effects<'r> {
     ) -> Invalidation {
         let names = invalidated_groups(headers);
         let counts = status.is_success() || status.is_redirection();
-        let groups = match names.as_slice() {
-            [] => Vec::new(),
-            names if counts => Groups::of(&self.target).tags(names),
-            _ => Vec::new(),
+        let groups = if names.is_empty() || !counts {
+            Vec::new()
+        } else {
+            Groups::of(&self.target).tags(&names)
         };
         self.shared.values.cache().invalidate(groups).entries(keys)
     }

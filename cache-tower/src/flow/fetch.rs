@@ -27,6 +27,7 @@ use crate::policy::{
     not_modified, not_modified_headers, reuse, storable, stored_headers, strip_conditionals,
 };
 use crate::report::status::Decision;
+use crate::report::tally::Tally;
 use crate::request::key::Site;
 use crate::stored::partial::{ArrivingPart, KnownPart, arriving};
 use crate::stored::variants::Variants;
@@ -42,7 +43,7 @@ pub(crate) struct Fetch {
 
 /// Calls the service inside, past the cache.
 pub(crate) async fn pass<S, ReqB, ResB>(
-    ask: &Ask,
+    tally: &Tally,
     inner: S,
     mut request: Request<ReqB>,
     decision: Decision,
@@ -50,9 +51,9 @@ pub(crate) async fn pass<S, ReqB, ResB>(
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
-    let _mark = Mark::put(request.extensions_mut(), None, &ask.tally);
+    let _mark = Mark::put(request.extensions_mut(), None, tally);
     let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
-    ask.tally.tell(decision, &mut response);
+    tally.tell(decision, &mut response);
     Ok(response)
 }
 

@@ -70,7 +70,7 @@ where
                     return Ok(response);
                 }
                 Looked::Past(_) if only_if_cached => return Ok(not_cached(&ask.tally)),
-                Looked::Past(decision) => return pass(&ask, inner, request, decision).await,
+                Looked::Past(decision) => return pass(&ask.tally, inner, request, decision).await,
                 Looked::Vacant(vacancy) => vacancy,
             };
         if only_if_cached {

@@ -9,12 +9,11 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tower::Service;
-use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody, QueryBody};
 use crate::config::Shared;
 use crate::flow::entrance::{self, Entrance, look};
-use crate::flow::nested::Mark;
+use crate::flow::fetch::pass;
 use crate::flow::{fill, refresh};
 use crate::layer::SiteRules;
 use crate::policy::{Admitted, BypassReason};
@@ -117,7 +116,8 @@ where
                 return Ok(response);
             }
             let request = Request::from_parts(parts, body);
-            return past(&shared, inner, request, Decision::Bypass(why)).await;
+            let decision = Decision::Bypass(why);
+            return pass(&Tally::new(&shared, decision), inner, request, decision).await;
         }
     };
     let request = Request::from_parts(parts, body);
@@ -133,27 +133,13 @@ where
             ask.fetching = fetching;
             fill::serve(ask, inner, request).await
         }
-        Entrance::Past(decision) => past(&shared, inner, request, decision).await,
+        Entrance::Past(decision) => {
+            pass(&Tally::new(&shared, decision), inner, request, decision).await
+        }
         // What is not found by looking.
         Entrance::Unsafe(_) | Entrance::Post(_) | Entrance::Query(_) => {
-            past(&shared, inner, request, Decision::Bypass(BypassReason::Method)).await
+            let decision = Decision::Bypass(BypassReason::Method);
+            pass(&Tally::new(&shared, decision), inner, request, decision).await
         }
     }
-}
-
-/// Past the cache, with a body that may have been read.
-async fn past<S, ReqB, ResB>(
-    shared: &Arc<Shared>,
-    inner: S,
-    mut request: Request<ReqB>,
-    decision: Decision,
-) -> Result<Response<CacheBody<ResB>>, S::Error>
-where
-    S: Service<Request<ReqB>, Response = Response<ResB>>,
-{
-    let tally = Tally::new(shared, decision);
-    let _mark = Mark::put(request.extensions_mut(), None, &tally);
-    let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
-    tally.tell(decision, &mut response);
-    Ok(response)
 }

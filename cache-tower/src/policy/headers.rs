@@ -84,15 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|(name, value)| {
-                (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
-            })
-            .collect()
-    }
+    use crate::policy::tests::headers;
 
     /// The names that remain, in order.
     fn stored(lines: &[(&str, &str)], strip: &[HeaderName]) -> Vec<String> {

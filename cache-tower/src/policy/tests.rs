@@ -1,9 +1,38 @@
-//! What holds for the folder as a whole.
+//! What holds for the folder as a whole, and what its tests have in common.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::*;
+use crate::policy::field::format_date;
+
+/// Header lines: name and value.
+pub(super) type Lines<'a> = &'a [(&'a str, &'a str)];
+
+/// Headers of these lines, in order.
+pub(super) fn headers(lines: Lines<'_>) -> HeaderMap {
+    let line = |(name, value): &(&str, &str)| {
+        (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+    };
+    lines.iter().map(line).collect()
+}
+
+/// As [`headers`]; `@n` stands for the date n seconds after `received`.
+pub(super) fn dated_headers(lines: Lines<'_>, received: Millis) -> HeaderMap {
+    let line = |(name, value): &(&str, &str)| {
+        let value = match value.strip_prefix('@') {
+            Some(offset) => {
+                let offset: i64 = offset.parse().unwrap();
+                format_date(received.saturating_add_signed(offset * 1000)).unwrap()
+            }
+            None => HeaderValue::try_from(*value).unwrap(),
+        };
+        (HeaderName::try_from(*name).unwrap(), value)
+    };
+    lines.iter().map(line).collect()
+}
 
 fn assert_names<R: Copy + Debug>(all: &[R], as_str: fn(R) -> &'static str) {
     let names: HashSet<_> = all.iter().map(|reason| as_str(*reason)).collect();

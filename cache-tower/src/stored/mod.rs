@@ -1,7 +1,8 @@
 //! Stored responses: what an entry's payload holds, and what a hit is made of.
 //!
 //! On the wire: a kind byte, then either the head of a response and its body, or the marker of a
-//! URI whose responses vary; before a part of a response, its place. Numbers are little-endian, texts have their length before them.
+//! URI whose responses vary; before a part of a response, its place. Numbers are little-endian,
+//! texts have their length before them.
 
 pub(crate) mod etag;
 pub(crate) mod intern;

@@ -1,19 +1,10 @@
-use http::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::tests::headers;
 
 fn part(range: Range<usize>, complete: usize) -> Part {
     Part { range, complete }
-}
-
-fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| {
-            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
-        })
-        .collect()
 }
 
 #[test]

@@ -2,30 +2,15 @@ use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::field::format_date;
+use crate::policy::tests::{Lines, dated_headers};
 
 /// Reception; the request went out 2 s before.
 const RECEIVED: Millis = 784_111_777_000;
 const EXCHANGE: Exchange = Exchange { request_sent: RECEIVED - 2_000, response_received: RECEIVED };
 
-/// Header lines: name and value.
-type Lines<'a> = &'a [(&'a str, &'a str)];
-
-/// Headers from `(name, value)`; a value `@n` stands for the date n seconds after reception.
+/// `@n` stands for the date n seconds after reception.
 fn headers(lines: Lines<'_>) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| {
-            let value = match value.strip_prefix('@') {
-                Some(offset) => {
-                    let offset: i64 = offset.parse().unwrap();
-                    format_date(RECEIVED.saturating_add_signed(offset * 1000)).unwrap()
-                }
-                None => HeaderValue::try_from(*value).unwrap(),
-            };
-            (HeaderName::try_from(*name).unwrap(), value)
-        })
-        .collect()
+    dated_headers(lines, RECEIVED)
 }
 
 fn freshness(lines: Lines<'_>, assigned: Option<Millis>) -> Freshness {

@@ -1,22 +1,12 @@
-use http::HeaderValue;
-
 use super::*;
-
-type Lines = &'static [(&'static str, &'static str)];
-
-fn headers(lines: Lines) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
-        .collect()
-}
+use crate::policy::tests::{Lines, headers};
 
 const MODIFIED: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
 const LATER: (&str, &str) = ("last-modified", "Mon, 07 Nov 1994 08:49:37 GMT");
 const TAG: (&str, &str) = ("etag", "\"a\"");
 
 #[track_caller]
-fn tells(stored: Lines, status: u16, head: Lines, expected: HeadTells) {
+fn tells(stored: Lines<'_>, status: u16, head: Lines<'_>, expected: HeadTells) {
     let own = headers(stored);
     let subject = HeadSubject { status: StatusCode::OK, headers: &own, length: 4 };
     let status = StatusCode::from_u16(status).unwrap();
@@ -26,7 +16,7 @@ fn tells(stored: Lines, status: u16, head: Lines, expected: HeadTells) {
 #[test]
 fn every_validator_and_the_length_have_to_agree() {
     use HeadTells::{Changed, Same};
-    const BOTH: Lines = &[TAG, MODIFIED];
+    const BOTH: Lines<'_> = &[TAG, MODIFIED];
     for (head, expected) in [
         (BOTH, Same),
         (&[TAG][..], Same),

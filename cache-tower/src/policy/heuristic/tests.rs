@@ -1,28 +1,16 @@
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::field::format_date;
+use crate::policy::tests::{Lines, dated_headers};
 
 const RECEIVED: Millis = 784_111_777_000;
 const EXCHANGE: Exchange = Exchange { request_sent: RECEIVED, response_received: RECEIVED };
 const HOUR: Millis = 3_600_000;
 
-/// Header lines: name and value; `@n` stands for the date n seconds after reception.
-type Lines<'a> = &'a [(&'a str, &'a str)];
-
+/// `@n` stands for the date n seconds after reception.
 fn headers(lines: Lines<'_>) -> HeaderMap {
-    let line = |(name, value): &(&str, &str)| {
-        let value = match value.strip_prefix('@') {
-            Some(offset) => {
-                let offset: i64 = offset.parse().unwrap();
-                format_date(RECEIVED.saturating_add_signed(offset * 1000)).unwrap()
-            }
-            None => HeaderValue::try_from(*value).unwrap(),
-        };
-        (HeaderName::try_from(*name).unwrap(), value)
-    };
-    lines.iter().map(line).collect()
+    dated_headers(lines, RECEIVED)
 }
 
 fn found(status: u16, headers: &HeaderMap, assigned: Option<Millis>) -> Freshness {

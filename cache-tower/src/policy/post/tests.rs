@@ -1,20 +1,10 @@
-use http::HeaderValue;
-
 use super::*;
-
-type Lines<'a> = &'a [(&'a str, &'a str)];
+use crate::policy::tests::{Lines, headers};
 
 const BASE: Base<'_> =
     Base { scheme: "https", authority: "shop.example", path_and_query: "/dir/item?x=1" };
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 const HERE: (&str, &str) = ("content-location", "/dir/item?x=1");
-
-fn headers(lines: Lines<'_>) -> HeaderMap {
-    let line = |(name, value): &(&str, &str)| {
-        (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
-    };
-    lines.iter().map(line).collect()
-}
 
 fn tells(base: Base<'_>, status: u16, lines: Lines<'_>) -> PostTells {
     let exchange = Exchange { request_sent: 1_000_000, response_received: 1_000_000 };

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::BypassReason as Reason;
 use super::*;
+use crate::policy::tests::{Lines, headers};
 
 fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Admission {
     super::admit(method, headers, has_body).admission
@@ -74,18 +75,6 @@ fn what_is_seen_is_told() {
     let two_hosts = headers(&[("host", "a"), ("host", "b")]);
     let expected = Seen { reflected: true, ..Seen::default() };
     assert_eq!(super::admit(&Method::GET, &two_hosts, false).seen, expected);
-}
-
-/// Header lines: name and value.
-type Lines<'a> = &'a [(&'a str, &'a str)];
-
-fn headers(lines: Lines<'_>) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| {
-            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
-        })
-        .collect()
 }
 
 #[test]

@@ -1,12 +1,5 @@
 use super::*;
-
-fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in lines {
-        headers.append(*name, HeaderValue::from_static(value));
-    }
-    headers
-}
+use crate::policy::tests::headers;
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 

@@ -4,15 +4,7 @@ use http::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;
-
-fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| {
-            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
-        })
-        .collect()
-}
+use crate::policy::tests::headers;
 
 fn parse(lines: &[&str]) -> Vary {
     Vary::parse(&headers(&lines.iter().map(|line| ("vary", *line)).collect::<Vec<_>>()))
