@@ -1,16 +1,9 @@
 //! Tags that only the value names: an invalidation while it was on its way is not lost.
 
-use bytes::Bytes;
-use cache_core::{
-    Cache, Deadline, EntryTimes, Fill, Flights, Format, Joined, Key, Lookup, NewEntry, Tag,
-    TagFamily, minutes, seconds,
-};
+use cache_core::{Cache, Fill, Flights, Joined, Key, Lookup, Tag, TagFamily, minutes};
 
+use crate::pages::{self, commit, deadline};
 use crate::setup::{Setup, on_every_setup, on_shared_setups};
-
-fn deadline() -> Deadline {
-    Deadline::after(seconds(10))
-}
 
 fn family() -> TagFamily {
     TagFamily::new("groups")
@@ -22,13 +15,7 @@ fn tags(texts: &[&str]) -> Vec<Tag> {
 }
 
 async fn look_up(cache: &Cache, key: &str) -> Lookup {
-    let values = cache.namespace("pages");
-    let key = values.prepare(&Key::from(key), key.as_bytes()).unwrap();
-    if let Some(slot) = values.peek(key.hash(), key.identity()) {
-        return Lookup::Hit(slot);
-    }
-    let decode = |_: &Bytes| Some((std::sync::Arc::new(()) as cache_core::Shared, 0));
-    values.lookup_in_store(&[key], &decode, deadline()).await.remove(0)
+    pages::look_up(cache, &Key::from(key), key).await
 }
 
 async fn is_there(cache: &Cache, key: &str) -> bool {
@@ -41,17 +28,6 @@ async fn begun(cache: &Cache, key: &str) -> Fill {
     fill.expect_tags(&family());
     fill.begin(&[], deadline()).await;
     fill
-}
-
-async fn commit(cache: &Cache, fill: Fill) {
-    let now = cache.clock().now();
-    let until = now + 600_000;
-    let times = EntryTimes { created: now, fresh_until: until, stale_until: until };
-    let payload = Bytes::from_static(b"value");
-    let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded: None };
-    if let Some(write) = fill.commit(entry).unwrap() {
-        write.run().await;
-    }
 }
 
 async fn filled(cache: &Cache, key: &str, texts: &[&str]) {

@@ -26,6 +26,7 @@ mod memory_bounds;
 mod named_tags;
 mod namespaces;
 mod operations;
+mod pages;
 mod queued;
 mod recovery;
 mod rollback;

@@ -3,17 +3,11 @@
 
 use bytes::Bytes;
 use cache_core::store::Store;
-use cache_core::{
-    Cache, Deadline, EntryTimes, Fill, Flights, Format, Joined, Key, Lookup, NewEntry, Partition,
-    Tag, TagFamily, minutes, seconds,
-};
+use cache_core::{Cache, Fill, Flights, Joined, Key, Lookup, Partition, Tag, TagFamily, minutes};
 
 use crate::gated_store::{At, GatedStore};
+use crate::pages::{self, commit, deadline, entry};
 use crate::setup::{Setup, join, on_every_setup, on_shared_setups};
-
-fn deadline() -> Deadline {
-    Deadline::after(seconds(10))
-}
 
 const WS: Partition<'static> = Partition::Workspace("ws1");
 
@@ -26,13 +20,7 @@ fn ours() -> Tag {
 }
 
 async fn look_up(cache: &Cache, key: &str) -> Lookup {
-    let values = cache.namespace("pages");
-    let key = values.prepare(&Key::workspace("ws1").segment(key), key.as_bytes()).unwrap();
-    if let Some(slot) = values.peek(key.hash(), key.identity()) {
-        return Lookup::Hit(slot);
-    }
-    let decode = |_: &Bytes| Some((std::sync::Arc::new(()) as cache_core::Shared, 0));
-    values.lookup_in_store(&[key], &decode, deadline()).await.remove(0)
+    pages::look_up(cache, &Key::workspace("ws1").segment(key), key).await
 }
 
 async fn is_there(cache: &Cache, key: &str) -> bool {
@@ -51,20 +39,6 @@ async fn begun(cache: &Cache, key: &str) -> Fill {
     let mut fill = expecting(cache, key).await;
     fill.begin(&[], deadline()).await;
     fill
-}
-
-fn entry(cache: &Cache) -> NewEntry {
-    let now = cache.clock().now();
-    let until = now + 600_000;
-    let times = EntryTimes { created: now, fresh_until: until, stale_until: until };
-    let payload = Bytes::from_static(b"value");
-    NewEntry { payload, format: Format::Raw, schema: 0, times, decoded: None }
-}
-
-async fn commit(cache: &Cache, fill: Fill) {
-    if let Some(write) = fill.commit(entry(cache)).unwrap() {
-        write.run().await;
-    }
 }
 
 async fn filled(cache: &Cache, key: &str, tags: &[Tag]) {
