@@ -25,6 +25,16 @@ impl EntryTimes {
         Self { created: now, fresh_until: until, stale_until: until }
     }
 
+    /// The times of an entry that is stale since `at`, or since `now` if that is earlier: it is of
+    /// use for as long from then on as it would have been past its freshness, and never longer than
+    /// it was to be.
+    pub(crate) fn stale_since(self, at: Millis, now: Millis) -> Self {
+        let grace = self.stale_until.saturating_sub(self.fresh_until);
+        let fresh_until = self.fresh_until.min(at).min(now);
+        let stale_until = self.stale_until.min(fresh_until.saturating_add(grace));
+        Self { fresh_until, stale_until, ..self }
+    }
+
     /// Whether the entry answers at `now`.
     pub fn is_fresh(&self, now: Millis) -> bool {
         now < self.fresh_until
@@ -46,9 +56,15 @@ impl EntryTimes {
     }
 }
 
-/// Generations recorded in an entry: the fingerprint of a scope's name, and the id that the
-/// scope had before the fill began.
-pub(crate) type RecordedGenerations = SmallVec<[(u64, u64); 4]>;
+/// The generation that a scope had before the fill began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Fingerprint of the scope's name.
+    pub(crate) scope: u64,
+    pub(crate) id: u64,
+    /// Of the latest soft invalidation; zero: there was none.
+    pub(crate) soft: u64,
+}
 
 /// What an envelope holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +75,7 @@ pub(crate) struct Entry {
     /// Version of the value's shape, chosen by the application.
     pub(crate) schema: u32,
     pub(crate) format: Format,
-    pub(crate) generations: RecordedGenerations,
+    pub(crate) generations: SmallVec<[Recorded; 4]>,
     /// Rendered: scopes that the key does not show; their generations are among `generations`.
     pub(crate) tags: Vec<Box<str>>,
     /// The key that the value was written under, whole and unfolded.
@@ -68,8 +84,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The recorded id of a scope.
-    pub(crate) fn generation(&self, fingerprint: u64) -> Option<u64> {
-        self.generations.iter().find(|(scope, _)| *scope == fingerprint).map(|(_, id)| *id)
+    /// What is recorded of a scope.
+    pub(crate) fn recorded(&self, fingerprint: u64) -> Option<Recorded> {
+        self.generations.iter().find(|recorded| recorded.scope == fingerprint).copied()
     }
 }

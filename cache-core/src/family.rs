@@ -114,8 +114,8 @@ async fn verify(
     wanted.answer(&found);
     let mut unchanged = true;
     for family in families {
-        let now = wanted.id(&family.cell);
-        if family.id.is_none() || family.id != now {
+        let now = wanted.found(&family.cell);
+        if !family.is_of(now) {
             unchanged = false;
             // So that the next fill knows.
             family.clone().observe(now);
@@ -123,8 +123,8 @@ async fn verify(
     }
     let mut known = true;
     for tag in tags {
-        let id = wanted.id(&tag.cell);
-        known &= id.is_some() && tag.observe(id);
+        let found = wanted.found(&tag.cell);
+        known &= found.is_some() && tag.observe(found);
     }
     Some(unchanged && known)
 }

@@ -157,7 +157,8 @@ impl Fill {
         // The new value has tags of its own, or none.
         let is_of_key =
             |scope: &&GenerationRef| key.cells.iter().any(|cell| Arc::ptr_eq(cell, &scope.cell));
-        let generations = slot.generations.iter().filter(is_of_key).cloned().collect();
+        let of_key = slot.generations.iter().filter(is_of_key);
+        let generations = of_key.map(GenerationRef::renewed).collect();
         let fill = Self::new(inner, key, generations, fence, expect, inner.clock.now());
         Some(Self { fenced, ..fill })
     }
@@ -273,7 +274,7 @@ pub(crate) async fn create_generations<'g>(
     deadline: Deadline,
 ) -> Result<bool, Error> {
     let mut unknown: Vec<&mut GenerationRef> =
-        generations.into_iter().filter(|generation| generation.id.is_none()).collect();
+        generations.into_iter().filter(|generation| generation.id().is_none()).collect();
     if unknown.is_empty() {
         return Ok(true);
     }
@@ -289,8 +290,8 @@ pub(crate) async fn create_generations<'g>(
     wanted.answer(&found);
     let mut all = true;
     for generation in &mut unknown {
-        let id = wanted.id(&generation.cell);
-        all &= id.is_some() && generation.observe(id);
+        let found = wanted.found(&generation.cell);
+        all &= found.is_some() && generation.observe(found);
     }
     Ok(all)
 }

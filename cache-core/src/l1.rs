@@ -19,7 +19,7 @@ use crate::codec::Format;
 use crate::coherence::Coherence;
 use crate::coherence::versions::Mark;
 use crate::entry::EntryTimes;
-use crate::invalidate::generation::{GenerationRef, GenerationRefs};
+use crate::invalidate::generation::{GenerationRef, GenerationRefs, Standing};
 
 /// A value made from an entry's payload once, shared by all hits.
 pub type Shared = Arc<dyn Any + Send + Sync>;
@@ -50,9 +50,21 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// When the value was written, and until when it answers.
-    pub fn times(&self) -> EntryTimes {
-        self.times
+    /// When the value was written, and until when it answers: as it stands at `now`, if it has been
+    /// invalidated softly since.
+    pub fn times_at(&self, now: Millis) -> EntryTimes {
+        match Standing::of(&self.generations) {
+            Standing::Stale(at) => self.times.stale_since(at, now),
+            Standing::Current | Standing::Invalid => self.times,
+        }
+    }
+
+    /// Since when it is stale, if it has been invalidated softly since the fill began.
+    pub fn stale_since(&self) -> Option<Millis> {
+        match Standing::of(&self.generations) {
+            Standing::Stale(at) => Some(at),
+            Standing::Current | Standing::Invalid => None,
+        }
     }
 
     /// The key in the store.
@@ -75,9 +87,18 @@ impl Slot {
         Arc::clone(self.decoded.as_ref()?).downcast().ok()
     }
 
-    /// Whether none of its scopes has been invalidated since the fill began.
+    /// Whether none of its scopes has been invalidated, other than softly, since the fill began.
     pub fn is_current(&self) -> bool {
-        self.generations.iter().all(GenerationRef::is_current)
+        Standing::of(&self.generations) != Standing::Invalid
+    }
+
+    /// Whether it is of any use at `now`.
+    pub(crate) fn is_alive(&self, now: Millis) -> bool {
+        match Standing::of(&self.generations) {
+            Standing::Current => self.times.is_alive(now),
+            Standing::Stale(at) => self.times.stale_since(at, now).is_alive(now),
+            Standing::Invalid => false,
+        }
     }
 
     /// Whether one write has made both.
@@ -207,7 +228,7 @@ impl Region {
             return None;
         }
         let in_its_time = slot.since <= now.saturating_add(BEHIND) && now < slot.l1_until;
-        if in_its_time && slot.times.is_alive(now) && slot.is_current() {
+        if in_its_time && slot.is_alive(now) {
             // What is suspect stays: it may turn out to be true.
             return self.vouch_for(&slot, now).then_some(slot);
         }

@@ -1,5 +1,6 @@
 //! Reading: L1, then the store, with the generations in the same round trip.
 
+mod answer;
 mod tags;
 
 use std::sync::Arc;
@@ -7,10 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use self::answer::{Answer, check_answer, drop_if_past_its_time};
 use crate::clock::{Deadline, Millis};
-use crate::codec::{Decoded, WriteId, decode, write_id};
 use crate::coherence::versions::Mark;
-use crate::entry::Entry;
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry};
 use crate::invalidate::fence::Fence;
@@ -20,6 +20,8 @@ use crate::l1::{Shared, Slot};
 use crate::pending::new_slot;
 use crate::state::{EntryKey, Inner};
 use crate::store::Store;
+
+pub(crate) use self::answer::StoredEntry;
 
 /// What a lookup found.
 #[derive(Debug)]
@@ -37,15 +39,6 @@ pub type Decode<'d> = &'d (dyn Fn(&Bytes) -> Option<(Shared, usize)> + Sync);
 
 /// A read that crossed an invalidation is repeated this often before it is given up as a miss.
 const ATTEMPTS: usize = 3;
-
-/// What came back for one key from the store.
-pub(crate) struct StoredEntry {
-    pub(crate) entry: Entry,
-    /// Those of the key, and of the tags.
-    pub(crate) generations: GenerationRefs,
-    /// Its tags are current as far as is known here, and that is proven.
-    vouched_for: bool,
-}
 
 struct Asked<'k> {
     key: &'k Arc<EntryKey>,
@@ -94,11 +87,8 @@ impl Inner {
         deadline: Deadline,
     ) -> Vec<Option<Arc<Slot>>> {
         let answers = self.ask_store(keys, Purpose::Read, deadline).await;
-        let one = |(mut asked, answer): (Asked<'_>, Answer)| {
-            let generations = std::mem::take(&mut asked.generations);
-            self.hit(&asked, generations, answer, None, now)
-        };
-        answers.into_iter().map(one).collect()
+        let hit = |(asked, answer): (Asked<'_>, Answer)| self.hit(&asked, answer, None, now);
+        answers.into_iter().map(hit).collect()
     }
 
     /// Looks keys up in the store, one answer for each, past L1.
@@ -126,10 +116,7 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Option<StoredEntry>, Error> {
         match self.ask_store(std::slice::from_ref(key), Purpose::Read, deadline).await.pop() {
-            Some((asked, Answer::Found { entry, .. })) => Ok(entry.map(|mut stored| {
-                stored.generations.insert_many(0, asked.generations);
-                stored
-            })),
+            Some((_, Answer::Found { entry, .. })) => Ok(entry),
             Some((_, Answer::Failed(error))) => Err(error),
             Some((_, Answer::NoStore)) => match &self.store {
                 // Why it is not worth asking, it says at once.
@@ -183,6 +170,9 @@ impl Inner {
                     check_answer(asked, answer, now);
                 }
                 self.check_tags(&**store, &mut answers, deadline).await;
+                for (_, answer) in &mut answers {
+                    drop_if_past_its_time(answer, now);
+                }
                 return answers;
             }
             attempt += 1;
@@ -219,13 +209,13 @@ impl Inner {
         for ((asked, answer), value) in answers.iter_mut().zip(values) {
             if let Some(swept) = &mut asked.swept {
                 // What was found is right whatever was swept meanwhile; a fill begins after this.
-                swept.observe(wanted.id(&swept.cell));
+                swept.observe(wanted.found(&swept.cell));
             }
             // All of them, so that each cell learns its id.
             let crossed = asked
                 .generations
                 .iter_mut()
-                .map(|generation| generation.observe(wanted.id(&generation.cell)))
+                .map(|generation| generation.observe(wanted.found(&generation.cell)))
                 .filter(|current| !current)
                 .count();
             *answer = if crossed == 0 { Answer::found(value.as_ref()) } else { Answer::Crossed };
@@ -254,7 +244,7 @@ impl Inner {
             Answer::Found { state, .. } => Some(state.clone()),
             _ => None,
         };
-        let hit = self.hit(&asked, asked.generations.clone(), answer, decode, asked.at);
+        let hit = self.hit(&asked, answer, decode, asked.at);
         let Asked { key, at, fence, generations, .. } = asked;
         (hit, Fill::new(self, key, generations, fence, expect, at))
     }
@@ -263,16 +253,13 @@ impl Inner {
     fn hit(
         &self,
         asked: &Asked<'_>,
-        mut generations: GenerationRefs,
         answer: Answer,
         decode: Option<Decode<'_>>,
         now: Millis,
     ) -> Option<Arc<Slot>> {
         let Answer::Found { entry: Some(stored), .. } = answer else { return None };
-        let key = asked.key;
-        generations.extend(stored.generations);
-        let mark = asked.fence.noted().covered();
-        let slot = slot(key, stored.entry, generations, decode, now, mark)?;
+        let (key, mark) = (asked.key, asked.fence.noted().covered());
+        let slot = slot(key, stored, decode, now, mark)?;
         if key.namespace.l1 && key.is_up_to_date() {
             self.look_into_scopes(&slot);
             asked.fence.pass(|| key.namespace.region.insert(key.hash, Arc::clone(&slot)));
@@ -281,42 +268,9 @@ impl Inner {
     }
 }
 
-/// Drops what is expired, bound to another key, or of an older generation.
-fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
-    let key = asked.key;
-    match answer {
-        Answer::Failed(error) => {
-            key.namespace.counters.errors.one();
-            tracing::debug!(%error, key = %key.rendered, "lookup failed");
-        }
-        Answer::Found { entry, corrupt, .. } => {
-            if *corrupt {
-                key.namespace.counters.errors.one();
-                tracing::debug!(key = %key.rendered, "damaged entry");
-            }
-            entry.take_if(|stored| !is_valid(asked, &stored.entry, now));
-        }
-        Answer::NoStore | Answer::Crossed => {}
-    }
-}
-
-fn is_valid(asked: &Asked<'_>, entry: &Entry, now: Millis) -> bool {
-    entry.identity == asked.key.bound
-        && entry.times.is_alive(now)
-        && asked.generations.iter().all(|generation| {
-            #[cfg(feature = "test-hooks")]
-            if crate::test_hooks::generations_are_ignored() {
-                return true;
-            }
-            let current = generation.id;
-            current.is_some() && entry.generation(generation.cell.fingerprint) == current
-        })
-}
-
 fn slot(
     key: &EntryKey,
-    entry: Entry,
-    generations: GenerationRefs,
+    StoredEntry { entry, generations, .. }: StoredEntry,
     decode: Option<Decode<'_>>,
     now: Millis,
     mark: Mark,
@@ -340,47 +294,4 @@ fn slot(
         decoded,
     };
     Some(new_slot(key, entry.id, value, generations, now, mark))
-}
-
-/// What the store said about one key.
-#[allow(clippy::large_enum_variant, reason = "one for each key asked for, short-lived")]
-enum Answer {
-    /// There is no store, or it is away.
-    NoStore,
-    Failed(Error),
-    /// A scope was invalidated while the question was under way.
-    Crossed,
-    Found {
-        entry: Option<StoredEntry>,
-        /// What a compare-and-set has to compare with.
-        state: WriteId,
-        corrupt: bool,
-    },
-}
-
-impl Answer {
-    fn found(value: Option<&Bytes>) -> Self {
-        let decoded = value.map(decode);
-        Self::Found {
-            corrupt: matches!(decoded, Some(Decoded::Corrupt)),
-            entry: match decoded {
-                Some(Decoded::Value(entry)) => {
-                    let generations = GenerationRefs::new();
-                    Some(StoredEntry { entry, generations, vouched_for: false })
-                }
-                _ => None,
-            },
-            state: write_id(value),
-        }
-    }
-
-    /// The place of an entry that has tags.
-    fn tagged_entry(&mut self) -> Option<&mut Option<StoredEntry>> {
-        match self {
-            Self::Found { entry, .. } => {
-                entry.as_ref().is_some_and(|stored| !stored.entry.tags.is_empty()).then_some(entry)
-            }
-            _ => None,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::clock::Millis;
 use crate::codec::{WriteId, encode};
 use crate::coherence::versions::Mark;
-use crate::entry::Entry;
+use crate::entry::{Entry, Recorded};
 use crate::fill::NewEntry;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
@@ -87,7 +87,7 @@ impl PendingWrite {
     /// A sweep elsewhere passes by what comes after it: what began before must not come any more.
     fn guard(&self) -> Option<Guard> {
         let key = self.swept.cell.name.to_string();
-        Some(Guard { key, value: render_id(self.swept.id?).into() })
+        Some(Guard { key, value: render_id(self.swept.id()?).into() })
     }
 
     /// Runs in the background. Dropped if too many such writes are under way.
@@ -120,7 +120,10 @@ pub(crate) fn new_entry(
         format: value.format,
         generations: generations
             .iter()
-            .map(|generation| Some((generation.cell.fingerprint, generation.id?)))
+            .map(|generation| {
+                let (scope, soft) = (generation.cell.fingerprint, generation.soft_id());
+                Some(Recorded { scope, id: generation.id()?, soft })
+            })
             .collect::<Option<_>>()?,
         tags,
         identity: key.bound.clone(),

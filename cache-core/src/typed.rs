@@ -28,7 +28,7 @@ pub(crate) enum Found<V> {
 
 /// Reads an entry as a type.
 pub(crate) fn typed<V: DeserializeOwned>(slot: &Slot, now: Millis) -> Typed<V> {
-    if !slot.times.is_fresh(now) {
+    if !slot.times_at(now).is_fresh(now) {
         return Typed::Stale;
     }
     from_bytes(slot.format, &slot.payload).map_or(Typed::OtherType, Typed::Value)

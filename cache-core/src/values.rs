@@ -79,9 +79,9 @@ impl Values {
             return Ok(None);
         }
         let times = match inner.peek(&key) {
-            Some(slot) => Some(slot.times()),
+            Some(slot) => Some(slot.times_at(inner.clock.now())),
             None => match inner.stored_entry(&key, inner.deadline()).await {
-                Ok(stored) => stored.map(|stored| stored.entry.times),
+                Ok(stored) => stored.map(|stored| stored.times(inner.clock.now())),
                 // Like a read: the store's absence is a miss.
                 Err(_) => None,
             },

@@ -184,8 +184,9 @@ impl Inner {
         wanted.answer(&written.read);
         let mut valid = true;
         for mut generation in asked {
-            let (id, known) = (wanted.id(&generation.cell), generation.id);
-            valid &= generation.observe(id) && id == known;
+            let found = wanted.found(&generation.cell);
+            let unchanged = generation.is_of(found);
+            valid &= generation.observe(found) && unchanged;
         }
         Ok(valid)
     }
@@ -202,6 +203,10 @@ impl Inner {
             return Ok(self.touch_in_memory(key, times));
         };
         let Some(stored) = self.stored_entry(key, deadline).await? else { return Ok(false) };
+        let now = self.clock.now();
+        if !stored.times(now).is_fresh(now) {
+            return Ok(false);
+        }
         let expect = stored.entry.id.to_le_bytes().to_vec().into();
         let mut entry = stored.entry;
         entry.id = fastrand::u64(1..);
@@ -227,6 +232,10 @@ impl Inner {
     fn touch_in_memory(&self, key: &EntryKey, times: EntryTimes) -> bool {
         let fence = self.fences.raise(key.hash, &key.rendered);
         let Some(slot) = self.peek(key) else { return false };
+        let now = self.clock.now();
+        if !slot.times_at(now).is_fresh(now) {
+            return false;
+        }
         let touched = Arc::new(Slot {
             times: EntryTimes { created: slot.times.created, ..times },
             ..Slot::clone(&slot)

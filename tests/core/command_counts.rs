@@ -94,6 +94,26 @@ async fn single_keys_take_a_command_each_in_one_round_trip() {
     assert_eq!(commands(&redis), sent);
 }
 
+#[tokio::test]
+async fn softly_a_script_for_each_generation_in_one_round_trip() {
+    let redis = RedisServer::start();
+    let cache = on(&redis).namespace(PAGES).l1(false).build().unwrap();
+    declare(&cache);
+    // Of a tag, also the generation of its family.
+    for (scopes, generations) in scopes().into_iter().zip([2, 1, 1, 1, 1, 5]) {
+        filled(&cache).await;
+        // So that the script is known.
+        cache.invalidate(scopes.clone()).soft().await.unwrap();
+        redis.reset_stats();
+        let done = cache.invalidate(scopes.clone()).soft().await.unwrap();
+        assert_eq!(done, Invalidated::Complete);
+        assert_eq!(commands(&redis).get("evalsha"), Some(&generations), "{scopes:?}");
+        let inside = |name: &str| ["evalsha", "strlen", "setrange"].contains(&name);
+        assert!(commands(&redis).keys().all(|name| inside(name)), "{scopes:?}");
+        assert_eq!(found(&cache).await, 0, "{scopes:?}");
+    }
+}
+
 /// Instances that hold the entries in memory look into the scope, not into the entries.
 #[tokio::test]
 async fn those_who_listen_ask_about_the_scope_and_not_about_entries() {

@@ -36,6 +36,8 @@ mod secrets;
 mod setup;
 mod several_scopes;
 mod shutdown;
+mod soft;
+mod soft_faults;
 mod stampede;
 mod statistics;
 mod sweeps;

@@ -22,11 +22,10 @@ pub(crate) async fn look_up(cache: &Cache, key: &Key, identity: &str) -> Lookup 
     values.lookup_in_store(&[key], &decode, deadline()).await.remove(0)
 }
 
-/// Fresh for ten minutes.
+/// Fresh for ten minutes, then stale for five.
 pub(crate) fn entry(cache: &Cache) -> NewEntry {
     let now = cache.clock().now();
-    let until = now + 600_000;
-    let times = EntryTimes { created: now, fresh_until: until, stale_until: until };
+    let times = EntryTimes { created: now, fresh_until: now + 600_000, stale_until: now + 900_000 };
     let payload = Bytes::from_static(b"value");
     NewEntry { payload, format: Format::Raw, schema: 0, times, decoded: None }
 }

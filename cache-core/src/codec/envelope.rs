@@ -6,7 +6,7 @@
 //! | 4 | 1 | version, 1 |
 //! | 5 | 1 | kind: 0 value, 1 tombstone |
 //! | 6 | 1 | format of the payload |
-//! | 7 | 1 | flags, 0 |
+//! | 7 | 1 | flags: 1, soft ids follow the generations |
 //! | 8 | 8 | write id, random: what a compare-and-set compares |
 //! | 16 | 8 | created, unix ms |
 //! | 24 | 8 | fresh until, unix ms; all ones: does not expire |
@@ -17,7 +17,7 @@
 //! | 52 | 2 | number of generations |
 //! | 54 | 2 | number of tags |
 //! | 56 | 8 | xxh3 of everything else |
-//! | 64 | | generations (fingerprint, id: 16 bytes each), tags (length u16, text), identity, payload |
+//! | 64 | | generations (fingerprint, id: 16 bytes each), soft ids (8 bytes for each generation, if flagged), tags (length u16, text), identity, payload |
 //!
 //! Decoding copies nothing but the numbers: identity and payload are slices of the input.
 
@@ -26,7 +26,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Format;
-use crate::entry::{Entry, EntryTimes};
+use crate::entry::{Entry, EntryTimes, Recorded};
 
 const MAGIC: [u8; 4] = [0xCC, b'c', b'h', b'1'];
 const VERSION: u8 = 1;
@@ -36,6 +36,8 @@ const WRITE_ID: std::ops::Range<usize> = 8..16;
 
 const KIND_VALUE: u8 = 0;
 const KIND_TOMBSTONE: u8 = 1;
+
+const SOFTENED: u8 = 1;
 
 /// The bytes that tell one write from another, as found in a stored value; empty if the key is
 /// absent. Shorter when the stored bytes are cut: still comparable.
@@ -68,13 +70,17 @@ pub(crate) fn write_id(stored: Option<&Bytes>) -> WriteId {
 /// The bytes of an entry. `None` if a part is longer than its length field can say.
 pub(crate) fn encode(entry: &Entry) -> Option<Bytes> {
     let tags: usize = entry.tags.iter().map(|tag| 2 + tag.len()).sum();
-    let size =
-        HEADER + entry.generations.len() * 16 + tags + entry.identity.len() + entry.payload.len();
+    let softened = entry.generations.iter().any(|recorded| recorded.soft != 0);
+    let generations = entry.generations.len() * if softened { 24 } else { 16 };
+    let size = HEADER + generations + tags + entry.identity.len() + entry.payload.len();
     let mut out = BytesMut::with_capacity(size);
-    put_header(&mut out, KIND_VALUE, entry)?;
-    for (scope, id) in &entry.generations {
-        out.put_u64_le(*scope);
-        out.put_u64_le(*id);
+    put_header(&mut out, KIND_VALUE, if softened { SOFTENED } else { 0 }, entry)?;
+    for recorded in &entry.generations {
+        out.put_u64_le(recorded.scope);
+        out.put_u64_le(recorded.id);
+    }
+    if softened {
+        entry.generations.iter().for_each(|recorded| out.put_u64_le(recorded.soft));
     }
     for tag in &entry.tags {
         out.put_u16_le(u16::try_from(tag.len()).ok()?);
@@ -99,16 +105,16 @@ pub(crate) fn tombstone(id: u64, identity: &Bytes, times: EntryTimes) -> Bytes {
     };
     let mut out = BytesMut::with_capacity(HEADER + identity.len());
     // A tombstone binds no value, so a key too long for its length field may do without it.
-    if put_header(&mut out, KIND_TOMBSTONE, &entry).is_none() {
+    if put_header(&mut out, KIND_TOMBSTONE, 0, &entry).is_none() {
         return Bytes::new();
     }
     out.put_slice(identity);
     seal(out)
 }
 
-fn put_header(out: &mut BytesMut, kind: u8, entry: &Entry) -> Option<()> {
+fn put_header(out: &mut BytesMut, kind: u8, flags: u8, entry: &Entry) -> Option<()> {
     out.put_slice(&MAGIC);
-    out.put_slice(&[VERSION, kind, entry.format.code(), 0]);
+    out.put_slice(&[VERSION, kind, entry.format.code(), flags]);
     out.put_u64_le(entry.id);
     out.put_u64_le(entry.times.created);
     out.put_u64_le(entry.times.fresh_until);
@@ -149,7 +155,7 @@ fn decode_checked(stored: &Bytes) -> Option<Decoded> {
         return None;
     }
     let [version, kind, format, flags] = rest.try_get_u32().ok()?.to_be_bytes();
-    if version != VERSION || flags != 0 {
+    if version != VERSION || flags & !SOFTENED != 0 {
         return None;
     }
     let id = rest.try_get_u64_le().ok()?;
@@ -168,9 +174,15 @@ fn decode_checked(stored: &Bytes) -> Option<Decoded> {
     }
     // From here on the bytes are as they were written; the checks below keep a bug of another
     // build from becoming a panic of this one.
-    let mut generations = SmallVec::new();
+    let mut generations: SmallVec<[Recorded; 4]> = SmallVec::new();
     for _ in 0..generation_count {
-        generations.push((rest.try_get_u64_le().ok()?, rest.try_get_u64_le().ok()?));
+        let (scope, id) = (rest.try_get_u64_le().ok()?, rest.try_get_u64_le().ok()?);
+        generations.push(Recorded { scope, id, soft: 0 });
+    }
+    if flags & SOFTENED != 0 {
+        for recorded in &mut generations {
+            recorded.soft = rest.try_get_u64_le().ok()?;
+        }
     }
     let mut tags = Vec::new();
     for _ in 0..tag_count {

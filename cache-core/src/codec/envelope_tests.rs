@@ -5,6 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn recorded(scope: u64, id: u64, soft: u64) -> Recorded {
+    Recorded { scope, id, soft }
+}
+
 fn sample() -> Entry {
     Entry {
         id: 0x0123_4567_89AB_CDEF,
@@ -15,7 +19,7 @@ fn sample() -> Entry {
         },
         schema: 7,
         format: Format::MessagePack,
-        generations: SmallVec::from_slice(&[(1, 2), (3, 4)]),
+        generations: SmallVec::from_slice(&[recorded(1, 2, 0), recorded(3, 4, 0)]),
         tags: vec!["user:123".into(), "ü".into()],
         identity: Bytes::from_static(b"\x00analytics:ws1:42"),
         payload: Bytes::from_static(b"\x81\xa4name\xa5alice"),
@@ -37,7 +41,15 @@ fn golden_files_are_still_read_and_still_written() {
         payload: Bytes::new(),
         ..sample()
     };
-    for (name, entry) in [("value.bin", sample()), ("empty-never-expires.bin", expires_never)] {
+    let softened = Entry {
+        generations: SmallVec::from_slice(&[recorded(1, 2, 0), recorded(3, 4, 5)]),
+        ..sample()
+    };
+    for (name, entry) in [
+        ("value.bin", sample()),
+        ("empty-never-expires.bin", expires_never),
+        ("softened.bin", softened),
+    ] {
         let golden = Bytes::from(fs::read(fixture(name)).unwrap());
         assert_eq!(decode(&golden), Decoded::Value(entry.clone()), "{name}");
         assert_eq!(encode(&entry).unwrap(), golden, "{name}");
@@ -70,7 +82,14 @@ fn decoding_copies_neither_identity_nor_payload() {
 
 #[test]
 fn every_flipped_bit_and_every_cut_is_noticed() {
-    let good = encode(&sample()).unwrap();
+    let softened = Entry { generations: SmallVec::from_slice(&[recorded(3, 4, 5)]), ..sample() };
+    for entry in [sample(), softened] {
+        notices_every_flipped_bit_and_every_cut(&entry);
+    }
+}
+
+fn notices_every_flipped_bit_and_every_cut(entry: &Entry) {
+    let good = encode(entry).unwrap();
     for position in 0..good.len() {
         for bit in 0..8 {
             let mut bad = good.to_vec();
@@ -97,7 +116,7 @@ proptest! {
     #[test]
     fn what_is_encoded_is_decoded(
         id: u64, created: u64, schema: u32,
-        generations in prop::collection::vec(any::<(u64, u64)>(), 0..6),
+        generations in prop::collection::vec(any::<(u64, u64, u64)>(), 0..6), soft: bool,
         tags in prop::collection::vec(".{0,12}", 0..4),
         identity: Vec<u8>, payload: Vec<u8>,
     ) {
@@ -106,7 +125,10 @@ proptest! {
             times: EntryTimes { created, fresh_until: created, stale_until: u64::MAX },
             schema,
             format: Format::Raw,
-            generations: SmallVec::from_vec(generations),
+            generations: generations
+                .into_iter()
+                .map(|(scope, id, soft_id)| recorded(scope, id, if soft { soft_id } else { 0 }))
+                .collect(),
             tags: tags.into_iter().map(Into::into).collect(),
             identity: identity.into(),
             payload: payload.into(),

@@ -213,7 +213,7 @@ impl Inner {
         work.scopes.clear();
         // If something was learnt of the scope meanwhile, which of the two is newer is not known.
         let crossed = asked.iter_mut().filter_map(|scope| {
-            let heard = scope.observe(wanted.id(&scope.cell));
+            let heard = scope.observe(wanted.found(&scope.cell));
             (!heard && scope.cell.has_id()).then(|| Arc::clone(&scope.cell))
         });
         crossed.collect()

@@ -165,8 +165,8 @@ impl Inner {
         let names: Vec<&str> = wanted.names().collect();
         wanted.answer(&self.fetch(store, &names, deadline).await?);
         for mut generation in asked {
-            let id = wanted.id(&generation.cell);
-            generation.observe(id);
+            let found = wanted.found(&generation.cell);
+            generation.observe(found);
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Inner {
     fn tidy(&self) {
         let now = self.clock.now();
         for region in self.regions() {
-            region.remove_where(|slot| !slot.times.is_alive(now));
+            region.remove_where(|slot| !slot.is_alive(now));
         }
         self.fences.give_back();
     }

@@ -6,6 +6,7 @@
 //! - `pattern`: declared patterns and ad-hoc globs (pure);
 //! - `fence`: keeps reads and fills in flight from undoing a write to one key;
 //! - `request`, `removal`: an invalidation, as asked for and as carried out;
+//! - `soft`: what becomes stale rather than invalid;
 //! - `queue`: removals by key, bounded (pure);
 //! - `unconfirmed`, `replay`: removals that the store has not confirmed, and who repeats them;
 //! - `rollback`: those that it has confirmed, and may forget;
@@ -34,6 +35,7 @@ pub(crate) mod replay;
 mod request;
 pub(crate) mod rollback;
 pub(crate) mod scope;
+mod soft;
 pub(crate) mod sweep;
 mod tag;
 pub(crate) mod unconfirmed;

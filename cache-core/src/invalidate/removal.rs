@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Millis};
 use crate::error::{Error, ErrorKind};
-use crate::invalidate::generation::GenerationCell;
+use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
+use crate::invalidate::soft::Softly;
 use crate::invalidate::{Invalidated, Pattern, Scope, replay};
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
 use crate::store::{Put, Store, WriteBatch};
@@ -22,6 +23,8 @@ pub(crate) struct Removals {
     generations: Vec<Removed>,
     keys: Vec<Arc<EntryKey>>,
     sweeps: Vec<Sweep>,
+    /// It is to become stale, not invalid.
+    soft: Option<Soft>,
 }
 
 #[derive(Debug)]
@@ -90,6 +93,11 @@ impl Removals {
         if !self.generations.iter().any(|known| Arc::ptr_eq(&known.cell, &cell)) {
             self.generations.insert(0, Removed { cell, namespace: None });
         }
+    }
+
+    /// What this is about is to become stale, not invalid.
+    pub(crate) fn soften(&mut self, at: Millis) {
+        self.soft = Some(Soft::new(at));
     }
 
     fn is_empty(&self) -> bool {
@@ -177,12 +185,42 @@ impl<'i> UnderWay<'i> {
     }
 
     fn take_effect_here(&self) {
-        self.removals.generations.iter().for_each(|removed| removed.cell.invalidate());
-        self.inner.forget(self.removals.keys.iter());
+        let Removals { generations, keys, soft, .. } = &self.removals;
+        match soft {
+            Some(soft) => generations.iter().for_each(|removed| removed.cell.soften(*soft)),
+            None => generations.iter().for_each(|removed| removed.cell.invalidate()),
+        }
+        if soft.is_some() && self.inner.store.is_none() {
+            self.inner.soften_in_memory(keys);
+        } else {
+            self.inner.forget(keys.iter());
+        }
+    }
+
+    /// Softly if that is asked for and possible; else hard.
+    async fn send(&mut self, deadline: Deadline) -> Result<(), Error> {
+        let inner = Arc::clone(self.inner);
+        if let (Some(soft), Some(store)) =
+            (self.removals.soft, inner.shared_store().filter(|_| !self.confirmed))
+        {
+            let (keys, tombstones) = (&self.removals.keys[..], &self.tombstones[..]);
+            let softly = Softly { soft, keys, tombstones, names: &self.names() };
+            match inner.soften_in_store(&**store, softly, deadline).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Full | ErrorKind::Denied) => {}
+                done => {
+                    done?;
+                    self.confirmed = true;
+                    return Ok(());
+                }
+            }
+            self.removals.soft = None;
+            self.take_effect_here();
+        }
+        self.send_hard(deadline).await
     }
 
     /// Generations and keys, in one round trip.
-    async fn send(&mut self, deadline: Deadline) -> Result<(), Error> {
+    async fn send_hard(&mut self, deadline: Deadline) -> Result<(), Error> {
         let Some(store) = self.inner.shared_store().filter(|_| !self.confirmed) else {
             return Ok(());
         };

@@ -103,6 +103,32 @@ impl Invalidation {
         self
     }
 
+    /// Softly: what it is about becomes stale rather than invalid. It may be used where what is
+    /// stale may (by a response cache within its grace, while one request asks the origin anew), for
+    /// no longer from now on than past its freshness, but never as fresh: `get` does not find it.
+    /// Fills that began before are not kept, as always.
+    ///
+    /// ```
+    /// use cache_core::{Cache, Invalidated, Tag};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().build()?;
+    /// assert_eq!(cache.invalidate(Tag::new("prices")).soft().await?, Invalidated::Complete);
+    /// # Ok::<(), cache_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// Single keys take one round trip more. Where it can't be done softly, it is done as if this
+    /// had not been said: for a pattern that was not declared; a key that is written at the same
+    /// time; a store that has no room or takes no scripts; and, elsewhere than in this process,
+    /// where the answer is [`Queued`](Invalidated::Queued), or a store has to be told again what it
+    /// forgot.
+    pub fn soft(mut self) -> Self {
+        if let Ok(removals) = &mut self.removals {
+            removals.soften(self.cache.inner.clock.now());
+        }
+        self
+    }
+
     /// Adds prepared keys (see [`Values::prepare`](crate::Values::prepare)), in the same round
     /// trip.
     pub fn entries(mut self, keys: impl IntoIterator<Item = Arc<EntryKey>>) -> Self {

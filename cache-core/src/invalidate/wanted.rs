@@ -7,15 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::invalidate::generation::{GenerationCell, parse_id};
+use crate::invalidate::generation::{Generation, GenerationCell};
 
-/// Scopes, and once the store has answered, their ids.
+/// Scopes, and once the store has answered, their generations.
 #[derive(Debug, Default)]
 pub(crate) struct WantedScopes<'c> {
     cells: SmallVec<[&'c GenerationCell; 8]>,
     /// Address of the cell → its place; filled when a search from the front takes too long.
     places: HashMap<usize, usize>,
-    ids: SmallVec<[Option<u64>; 8]>,
+    found: SmallVec<[Option<Generation>; 8]>,
 }
 
 const FEW: usize = 16;
@@ -55,14 +55,14 @@ impl<'c> WantedScopes<'c> {
         self.cells.iter().map(|cell| &*cell.name)
     }
 
-    /// Takes in what the store holds under [`names`](Self::names), as far as it is an id.
+    /// Takes in what the store holds under [`names`](Self::names), as far as it is a generation.
     pub(crate) fn answer(&mut self, found: &[Option<Bytes>]) {
-        self.ids = found.iter().map(|found| found.as_deref().and_then(parse_id)).collect();
+        self.found = found.iter().map(|found| Generation::parse(found.as_deref()?)).collect();
     }
 
-    /// The id of a scope, according to the answer.
-    pub(crate) fn id(&self, cell: &GenerationCell) -> Option<u64> {
-        self.ids.get(self.place(cell)?).copied().flatten()
+    /// The generation of a scope, according to the answer.
+    pub(crate) fn found(&self, cell: &GenerationCell) -> Option<Generation> {
+        self.found.get(self.place(cell)?).copied().flatten()
     }
 }
 
@@ -82,12 +82,12 @@ mod tests {
             let cells: Vec<_> = (0..count).map(|n| table.cell(&n.to_string())).collect();
             let mut wanted = WantedScopes::new(cells.iter().chain(&cells));
             assert!(wanted.names().eq((0..count).map(|n| n.to_string())), "{count}");
-            assert!(cells.iter().all(|cell| wanted.id(cell).is_none()));
+            assert!(cells.iter().all(|cell| wanted.found(cell).is_none()));
             let id = |n: usize| Some(Bytes::from(render_id(n as u64 + 1)));
             let found: Vec<_> = (0..count).map(id).collect();
             wanted.answer(&found);
             for (n, cell) in cells.iter().enumerate() {
-                assert_eq!(wanted.id(cell), Some(n as u64 + 1));
+                assert_eq!(wanted.found(cell).map(|found| found.id), Some(n as u64 + 1));
             }
         }
     }

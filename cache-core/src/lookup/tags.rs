@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Answer, Asked, StoredEntry};
 use crate::clock::Deadline;
-use crate::invalidate::generation::GenerationCell;
+use crate::entry::Entry;
+use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs};
 use crate::invalidate::wanted::WantedScopes;
 use crate::state::Inner;
 use crate::store::Store;
@@ -25,20 +26,19 @@ impl Inner {
             let Some(Some(stored)) = answer.tagged_entry() else { continue };
             let tags = stored.entry.tags.iter();
             let cells_of_tags = tags.map(|tag| self.generations.cell(&self.names.tag(tag)));
-            stored.generations = cells_of_tags.map(|cell| cell.snapshot()).collect();
+            let tags: GenerationRefs = cells_of_tags.map(|cell| cell.snapshot()).collect();
             // An invalidation here leaves no id; of one elsewhere, or of a gap, the cell is told,
             // and has doubts until it is asked about again. So this is what a hit in memory goes
             // by, and as late as that at most. Where there are none, nothing may be late.
-            stored.vouched_for = proven
-                && asked.key.namespace.l1
-                && stored.generations.iter().all(|tag| {
-                    tag.id.is_some()
-                        && tag.cell.is_settled()
-                        && stored.entry.generation(tag.cell.fingerprint) == tag.id
-                });
-            if !stored.vouched_for {
-                cells.extend(stored.generations.iter().map(|tag| Arc::clone(&tag.cell)));
+            let mut current = None;
+            if proven && asked.key.namespace.l1 && tags.iter().all(|tag| tag.cell.is_settled()) {
+                current = of_entry(&tags, &stored.entry);
             }
+            stored.vouched_for = current.is_some();
+            if !stored.vouched_for {
+                cells.extend(tags.iter().map(|tag| Arc::clone(&tag.cell)));
+            }
+            stored.generations.extend(current.unwrap_or(tags));
         }
         if cells.is_empty() {
             return;
@@ -57,15 +57,23 @@ impl Inner {
                 if *vouched_for {
                     return false;
                 }
-                let mut current = true;
-                for tag in generations {
-                    let id = wanted.id(&tag.cell);
-                    current &= tag.observe(id)
-                        && id.is_some()
-                        && entry.generation(tag.cell.fingerprint) == id;
+                let of_key = generations.len() - entry.tags.len();
+                let (_, tags) = generations.split_at_mut(of_key);
+                let mut crossed = false;
+                for tag in &mut *tags {
+                    crossed |= !tag.observe(wanted.found(&tag.cell));
                 }
-                !current
+                match of_entry(tags, entry).filter(|_| !crossed) {
+                    Some(current) => tags.clone_from_slice(&current),
+                    None => return true,
+                }
+                false
             });
         }
     }
+}
+
+/// The tags in the state in which the entry was filled; `None` if one has been invalidated since.
+fn of_entry(tags: &[GenerationRef], entry: &Entry) -> Option<GenerationRefs> {
+    tags.iter().map(|tag| tag.of_entry(entry.recorded(tag.cell.fingerprint))).collect()
 }

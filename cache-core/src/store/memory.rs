@@ -12,6 +12,7 @@ use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::codec::{is_tombstone, write_id};
 use crate::coherence::CoherenceMode;
 use crate::error::Error;
+use crate::invalidate::generation::SOFT_AT;
 use crate::invalidate::pattern::Pattern;
 
 /// Keeps bytes in a map. Unbounded: for tests, where several [`Cache`](crate::Cache)s share one
@@ -148,8 +149,19 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<Written, Error>> {
         let (mut values, now) = (self.values(), self.clock.now());
         let stored = batch.puts.iter().map(|put| self.put_if_expected(&mut values, put)).collect();
+        for (key, tail) in batch.tails {
+            if let Some(found) = read(&values, key, now)
+                && let Some(kept) = values.get_mut(*key)
+            {
+                let head = found.get(..SOFT_AT.min(found.len())).unwrap_or_default();
+                kept.value = [head, tail.as_bytes()].concat().into();
+                self.tell(key);
+            }
+        }
         for key in batch.remove {
-            values.remove(*key);
+            if values.remove(*key).is_some() {
+                self.tell(key);
+            }
         }
         for (key, keep_for) in batch.extend {
             let until = now.saturating_add(*keep_for);

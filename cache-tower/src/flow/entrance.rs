@@ -139,17 +139,18 @@ pub(crate) fn look<B, R>(
             return bypass(BypassReason::Credentials);
         }
         let conditions = (seen.conditions || seen.range).then_some(headers);
-        match reuse(directives.as_ref(), &stored.freshness, now) {
+        let freshness = stored.freshness.stale_since(slot.stale_since(), now);
+        match reuse(directives.as_ref(), &freshness, now) {
             Reuse::Use { age_secs } => {
                 shared.count_hit(Read::L1Hit);
                 let mut response = answer(stored, request.method(), conditions, age_secs);
-                shared.tell_hit(&mut response, &stored.freshness, now, slot.rendered_key());
+                shared.tell_hit(&mut response, &freshness, now, slot.rendered_key());
                 return Entrance::Answered(response);
             }
             Reuse::UseStale { age_secs } => {
                 let mut response = answer(stored, request.method(), conditions, age_secs);
                 let tally = Tally::new(shared, Decision::Unanswered);
-                let params = shared.params(&stored.freshness, now, slot.rendered_key());
+                let params = shared.params(&freshness, now, slot.rendered_key());
                 tally.correct(Decision::StaleHit, params, &mut response);
                 shared.values.count(Read::L1Hit);
                 let Some(refreshing) = shared.refreshes.begin(own_hash, now) else {

@@ -316,7 +316,9 @@ impl Arrival<'_> {
         let decoded = Some(shared(Cached::Varies(marker.clone())));
         let least = EntryTimes::new(times.created, Ttl::After(MARKER_TTL));
         let until = least.fresh_until.max(times.stale_until);
-        let times = EntryTimes { created: times.created, fresh_until: until, stale_until: until };
+        // Never fresh, so that a soft invalidation leaves it: what lies under it is stale by itself.
+        let times =
+            EntryTimes { created: times.created, fresh_until: times.created, stale_until: until };
         let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded };
         if let Ok(Some(write)) = uri.commit(entry) {
             write.spawn();

@@ -217,16 +217,17 @@ async fn look_up<B>(
         }
         Some(Cached::Response(stored)) => {
             let now = shared.values.cache().clock().now();
-            match reuse(directives, &stored.freshness, now) {
+            let freshness = stored.freshness.stale_since(slot.stale_since(), now);
+            match reuse(directives, &freshness, now) {
                 Reuse::Use { age_secs } => {
                     ask.tally.hit(Read::StoreHit);
                     let mut response = answer(stored, method, Some(headers), age_secs);
-                    shared.tell_hit(&mut response, &stored.freshness, now, key.as_str());
+                    shared.tell_hit(&mut response, &freshness, now, key.as_str());
                     return Looked::Answered(response);
                 }
                 Reuse::UseStale { age_secs } => {
                     let mut response = answer(stored, method, Some(headers), age_secs);
-                    let params = shared.params(&stored.freshness, now, key.as_str());
+                    let params = shared.params(&freshness, now, key.as_str());
                     ask.tally.correct(Decision::StaleHit, params, &mut response);
                     shared.values.count(Read::StoreHit);
                     return Looked::Stale(response, shared.refreshes.begin(key.hash(), now));
@@ -239,11 +240,11 @@ async fn look_up<B>(
                 return Looked::Past(Decision::Bypass(BypassReason::Credentials));
             }
             let now = shared.values.cache().clock().now();
-            match reuse(directives, &partial.response.freshness, now) {
+            let freshness = partial.response.freshness.stale_since(slot.stale_since(), now);
+            match reuse(directives, &freshness, now) {
                 Reuse::Use { age_secs } => match partial.answer(method, headers, age_secs) {
                     Some(mut response) => {
-                        let freshness = &partial.response.freshness;
-                        shared.tell_hit(&mut response, freshness, now, key.as_str());
+                        shared.tell_hit(&mut response, &freshness, now, key.as_str());
                         ask.tally.hit(Read::StoreHit);
                         return Looked::Answered(response);
                     }

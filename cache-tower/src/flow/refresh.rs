@@ -128,7 +128,8 @@ where
     let now = shared.values.cache().clock().now();
     let still_stale = match slot.decoded::<Cached>() {
         Some(Cached::Response(stored)) => {
-            !matches!(reuse(None, &stored.freshness, now), Reuse::Use { .. })
+            let freshness = stored.freshness.stale_since(slot.stale_since(), now);
+            !matches!(reuse(None, &freshness, now), Reuse::Use { .. })
         }
         _ => false,
     };

@@ -69,12 +69,13 @@ pub(crate) fn answer_on_error<B>(
     let slot = vacancy.standing()?;
     let Some(Cached::Response(stored)) = slot.decoded::<Cached>() else { return None };
     let now = ask.shared.values.cache().clock().now();
-    if !on_error(ask.directives(headers).as_ref(), &stored.freshness, failed.failure, now) {
+    let freshness = stored.freshness.stale_since(slot.stale_since(), now);
+    if !on_error(ask.directives(headers).as_ref(), &freshness, failed.failure, now) {
         return None;
     }
     let age_secs = stored.freshness.age(now) / 1000;
     let mut response = answer(stored, method, Some(headers), age_secs);
-    let params = ask.shared.params(&stored.freshness, now, slot.rendered_key());
+    let params = ask.shared.params(&freshness, now, slot.rendered_key());
     let params = params.forwarded(failed.status);
     ask.tally.correct(Decision::StaleOnError(vacancy.why), params, &mut response);
     Some(response)

@@ -58,6 +58,13 @@ impl StoredFreshness {
         self.must_revalidate || self.no_cache
     }
 
+    /// The same for a response that the cache itself has been told is stale, since `at`, or since
+    /// `now` if that is earlier.
+    pub(crate) fn stale_since(self, at: Option<Millis>, now: Millis) -> Self {
+        let Some(at) = at else { return self };
+        Self { lifetime: self.lifetime.min(self.age(at.min(now))), ..self }
+    }
+
     /// For how many milliseconds it has been stale at `now`.
     pub(crate) fn staleness(&self, now: Millis) -> Millis {
         self.age(now).saturating_sub(self.lifetime)
@@ -239,6 +246,25 @@ mod tests {
             // Stale comes first (RFC 9211 §2.2: "request" is about a fresh response).
             let stale = reuse(Some(&request), &STORED, 115_000);
             assert_eq!(stale, Reuse::Fetch(MissReason::Stale), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_cache_was_told_is_stale_is_so_from_then_on() {
+        assert_eq!(STORED.stale_since(None, 105_000), STORED);
+        // (told at, now, staleness at `now`); 5 s old at 100 s.
+        for (at, now, staleness) in [
+            (103_000, 105_000, 2_000),
+            (105_000, 105_000, 0),
+            // Another's clock is ahead, or was behind when it was stored.
+            (999_000, 105_000, 0),
+            (1_000, 105_000, 5_000),
+            // It was stale before.
+            (118_000, 120_000, 5_000),
+        ] {
+            let told = STORED.stale_since(Some(at), now);
+            assert!(!told.is_fresh(now), "{at}");
+            assert_eq!((told.staleness(now), told.age(now)), (staleness, STORED.age(now)), "{at}");
         }
     }
 

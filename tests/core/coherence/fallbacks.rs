@@ -1,7 +1,7 @@
 //! Where Redis refuses to track, those who change something publish it; where it refuses that, too,
 //! entries in memory have short lives.
 
-use cache_core::{Cache, CoherenceMode, Scope, Tag};
+use cache_core::{Cache, CoherenceMode, Scope, Scopes, Tag};
 use cache_tests::RedisServer;
 
 use super::{Nodes, from_memory, in_mode, remembered, sees};
@@ -39,11 +39,21 @@ async fn what_is_not_tracked_is_published() {
         remembered(&there, "1").await;
         here.set("users", "1", "new").tag("t").await.unwrap();
         sees(&there, "1", Some("new")).await;
-        for scope in [Scope::namespace("users"), Tag::new("t").into()] {
+        // Pinned: of a call that is about keys, too, the scopes were not published.
+        let [namespace, tag] = [Scope::namespace("users"), Tag::new("t").into()];
+        let with_a_key = [tag.clone(), Scope::key("users", "2")];
+        for (scopes, soft) in [
+            (Scopes::from(namespace), false),
+            (tag.clone().into(), false),
+            (with_a_key.into(), false),
+            (tag.into(), true),
+        ] {
             here.set("users", "1", "new").tag("t").await.unwrap();
             sees(&there, "1", Some("new")).await;
             remembered(&there, "1").await;
-            here.invalidate(scope).await.unwrap();
+            let invalidation = here.invalidate(scopes);
+            let invalidation = if soft { invalidation.soft() } else { invalidation };
+            invalidation.await.unwrap();
             sees(&there, "1", None).await;
         }
         crate::setup::fill(&here, "users", "2", "v").await;

@@ -55,6 +55,13 @@ pub(crate) enum Ending {
     Everything,
     Glob,
     Clear,
+    /// The older value becomes stale.
+    SoftKey,
+    SoftTag,
+    SoftLateTag,
+    SoftWorkspace,
+    SoftNamespace,
+    SoftPattern,
 }
 
 impl Filling {
@@ -78,14 +85,14 @@ impl Filling {
     pub(crate) fn has_tag(self, ending: Ending) -> bool {
         match self {
             Self::Compute | Self::Neighbour => false,
-            Self::Set => ending == Ending::Tag,
+            Self::Set => matches!(ending, Ending::Tag | Ending::SoftTag),
             _ => true,
         }
     }
 }
 
 impl Ending {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Delete,
         Self::Tag,
         Self::LateTag,
@@ -95,25 +102,42 @@ impl Ending {
         Self::Everything,
         Self::Glob,
         Self::Clear,
+        Self::SoftKey,
+        Self::SoftTag,
+        Self::SoftLateTag,
+        Self::SoftWorkspace,
+        Self::SoftNamespace,
+        Self::SoftPattern,
     ];
 
     pub(crate) fn is_about(self, filling: Filling) -> bool {
-        !matches!(self, Self::Tag | Self::LateTag) || filling.has_tag(self)
+        let by_tag = [Self::Tag, Self::LateTag, Self::SoftTag, Self::SoftLateTag];
+        !by_tag.contains(&self) || filling.has_tag(self)
+    }
+
+    fn is_soft(self) -> bool {
+        let soft = [Self::SoftKey, Self::SoftTag, Self::SoftLateTag];
+        let soft_too = [Self::SoftWorkspace, Self::SoftNamespace, Self::SoftPattern];
+        soft.contains(&self) || soft_too.contains(&self)
     }
 
     pub(crate) async fn run(self, cache: &Cache) -> Result<Invalidated, Error> {
         let scope = match self {
             Self::Delete => return cache.delete(NAMESPACE, key()).await,
             Self::Clear => return cache.clear(NAMESPACE).await.map(|_| Invalidated::Complete),
-            Self::LateTag => Tag::new("late").into(),
-            Self::Tag => Tag::new("tag").into(),
-            Self::Workspace => Scope::workspace("ws1"),
-            Self::Namespace => Scope::namespace(NAMESPACE),
-            Self::Pattern => Scope::pattern(NAMESPACE, Pattern::new("ws1:campaigns:*")),
+            Self::SoftKey => Scope::key(NAMESPACE, key()),
+            Self::LateTag | Self::SoftLateTag => Tag::new("late").into(),
+            Self::Tag | Self::SoftTag => Tag::new("tag").into(),
+            Self::Workspace | Self::SoftWorkspace => Scope::workspace("ws1"),
+            Self::Namespace | Self::SoftNamespace => Scope::namespace(NAMESPACE),
+            Self::Pattern | Self::SoftPattern => {
+                Scope::pattern(NAMESPACE, Pattern::new("ws1:campaigns:*"))
+            }
             Self::Glob => Scope::pattern(NAMESPACE, Pattern::new("ws?:c*:1")),
             Self::Everything => Scope::everything(),
         };
-        cache.invalidate(scope).await
+        let invalidation = cache.invalidate(scope);
+        if self.is_soft() { invalidation.soft().await } else { invalidation.await }
     }
 }
 
@@ -267,7 +291,8 @@ async fn claim(world: &World, cache: &Cache, node: usize) {
 async fn commit(fill: Fill, version: u64) {
     let now = START;
     let until = now + 3_600_000;
-    let times = EntryTimes { created: now, fresh_until: until, stale_until: until };
+    // Of use when it is stale, so that a soft invalidation does not end it.
+    let times = EntryTimes { created: now, fresh_until: until, stale_until: until * 2 };
     // MessagePack writes small numbers as they are.
     let payload = vec![u8::try_from(version).expect("few versions")].into();
     let entry = NewEntry { payload, format: Format::MessagePack, schema: 0, times, decoded: None };

@@ -120,7 +120,9 @@ impl Store for StagedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Written, Error>> {
         // Time stands still while tasks run, so for how long a key is kept makes no difference.
-        let mut touches = writing(batch.puts.iter().map(|put| &*put.key));
+        let tails = batch.tails.iter().map(|(key, _)| *key);
+        let puts = batch.puts.iter().map(|put| &*put.key);
+        let mut touches = writing(puts.chain(tails).chain(batch.remove.iter().copied()));
         let guards = batch.puts.iter().filter_map(|put| put.guard.as_ref());
         for key in batch.read.iter().copied().chain(guards.map(|guard| &*guard.key)) {
             touches = touches.reading_key(key);

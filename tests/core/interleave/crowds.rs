@@ -6,8 +6,15 @@ use super::world::{Place, Scenario};
 
 /// Who fills or invalidates, and where, beside one who invalidates on node 0.
 fn crowds(place: Place, node: usize) -> impl Iterator<Item = Scenario> {
-    let endings =
-        [Ending::Delete, Ending::LateTag, Ending::Namespace, Ending::Pattern, Ending::Clear];
+    let endings = [
+        Ending::Delete,
+        Ending::LateTag,
+        Ending::Namespace,
+        Ending::Pattern,
+        Ending::Clear,
+        Ending::SoftLateTag,
+        Ending::SoftPattern,
+    ];
     endings.into_iter().flat_map(move |ending| {
         let others = [
             [Act::Fill(Filling::Compute, node), Act::Ask(node)],

@@ -4,7 +4,7 @@ use super::acts::{Act, Ending, Filling};
 use super::explore::{explore_some, go_through};
 use super::world::{Place, Scenario};
 
-const PAIRS: [(Filling, Ending); 10] = [
+const PAIRS: [(Filling, Ending); 13] = [
     (Filling::Compute, Ending::Delete),
     (Filling::Compute, Ending::Namespace),
     (Filling::Set, Ending::Workspace),
@@ -15,6 +15,9 @@ const PAIRS: [(Filling, Ending); 10] = [
     (Filling::Promote, Ending::Tag),
     (Filling::Touch, Ending::Everything),
     (Filling::Claim, Ending::Delete),
+    (Filling::Refresh, Ending::SoftTag),
+    (Filling::Promote, Ending::SoftNamespace),
+    (Filling::Page, Ending::SoftKey),
 ];
 
 fn failing(place: Place, node: usize) -> impl Iterator<Item = Scenario> {

@@ -22,8 +22,17 @@ fn known_or_not(scenarios: Vec<Scenario>) -> impl Iterator<Item = Scenario> {
 
 /// One of each kind. To a node, all scopes that a key shows are alike: it looks at each of them at
 /// the same moments.
-const KINDS: [Ending; 5] =
-    [Ending::Delete, Ending::Tag, Ending::LateTag, Ending::Namespace, Ending::Glob];
+const KINDS: [Ending; 9] = [
+    Ending::Delete,
+    Ending::Tag,
+    Ending::LateTag,
+    Ending::Namespace,
+    Ending::Glob,
+    Ending::SoftKey,
+    Ending::SoftTag,
+    Ending::SoftLateTag,
+    Ending::SoftNamespace,
+];
 
 /// Invalidating a namespace, then sweeping it: on one node in so many orders that not every
 /// filling is run against it there.

@@ -21,6 +21,8 @@ fn that_generations_do_not_change() {
         Ending::Namespace,
         Ending::Pattern,
         Ending::Everything,
+        Ending::SoftTag,
+        Ending::SoftWorkspace,
     ];
     for (place, node) in
         [(Place::Store, 0), (Place::Store, 1), (Place::Tiered, 0), (Place::Tiered, 1)]

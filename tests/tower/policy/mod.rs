@@ -28,6 +28,7 @@ mod requests;
 mod retagged;
 mod revalidation;
 mod route_tags;
+mod soft;
 mod stale;
 mod storing;
 mod tags;

@@ -1,4 +1,14 @@
+use std::sync::Arc;
+
+use super::table::SMALL_TABLE;
 use super::*;
+use crate::entry::Recorded;
+
+/// Never invalidated softly.
+#[allow(clippy::unnecessary_wraps, reason = "what a store answers")]
+fn hard(id: u64) -> Option<Generation> {
+    Some(Generation { id, soft: None })
+}
 
 #[test]
 fn an_invalidation_ends_what_was_filled_before_and_nothing_else() {
@@ -15,25 +25,25 @@ fn an_invalidation_ends_what_was_filled_before_and_nothing_else() {
 fn a_reply_that_crossed_an_invalidation_revives_nothing() {
     let cell = GenerationTable::default().cell("a");
     let mut first = cell.snapshot();
-    assert!(first.observe(Some(7)));
+    assert!(first.observe(hard(7)));
     let entry = first.clone();
 
     let mut asked_before = cell.snapshot();
     cell.invalidate();
-    assert!(!asked_before.observe(Some(7)), "the reply is older than the invalidation");
+    assert!(!asked_before.observe(hard(7)), "the reply is older than the invalidation");
     assert!(!entry.is_current());
-    assert_eq!(cell.snapshot().id, None);
+    assert_eq!(cell.snapshot().id(), None);
 }
 
 #[test]
 fn an_id_that_changes_elsewhere_ends_what_was_filled_under_the_old_one() {
     let cell = GenerationTable::default().cell("a");
     let mut entry = cell.snapshot();
-    assert!(entry.observe(Some(1)));
-    assert!(cell.snapshot().observe(Some(2)));
+    assert!(entry.observe(hard(1)));
+    assert!(cell.snapshot().observe(hard(2)));
     assert!(!entry.is_current());
     // And a rolled-back store does not revive it.
-    assert!(cell.snapshot().observe(Some(1)));
+    assert!(cell.snapshot().observe(hard(1)));
     assert!(!entry.is_current());
 }
 
@@ -41,7 +51,7 @@ fn an_id_that_changes_elsewhere_ends_what_was_filled_under_the_old_one() {
 fn two_that_learn_the_same_id_at_once_agree() {
     let cell = GenerationTable::default().cell("a");
     let (mut a, mut b) = (cell.snapshot(), cell.snapshot());
-    assert!(a.observe(Some(3)) && b.observe(Some(3)));
+    assert!(a.observe(hard(3)) && b.observe(hard(3)));
     assert!(a.is_current() && b.is_current());
 }
 
@@ -49,11 +59,11 @@ fn two_that_learn_the_same_id_at_once_agree() {
 fn a_doubt_is_settled_by_an_answer_to_a_question_asked_after_it() {
     let cell = GenerationTable::default().cell("a");
     let (mut early, mut late) = (cell.snapshot(), cell.snapshot());
-    assert!(early.observe(Some(1)) && cell.is_settled());
+    assert!(early.observe(hard(1)) && cell.is_settled());
     cell.doubt();
-    assert!(late.observe(Some(1)) && !cell.is_settled(), "asked before");
-    assert!(cell.snapshot().observe(Some(1)) && cell.is_settled());
-    assert!(late.observe(Some(1)) && cell.is_settled(), "a late answer doubts nothing");
+    assert!(late.observe(hard(1)) && !cell.is_settled(), "asked before");
+    assert!(cell.snapshot().observe(hard(1)) && cell.is_settled());
+    assert!(late.observe(hard(1)) && cell.is_settled(), "a late answer doubts nothing");
 }
 
 /// Pinned: what was read before an invalidation elsewhere was learnt after the scope had been
@@ -64,7 +74,7 @@ fn a_late_answer_that_differs_from_that_to_a_later_question_is_doubted() {
     let mut early = cell.snapshot();
     cell.doubt();
     assert!(cell.snapshot().observe(None) && cell.is_settled());
-    assert!(early.observe(Some(1)) && !cell.is_settled());
+    assert!(early.observe(hard(1)) && !cell.is_settled());
     assert!(cell.snapshot().observe(None) && cell.is_settled() && !early.is_current());
 }
 
@@ -72,15 +82,15 @@ fn a_late_answer_that_differs_from_that_to_a_later_question_is_doubted() {
 fn learning_an_id_interrupts_no_flight_and_an_invalidation_does() {
     let cell = GenerationTable::default().cell("a");
     let flight = cell.snapshot();
-    assert!(cell.snapshot().observe(Some(1)));
+    assert!(cell.snapshot().observe(hard(1)));
     assert!(flight.is_uninterrupted() && !flight.is_current());
-    assert!(cell.snapshot().observe(Some(2)), "another id: invalidated elsewhere");
+    assert!(cell.snapshot().observe(hard(2)), "another id: invalidated elsewhere");
     assert!(!flight.is_uninterrupted());
 
     let flight = cell.snapshot();
     cell.invalidate();
     assert!(!flight.is_uninterrupted());
-    assert!(cell.snapshot().observe(Some(3)));
+    assert!(cell.snapshot().observe(hard(3)));
     assert!(!flight.is_uninterrupted());
 
     let unknown = GenerationTable::default().cell("b");
@@ -129,24 +139,89 @@ fn a_table_that_was_large_gets_small_again_by_itself() {
         table.next_in_use(2048);
     }
     assert!(table.len() <= SMALL_TABLE, "{}", table.len());
-    let cells = lock(&table.cells);
+    let cells = table.cells();
     assert!(cells.by_name.capacity() <= SMALL_TABLE * 4, "{}", cells.by_name.capacity());
     assert!(cells.turns.len() <= SMALL_TABLE && cells.turns.capacity() <= SMALL_TABLE * 4);
     drop(cells);
     assert!(Arc::ptr_eq(&kept, &table.cell("kept")));
 }
 
+const SOFT: Soft = Soft { id: 9, at: 1_000 };
+
 #[test]
-fn ids_are_sixteen_hex_digits_and_nothing_else_is_an_id() {
-    assert_eq!(parse_id(render_id(0xAB).as_bytes()), Some(0xAB));
-    for bad in [
-        &b""[..],
-        b"ab",
-        b"0000000000000000",
-        b"zzzzzzzzzzzzzzzz",
-        b"+123456789abcdef",
-        b"\xff000000000000000",
-    ] {
-        assert_eq!(parse_id(bad), None, "{bad:?}");
+fn what_was_filled_before_a_soft_invalidation_is_stale_until_it_is_invalid() {
+    for id in [None, hard(1)] {
+        let cell = GenerationTable::default().cell("a");
+        assert!(cell.snapshot().observe(id));
+        let before = cell.snapshot();
+        assert_eq!(before.standing(), Standing::Current);
+        cell.soften(SOFT);
+        assert_eq!(before.standing(), Standing::Stale(1_000));
+        let after = cell.snapshot();
+        // The end of the same invalidation.
+        cell.soften(SOFT);
+        assert_eq!(after.standing(), Standing::Current);
+        cell.soften(Soft { id: 10, at: 2_000 });
+        assert_eq!(after.standing(), Standing::Stale(2_000));
+        cell.invalidate();
+        cell.soften(SOFT);
+        assert_eq!((before.standing(), after.standing()), (Standing::Invalid, Standing::Invalid));
     }
+}
+
+#[test]
+fn a_soft_invalidation_elsewhere_is_learnt_and_a_late_answer_takes_nothing_back() {
+    let cell = GenerationTable::default().cell("a");
+    assert!(cell.snapshot().observe(hard(1)));
+    let (before, mut late) = (cell.snapshot(), cell.snapshot());
+    let softened = Some(Generation { id: 1, soft: Some(SOFT) });
+    assert!(cell.snapshot().observe(softened));
+    assert_eq!(before.standing(), Standing::Stale(1_000));
+    assert!(!late.observe(hard(1)));
+    assert_eq!((cell.snapshot().soft_id(), before.is_of(softened)), (9, false));
+    assert!(cell.snapshot().is_of(softened));
+}
+
+/// What was read while a soft invalidation was on its way to the store is stale when it has ended.
+#[test]
+fn an_older_answer_that_came_in_between_is_outdated_at_the_end() {
+    let cell = GenerationTable::default().cell("a");
+    assert!(cell.snapshot().observe(hard(1)));
+    cell.soften(SOFT);
+    let mut crossed = cell.snapshot();
+    assert!(crossed.observe(hard(1)), "asked after the beginning, answered before the store knew");
+    assert!(crossed.is_current());
+    let mut later = cell.snapshot();
+    cell.soften(SOFT);
+    assert_eq!(crossed.standing(), Standing::Stale(1_000));
+    assert!(!later.observe(hard(1)), "asked before the end");
+}
+
+/// Pinned: so the old value was read as fresh after a soft invalidation had answered.
+#[test]
+fn an_older_answer_that_comes_after_the_end_is_worth_nothing() {
+    let cell = GenerationTable::default().cell("a");
+    assert!(cell.snapshot().observe(hard(1)));
+    cell.soften(SOFT);
+    let mut asked_in_between = cell.snapshot();
+    cell.soften(SOFT);
+    assert!(!asked_in_between.observe(hard(1)));
+    assert_eq!(cell.snapshot().soft_id(), 9);
+}
+
+#[test]
+fn what_takes_the_place_of_a_stale_value_is_current_and_that_of_an_invalid_one_is_not() {
+    let cell = GenerationTable::default().cell("a");
+    assert!(cell.snapshot().observe(hard(1)));
+    let stale = cell.snapshot();
+    cell.soften(SOFT);
+    assert_eq!((stale.renewed().standing(), stale.renewed().soft_id()), (Standing::Current, 9));
+    let recorded = |id, soft| Some(Recorded { scope: 0, id, soft });
+    let of_entry = |recorded| cell.snapshot().of_entry(recorded).map(|entry| entry.standing());
+    assert_eq!(of_entry(recorded(1, 9)), Some(Standing::Current));
+    assert_eq!(of_entry(recorded(1, 0)), Some(Standing::Stale(1_000)));
+    assert_eq!((of_entry(recorded(2, 9)), of_entry(None)), (None, None));
+    cell.invalidate();
+    assert_eq!(stale.renewed().standing(), Standing::Invalid);
+    assert_eq!(cell.snapshot().standing(), Standing::Current);
 }

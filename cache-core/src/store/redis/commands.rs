@@ -11,7 +11,7 @@ use crate::codec::is_tombstone;
 use crate::error::Error;
 use crate::store::{Put, WriteBatch};
 
-pub(super) fn put_command(put: &Put) -> Cmd {
+fn put_command(put: &Put) -> Cmd {
     if put.expect.is_some() || put.guard.is_some() {
         return script::command(put);
     }
@@ -23,7 +23,19 @@ pub(super) fn put_command(put: &Put) -> Cmd {
     command
 }
 
-/// Carries out those puts for which the server lacked the script, and reads anew.
+/// What has an answer of its own: puts, then tails.
+pub(super) fn changes(batch: &WriteBatch<'_>) -> impl Iterator<Item = Cmd> {
+    let tails = batch.tails.iter().map(|(key, tail)| script::tail_command(key, tail));
+    batch.puts.iter().map(put_command).chain(tails)
+}
+
+/// The keys that are changed by that.
+pub(super) fn changed<'a>(batch: &WriteBatch<'a>) -> impl Iterator<Item = &'a str> + Clone {
+    let puts = batch.puts.iter().map(|put| &*put.key);
+    puts.chain(batch.tails.iter().map(|(key, _)| *key))
+}
+
+/// Carries out those changes for which the server lacked the script, and reads anew.
 pub(super) async fn write_again(
     connection: &mut MultiplexedConnection,
     announcer: &Announcer,
@@ -32,15 +44,14 @@ pub(super) async fn write_again(
 ) -> Result<Option<Value>, Error> {
     script::load(connection).await?;
     let mut commands = pipe();
-    for (put, _) in batch.puts.iter().zip(&*replies).filter(|(_, reply)| script::is_missing(reply))
+    for (change, _) in changes(&batch).zip(&*replies).filter(|(_, reply)| script::is_missing(reply))
     {
-        commands.add_command(put_command(put));
+        commands.add_command(change);
     }
     if !batch.read.is_empty() {
         commands.cmd("MGET").arg(batch.read);
     }
-    let changed = batch.puts.iter().map(|put| &*put.key);
-    let added = announcer.announce(&mut commands, &changed);
+    let added = announcer.announce(&mut commands, &changed(&batch));
     let mut again = send_all(connection, &commands).await?;
     again.truncate(again.len().saturating_sub(added));
     let read = if batch.read.is_empty() { None } else { again.pop() };

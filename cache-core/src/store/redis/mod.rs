@@ -31,7 +31,7 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    longest, mget, put_command, send, send_all, strings, values_among, write_again,
+    changed, changes, longest, mget, send, send_all, strings, values_among, write_again,
 };
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
@@ -203,14 +203,15 @@ impl Store for RedisStore {
         batch: WriteBatch<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Written, Error>> {
-        let WriteBatch { puts, remove, extend, read } = batch;
-        if puts.is_empty() && remove.is_empty() && extend.is_empty() && read.is_empty() {
+        let WriteBatch { puts, tails, remove, extend, read } = batch;
+        let changes_nothing = puts.is_empty() && tails.is_empty() && remove.is_empty();
+        if changes_nothing && extend.is_empty() && read.is_empty() {
             return nothing();
         }
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut commands = pipe();
-            for put in batch.puts {
-                commands.add_command(put_command(put));
+            for change in changes(&batch) {
+                commands.add_command(change);
             }
             if !batch.remove.is_empty() {
                 commands.cmd("UNLINK").arg(batch.remove);
@@ -222,18 +223,21 @@ impl Store for RedisStore {
             if !batch.read.is_empty() {
                 commands.cmd("MGET").arg(batch.read);
             }
-            let changed = batch.puts.iter().map(|put| &*put.key);
-            let added = self.inner.announcer.announce(&mut commands, &changed);
+            let names = changed(&batch).chain(batch.remove.iter().copied());
+            let added = self.inner.announcer.announce(&mut commands, &names);
             let mut replies = send_all(&mut connection, &commands).await?;
             replies.truncate(replies.len().saturating_sub(added));
             let mut read = if batch.read.is_empty() { None } else { replies.pop() };
-            replies.truncate(batch.puts.len() + usize::from(!batch.remove.is_empty()));
+            replies.truncate(puts.len() + tails.len() + usize::from(!batch.remove.is_empty()));
             if !batch.remove.is_empty() {
                 replies.pop().map(server_error).transpose()?;
             }
             if replies.iter().any(script::is_missing) {
                 let announcer = &self.inner.announcer;
                 read = write_again(&mut connection, announcer, batch, &mut replies).await?.or(read);
+            }
+            for tail in replies.drain(puts.len()..) {
+                script::stored(tail)?;
             }
             Ok(Written {
                 stored: replies.into_iter().map(script::stored).collect::<Result<_, _>>()?,

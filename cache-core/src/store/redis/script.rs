@@ -1,5 +1,8 @@
-//! Compare-and-set in one step: write only if what is there is what the fill saw when it began, and
-//! its namespace has not been swept since.
+//! What takes more than one step, in one.
+//!
+//! - Compare-and-set: write only if what is there is what the fill saw when it began, and its
+//!   namespace has not been swept since.
+//! - A new tail: write behind the first bytes of what is there, if anything is.
 
 use std::sync::LazyLock;
 
@@ -8,6 +11,7 @@ use bb8_redis::redis::{Cmd, Script, ServerErrorKind, Value, aio::MultiplexedConn
 use super::commands::longest;
 use super::fault::{protocol_error, server_error};
 use crate::error::Error;
+use crate::invalidate::generation::SOFT_AT;
 use crate::store::Put;
 
 /// Bytes 8 to 15 of an envelope are its write id; of an absent key, nothing.
@@ -20,6 +24,21 @@ static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| {
          return 1",
     )
 });
+
+static NEW_TAIL: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "if redis.call('STRLEN', KEYS[1]) < {SOFT_AT} then return 0 end
+         redis.call('SETRANGE', KEYS[1], {SOFT_AT}, ARGV[1])
+         return 1"
+    ))
+});
+
+/// The command that gives a key a new tail. (Tails are all of one length.)
+pub(super) fn tail_command(key: &str, tail: &str) -> Cmd {
+    let mut command = cmd("EVALSHA");
+    command.arg(NEW_TAIL.get_hash()).arg(1).arg(key).arg(tail);
+    command
+}
 
 /// The command that puts a value if its conditions hold.
 pub(super) fn command(put: &Put) -> Cmd {
@@ -41,17 +60,19 @@ pub(super) fn command(put: &Put) -> Cmd {
     command
 }
 
-/// Whether the server does not know the script yet (after a restart, `SCRIPT FLUSH`).
+/// Whether the server does not know a script yet (after a restart, `SCRIPT FLUSH`).
 pub(super) fn is_missing(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// Teaches the server the script.
+/// Teaches the server the scripts.
 pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), Error> {
-    Ok(COMPARE_AND_SET.load_async(connection).await.map(drop)?)
+    COMPARE_AND_SET.load_async(connection).await?;
+    NEW_TAIL.load_async(connection).await?;
+    Ok(())
 }
 
-/// Whether a put was carried out.
+/// Whether a put, or a new tail, was carried out.
 pub(super) fn stored(reply: Value) -> Result<bool, Error> {
     match server_error(reply)? {
         Value::Okay | Value::Int(1) => Ok(true),

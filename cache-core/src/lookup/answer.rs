@@ -1,0 +1,111 @@
+//! What the store said about one key, and whether it is of use.
+
+use bytes::Bytes;
+
+use super::Asked;
+use crate::clock::Millis;
+use crate::codec::{Decoded, WriteId, decode, write_id};
+use crate::entry::{Entry, EntryTimes};
+use crate::error::Error;
+use crate::invalidate::generation::{GenerationRefs, Standing};
+
+/// An entry that came back from the store.
+pub(crate) struct StoredEntry {
+    pub(crate) entry: Entry,
+    /// Those of the key, then those of the tags, in the state in which the entry was filled.
+    pub(crate) generations: GenerationRefs,
+    /// Its tags are current as far as is known here, and that is proven.
+    pub(super) vouched_for: bool,
+}
+
+impl StoredEntry {
+    /// Its times; as they are since the latest soft invalidation, if there was one.
+    pub(crate) fn times(&self, now: Millis) -> EntryTimes {
+        match Standing::of(&self.generations) {
+            Standing::Stale(at) => self.entry.times.stale_since(at, now),
+            // What became invalid only now was valid when it was asked for.
+            Standing::Current | Standing::Invalid => self.entry.times,
+        }
+    }
+}
+
+/// What the store said about one key.
+#[allow(clippy::large_enum_variant, reason = "one for each key asked for, short-lived")]
+pub(super) enum Answer {
+    /// There is no store, or it is away.
+    NoStore,
+    Failed(Error),
+    /// A scope was invalidated while the question was under way.
+    Crossed,
+    Found {
+        entry: Option<StoredEntry>,
+        /// What a compare-and-set has to compare with.
+        state: WriteId,
+        corrupt: bool,
+    },
+}
+
+impl Answer {
+    pub(super) fn found(value: Option<&Bytes>) -> Self {
+        let decoded = value.map(decode);
+        Self::Found {
+            corrupt: matches!(decoded, Some(Decoded::Corrupt)),
+            entry: match decoded {
+                Some(Decoded::Value(entry)) => {
+                    let generations = GenerationRefs::new();
+                    Some(StoredEntry { entry, generations, vouched_for: false })
+                }
+                _ => None,
+            },
+            state: write_id(value),
+        }
+    }
+
+    /// The place of an entry that has tags.
+    pub(super) fn tagged_entry(&mut self) -> Option<&mut Option<StoredEntry>> {
+        match self {
+            Self::Found { entry, .. } => {
+                entry.as_ref().is_some_and(|stored| !stored.entry.tags.is_empty()).then_some(entry)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Drops what is expired, bound to another key, or of an older generation.
+pub(super) fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
+    let key = asked.key;
+    match answer {
+        Answer::Failed(error) => {
+            key.namespace.counters.errors.one();
+            tracing::debug!(%error, key = %key.rendered, "lookup failed");
+        }
+        Answer::Found { entry, corrupt, .. } => {
+            if *corrupt {
+                key.namespace.counters.errors.one();
+                tracing::debug!(key = %key.rendered, "damaged entry");
+            }
+            entry.take_if(|stored| !is_valid(asked, stored, now));
+        }
+        Answer::NoStore | Answer::Crossed => {}
+    }
+}
+
+fn is_valid(asked: &Asked<'_>, stored: &mut StoredEntry, now: Millis) -> bool {
+    let entry = &stored.entry;
+    if entry.identity != asked.key.bound || !entry.times.is_alive(now) {
+        return false;
+    }
+    let scopes = asked.generations.iter();
+    let valid = scopes.map(|scope| scope.of_entry(entry.recorded(scope.cell.fingerprint)));
+    let Some(generations) = valid.collect() else { return false };
+    stored.generations = generations;
+    true
+}
+
+/// Drops what has been stale for too long.
+pub(super) fn drop_if_past_its_time(answer: &mut Answer, now: Millis) {
+    if let Answer::Found { entry, .. } = answer {
+        entry.take_if(|stored| !stored.times(now).is_alive(now));
+    }
+}
