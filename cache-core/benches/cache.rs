@@ -5,6 +5,7 @@
 //! `l2/…` starts a `redis-server` of its own and compares with a bare `GET` of the same bytes over
 //! one multiplexed connection, in the same run; without the binary this part is left out.
 
+use std::future::IntoFuture;
 use std::hint::black_box;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -79,7 +80,7 @@ fn in_memory(c: &mut Criterion) {
         b.to_async(&rt).iter(|| {
             next += 1;
             let key = Key::workspace("ws1").segment(next.to_string());
-            reports.get_or_compute(key, async || Ok::<_, std::io::Error>(report()))
+            reports.get_or_compute(key, async || Ok::<_, std::io::Error>(report())).into_future()
         });
     });
     group.finish();

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Deadline;
 
@@ -15,6 +15,23 @@ pub struct Background {
     limit: u32,
 }
 
+/// A place for a task.
+#[derive(Debug)]
+pub(crate) struct Place {
+    permit: OwnedSemaphorePermit,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Place {
+    pub(crate) fn spawn(self, task: impl Future<Output = ()> + Send + 'static) {
+        let Self { permit, runtime } = self;
+        runtime.spawn(async move {
+            task.await;
+            drop(permit);
+        });
+    }
+}
+
 impl Background {
     pub(crate) fn new(limit: u32) -> Self {
         Self { places: Arc::new(Semaphore::new(limit as usize)), limit }
@@ -23,13 +40,19 @@ impl Background {
     /// Runs a task in the background. False if all places are taken, the cache is shut down, or
     /// there is no runtime: then the task is dropped.
     pub fn try_spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return false };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return false };
-        runtime.spawn(async move {
-            task.await;
-            drop(place);
-        });
-        true
+        let place = self.place();
+        let any = place.is_some();
+        if let Some(place) = place {
+            place.spawn(task);
+        }
+        any
+    }
+
+    /// A place for one task; `None` where [`try_spawn`](Self::try_spawn) would be false.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Place { permit, runtime })
     }
 
     /// How many tasks run.

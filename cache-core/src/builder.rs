@@ -22,6 +22,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::coherence::Coherence;
 use crate::coherence::watch::Watching;
+use crate::compute::{Failures, Options};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
@@ -33,6 +34,7 @@ use crate::invalidate::scope::ScopeNames;
 use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::l1::Region;
 use crate::namespace::{API_RESPONSES, Namespace};
+use crate::slide::Sliding;
 use crate::state::{Defaults, Inner};
 use crate::stats::InvalidationCounters;
 use crate::store::Store;
@@ -45,6 +47,7 @@ pub struct Builder {
     prefix: Option<String>,
     namespaces: Vec<Namespace>,
     default_ttl: Option<Ttl>,
+    options: Options,
     max_value_size: Option<usize>,
     l1: Option<bool>,
     l1_bytes: Option<u64>,
@@ -86,6 +89,12 @@ impl Builder {
     /// The TTL of namespaces that have none. Default: 1 hour.
     pub fn default_ttl(mut self, ttl: impl Into<Ttl>) -> Self {
         self.default_ttl = Some(ttl.into());
+        self
+    }
+
+    /// How values are kept and computed in namespaces that say nothing else.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
         self
     }
 
@@ -199,8 +208,10 @@ impl Builder {
         let defaults = Defaults {
             ttl: self
                 .default_ttl
+                .or(self.options.ttl)
                 .or(environment.default_ttl.map(Ttl::After))
                 .unwrap_or(Ttl::After(hours(1))),
+            options: self.options,
             ttls: environment.ttls,
             max_value_size: self.max_value_size.unwrap_or(1024 * 1024),
             l1: self.l1.unwrap_or(true),
@@ -234,6 +245,8 @@ impl Builder {
             everything,
             fences: Arc::new(Fences::beside_others(coherence.as_ref())),
             flights: Flights::default(),
+            failures: Failures::default(),
+            sliding: Sliding::default(),
             background: Background::new(self.background_tasks.unwrap_or(1024)),
             commits: tokio::sync::RwLock::new(()),
             defaults,

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::clock::Clock;
-use crate::compute::ComputeError;
+use crate::compute::{BoxCompute, GetOrCompute, Previous};
 use crate::error::Error;
 use crate::health::{self, Health};
 use crate::invalidate::{DeletePattern, Invalidated, Invalidation, Pattern, Scope, Scopes};
@@ -119,19 +119,26 @@ impl Cache {
     }
 
     /// See [`Values::get_or_compute`].
-    pub async fn get_or_compute<V, E, F, Fut>(
+    pub fn get_or_compute<'a, V, E, F, Fut, N, K>(
         &self,
-        namespace: impl AsRef<str>,
-        key: impl Into<Key>,
+        namespace: N,
+        key: K,
         compute: F,
-    ) -> Result<V, ComputeError<E>>
+    ) -> GetOrCompute<
+        'a,
+        V,
+        E,
+        impl FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + use<'a, V, E, F, Fut, N, K>,
+    >
     where
-        V: Serialize + DeserializeOwned,
+        V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
+        F: FnOnce() -> Fut + Send + 'a,
+        Fut: Future<Output = Result<V, E>> + Send + 'a,
+        N: AsRef<str>,
+        K: Into<Key>,
     {
-        self.namespace(namespace).get_or_compute(key, compute).await
+        self.namespace(namespace).get_or_compute(key, compute)
     }
 
     /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,

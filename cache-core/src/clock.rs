@@ -96,7 +96,7 @@ pub(crate) fn as_millis(duration: Duration) -> Millis {
 const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The moment until which one request may wait for the cache, over all its operations.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(tokio::time::Instant);
 
 impl Deadline {

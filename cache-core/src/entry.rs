@@ -78,6 +78,8 @@ pub(crate) struct Entry {
     pub(crate) generations: SmallVec<[Recorded; 4]>,
     /// Rendered: scopes that the key does not show; their generations are among `generations`.
     pub(crate) tags: Vec<Box<str>>,
+    /// What the application said of the value, for when it has to be made again.
+    pub(crate) etag: Option<Box<str>>,
     /// The key that the value was written under, whole and unfolded.
     pub(crate) identity: Bytes,
     pub(crate) payload: Bytes,

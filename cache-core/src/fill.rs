@@ -38,6 +38,8 @@ pub struct Fill {
     /// Whether nothing can have happened to the key between what the fill is based on and the
     /// raising of its fence. If it can, only the store knows, and L1 has to wait for its word.
     fenced: bool,
+    /// What the application says of the value, for when it has to be made again.
+    pub(crate) etag: Option<Box<str>>,
     /// The key was deleted in its name ([`claim`](Self::claim)).
     pub(crate) claimed: bool,
     began: Stopwatch,
@@ -114,6 +116,7 @@ impl Fill {
             fence,
             expect,
             fenced: true,
+            etag: None,
             claimed: false,
             began: Stopwatch::start(),
             asked_at,
@@ -177,6 +180,7 @@ impl Fill {
             fence: self.inner.fences.raise(key.hash, &key.rendered),
             expect: self.expect.as_ref().map(|_| WriteId::new()),
             fenced: true,
+            etag: None,
             claimed: false,
             began: self.began,
             asked_at: self.asked_at,
@@ -241,7 +245,8 @@ impl Fill {
             // A clock may have been put back meanwhile.
             let since = self.asked_at.min(self.inner.clock.now());
             let mark = fence.noted().uncovered();
-            new_slot(&self.key, id, value.clone(), generations.clone(), since, mark)
+            let etag = self.etag.clone();
+            new_slot(&self.key, id, value.clone(), (generations.clone(), etag), since, mark)
         });
         let stored_here = slot.is_some();
         if let Some(slot) = &slot {
@@ -257,6 +262,7 @@ impl Fill {
             generations,
             swept,
             tags: self.tags,
+            etag: self.etag,
             // The store needs the bytes only.
             value: NewEntry { decoded: None, ..value },
             expect,

@@ -45,6 +45,7 @@ pub struct Slot {
     pub(crate) generations: GenerationRefs,
     pub(crate) format: Format,
     pub(crate) payload: Bytes,
+    pub(crate) etag: Option<Box<str>>,
     pub(crate) decoded: Option<Shared>,
     pub(crate) weight: u64,
 }
@@ -126,6 +127,7 @@ impl Slot {
             + 2 * self.identity.len()
             + self.rendered.len()
             + self.payload.len()
+            + self.etag.as_ref().map_or(0, |etag| etag.len())
             + spilled
             + scopes
             + decoded;
@@ -321,6 +323,7 @@ pub(crate) mod tests {
             generations: GenerationRefs::new(),
             format: Format::Raw,
             payload: Bytes::new(),
+            etag: None,
             decoded: None,
             weight: 100,
         })

@@ -293,5 +293,5 @@ fn slot(
         times: entry.times,
         decoded,
     };
-    Some(new_slot(key, entry.id, value, generations, now, mark))
+    Some(new_slot(key, entry.id, value, (generations, entry.etag), now, mark))
 }

@@ -10,14 +10,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::compute::Options;
 use crate::error::Error;
 use crate::ttl::Ttl;
 
 /// A named family of entries. All methods are `const`, so that it can be a constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
 pub struct Namespace {
     name: Cow<'static, str>,
-    pub(crate) ttl: Option<Ttl>,
+    pub(crate) options: Options,
     pub(crate) version: u32,
     pub(crate) max_value_size: Option<usize>,
     pub(crate) max_entries: Option<usize>,
@@ -47,7 +49,7 @@ impl Namespace {
     const fn of(name: Cow<'static, str>) -> Self {
         Self {
             name,
-            ttl: None,
+            options: Options::new(),
             version: 1,
             max_value_size: None,
             max_entries: None,
@@ -58,28 +60,39 @@ impl Namespace {
     }
 
     /// How long entries are fresh, unless a call says otherwise.
-    #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(Ttl::After(ttl));
+        self.options = self.options.ttl(ttl);
+        self
+    }
+
+    /// How its values are kept and computed, unless a call says otherwise: a TTL among that, or in
+    /// [`ttl`](Self::ttl).
+    pub const fn options(mut self, options: Options) -> Self {
+        let ttl = if options.ttl.is_some() { options.ttl } else { self.options.ttl };
+        self.options = Options { ttl, ..options };
+        self
+    }
+
+    /// For how long past its freshness a value is kept, to be used when it can't be made anew (see
+    /// [`Options::grace`]).
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.options = self.options.grace(grace);
         self
     }
 
     /// Entries stay until deleted, invalidated or evicted.
-    #[must_use]
     pub const fn never_expires(mut self) -> Self {
-        self.ttl = Some(Ttl::Never);
+        self.options = self.options.never_expires();
         self
     }
 
     /// Part of every key: raising it leaves all entries of the older version behind.
-    #[must_use]
     pub const fn version(mut self, version: u32) -> Self {
         self.version = version;
         self
     }
 
     /// Values above this many bytes (serialized) are refused. Default: 1 MiB.
-    #[must_use]
     pub const fn max_value_size(mut self, bytes: usize) -> Self {
         self.max_value_size = Some(bytes);
         self
@@ -87,14 +100,12 @@ impl Namespace {
 
     /// At most this many entries in this process' memory, in a share of the L1 of its own.
     /// (In Redis, TTLs and `maxmemory` bound the number.)
-    #[must_use]
     pub const fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = Some(entries);
         self
     }
 
     /// Whether entries are also kept in this process' memory, beside Redis. Default: yes.
-    #[must_use]
     pub const fn l1(mut self, on: bool) -> Self {
         self.l1 = on;
         self
@@ -103,7 +114,6 @@ impl Namespace {
     /// How long this process' memory may answer without asking Redis. Where it is not proven that
     /// nothing has changed since (see [`coherence`](crate::coherence)), 60 s at most. Default: 5 s
     /// without such a proof, as long as the entry lives with it.
-    #[must_use]
     pub const fn l1_ttl(mut self, ttl: Duration) -> Self {
         self.l1_ttl = Some(ttl);
         self
@@ -111,7 +121,6 @@ impl Namespace {
 
     /// The first segment of every key names a workspace, so that invalidating the workspace
     /// covers this namespace.
-    #[must_use]
     pub const fn by_workspace(mut self) -> Self {
         self.by_workspace = true;
         self
@@ -124,7 +133,7 @@ impl Namespace {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_name(&self.name)?;
-        if self.ttl == Some(Ttl::After(Duration::ZERO)) {
+        if self.options.ttl == Some(Ttl::After(Duration::ZERO)) {
             return Err(Error::config(format!("namespace {:?}: a TTL of zero", self.name)));
         }
         if self.max_entries == Some(0) {

@@ -25,6 +25,7 @@ pub struct PendingWrite {
     pub(crate) generations: GenerationRefs,
     pub(crate) swept: GenerationRef,
     pub(crate) tags: Vec<Box<str>>,
+    pub(crate) etag: Option<Box<str>>,
     pub(crate) value: NewEntry,
     pub(crate) expect: WriteId,
     pub(crate) id: u64,
@@ -75,6 +76,7 @@ impl PendingWrite {
     fn put(&self, now: Millis) -> Option<Put> {
         let tags = self.tags.clone();
         let entry = new_entry(self.id, &self.key, &self.value, &self.generations, tags)?;
+        let entry = Entry { etag: self.etag.clone(), ..entry };
         Some(Put {
             key: self.key.rendered.to_string(),
             value: encode(&entry)?,
@@ -126,6 +128,7 @@ pub(crate) fn new_entry(
             })
             .collect::<Option<_>>()?,
         tags,
+        etag: None,
         identity: key.bound.clone(),
         payload: value.payload.clone(),
     })
@@ -135,7 +138,7 @@ pub(crate) fn new_slot(
     key: &EntryKey,
     id: u64,
     value: NewEntry,
-    generations: GenerationRefs,
+    (generations, etag): (GenerationRefs, Option<Box<str>>),
     now: Millis,
     mark: Mark,
 ) -> Arc<Slot> {
@@ -156,6 +159,7 @@ pub(crate) fn new_slot(
         generations,
         format: value.format,
         payload: value.payload,
+        etag,
         decoded,
         weight: 0,
     };

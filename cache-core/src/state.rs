@@ -12,6 +12,7 @@ use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
 use crate::coherence::watch::Watching;
 use crate::coherence::{COHERENCE_BOUND, Coherence};
+use crate::compute::{Failures, Options};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invalidate::Template;
@@ -24,6 +25,7 @@ use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::key::{Key, escape, fold};
 use crate::l1::{Region, Slot};
 use crate::namespace::Namespace;
+use crate::slide::Sliding;
 use crate::stats::{Counters, InvalidationCounters};
 use crate::store::Store;
 use crate::ttl::Ttl;
@@ -48,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) invalidations: InvalidationCounters,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
+    pub(crate) failures: Failures,
+    pub(crate) sliding: Sliding,
     pub(crate) background: Background,
     /// Held for reading by the writes of fills; a sweep takes it for writing before it begins.
     pub(crate) commits: tokio::sync::RwLock<()>,
@@ -67,6 +71,7 @@ pub(crate) struct Inner {
 #[derive(Debug, Clone)]
 pub(crate) struct Defaults {
     pub(crate) ttl: Ttl,
+    pub(crate) options: Options,
     /// From the environment, by namespace name in capitals.
     pub(crate) ttls: HashMap<String, Duration>,
     pub(crate) max_value_size: usize,
@@ -82,6 +87,8 @@ pub(crate) struct NamespaceState {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) ttl: Ttl,
+    /// The cache's among them; but for the TTL.
+    pub(crate) options: Options,
     pub(crate) max_value_size: usize,
     pub(crate) l1: bool,
     /// How long L1 answers without a proof that nothing has changed.
@@ -149,7 +156,12 @@ impl Inner {
             number,
             name: name.to_owned(),
             version: namespace.version,
-            ttl: namespace.ttl.or(from_environment.map(Ttl::After)).unwrap_or(self.defaults.ttl),
+            ttl: namespace
+                .options
+                .ttl
+                .or(from_environment.map(Ttl::After))
+                .unwrap_or(self.defaults.ttl),
+            options: Options { ttl: None, ..namespace.options.or(self.defaults.options) },
             max_value_size: namespace.max_value_size.unwrap_or(self.defaults.max_value_size),
             // With no store, memory is all there is.
             l1: self.store.is_none() || (namespace.l1 && self.defaults.l1),

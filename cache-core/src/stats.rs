@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,18 @@ pub struct NamespaceStats {
     pub l1_hits: u64,
     /// Reads that were not answered.
     pub misses: u64,
+    /// Of the misses, those that were answered with a value within its grace.
+    #[serde(default)]
+    pub stale: u64,
+    /// How often a function computed a value.
+    #[serde(default)]
+    pub computes: u64,
+    /// How often it failed.
+    #[serde(default)]
+    pub compute_failures: u64,
+    /// How long it took, over all, in microseconds.
+    #[serde(default)]
+    pub compute_us: u64,
     /// Values written, by `set` and by fills.
     pub sets: u64,
     /// Keys deleted, one by one or by pattern.
@@ -54,6 +67,10 @@ impl Stats {
             hits: sum.hits + one.hits,
             l1_hits: sum.l1_hits + one.l1_hits,
             misses: sum.misses + one.misses,
+            stale: sum.stale + one.stale,
+            computes: sum.computes + one.computes,
+            compute_failures: sum.compute_failures + one.compute_failures,
+            compute_us: sum.compute_us + one.compute_us,
             sets: sum.sets + one.sets,
             deletes: sum.deletes + one.deletes,
             errors: sum.errors + one.errors,
@@ -66,6 +83,10 @@ pub(crate) struct Counters {
     pub(crate) l1_hits: Counter,
     pub(crate) store_hits: Counter,
     pub(crate) misses: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) computes: Counter,
+    pub(crate) compute_failures: Counter,
+    pub(crate) compute_us: Counter,
     pub(crate) sets: Counter,
     pub(crate) deletes: Counter,
     pub(crate) errors: Counter,
@@ -81,12 +102,25 @@ impl Counters {
         }
     }
 
+    /// Counts a computation.
+    pub(crate) fn computed(&self, took: Duration, succeeded: bool) {
+        self.computes.one();
+        self.compute_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        if !succeeded {
+            self.compute_failures.one();
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> NamespaceStats {
         let l1_hits = self.l1_hits.get();
         NamespaceStats {
             hits: l1_hits + self.store_hits.get(),
             l1_hits,
             misses: self.misses.get(),
+            stale: self.stale.get(),
+            computes: self.computes.get(),
+            compute_failures: self.compute_failures.get(),
+            compute_us: self.compute_us.get(),
             sets: self.sets.get(),
             deletes: self.deletes.get(),
             errors: self.errors.get(),

@@ -22,8 +22,9 @@ pub(crate) enum Typed<V> {
 /// What a search for a value came to.
 #[allow(clippy::large_enum_variant, reason = "moved once, then taken apart")]
 pub(crate) enum Found<V> {
-    Value(V, Read),
-    Nothing(Fill),
+    Value(V, Arc<Slot>, Read),
+    /// With what is there, but stale.
+    Nothing(Fill, Option<Arc<Slot>>),
 }
 
 /// Reads an entry as a type.
@@ -68,23 +69,25 @@ impl Inner {
         key: &Arc<EntryKey>,
         deadline: Deadline,
     ) -> Found<V> {
-        let mut other_type = false;
+        let (mut other_type, mut stale) = (false, None);
         if let Some(slot) = self.peek(key) {
             match typed(&slot, self.clock.now()) {
-                Typed::Value(value) => return Found::Value(value, Read::L1Hit),
-                found => other_type |= matches!(found, Typed::OtherType),
+                Typed::Value(value) => return Found::Value(value, slot, Read::L1Hit),
+                Typed::OtherType => other_type = true,
+                Typed::Stale => stale = Some(slot),
             }
         }
         let (slot, fill) = self.find_in_store(key, deadline).await;
         if let Some(slot) = slot {
             match typed(&slot, self.clock.now()) {
-                Typed::Value(value) => return Found::Value(value, Read::StoreHit),
-                found => other_type |= matches!(found, Typed::OtherType),
+                Typed::Value(value) => return Found::Value(value, slot, Read::StoreHit),
+                Typed::OtherType => other_type = true,
+                Typed::Stale => stale = Some(slot),
             }
         }
         if other_type {
             key.namespace.note_other_type(&key.rendered);
         }
-        Found::Nothing(fill)
+        Found::Nothing(fill, stale)
     }
 }

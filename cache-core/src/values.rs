@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::cache::Cache;
 use crate::codec::{Format, to_bytes};
-use crate::entry::EntryTimes;
+use crate::compute::Options;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
 use crate::invalidate::{DeletePattern, Invalidated, Pattern, Scope, Template};
@@ -48,10 +48,17 @@ impl Values {
         let identity = plain_identity(&key);
         let now = inner.clock.now();
         if let Some(slot) = state.peek(state.hash(&identity), &identity, now) {
+            if state.options.sliding.is_some() {
+                inner.slide(state, &key, &slot, &state.options, now);
+            }
             return Ok(state.read(Some(&slot), Read::L1Hit, now));
         }
         let key = Arc::new(inner.entry_key(state, &key, &identity));
-        let found = inner.find_all_in_store(&[key], now, inner.deadline()).await.pop().flatten();
+        let keys = std::slice::from_ref(&key);
+        let found = inner.find_all_in_store(keys, now, inner.deadline()).await.pop().flatten();
+        if let Some(slot) = &found {
+            inner.slide_found(&key, slot, &state.options, now);
+        }
         Ok(state.read(found.as_deref(), Read::StoreHit, now))
     }
 
@@ -100,7 +107,10 @@ impl Values {
         if !inner.enabled {
             return Ok(false);
         }
-        inner.touch(&key, ttl.into(), inner.deadline()).await
+        let now = inner.clock.now();
+        // Its grace is that of the namespace.
+        let times = Options { jitter: None, ..key.namespace.options }.times(now, ttl.into(), 0.0);
+        inner.touch(&key, times, inner.deadline()).await
     }
 
     /// See [`Cache::get_many`].
@@ -180,7 +190,8 @@ impl Values {
     }
 
     pub(crate) fn new_value(&self, payload: Bytes, ttl: Ttl) -> NewEntry {
-        let times = EntryTimes::new(self.cache.inner.clock.now(), ttl);
+        let options = self.state.as_ref().map(|state| state.options).unwrap_or_default();
+        let times = options.times(self.cache.inner.clock.now(), ttl, fastrand::f64());
         NewEntry { payload, format: Format::MessagePack, schema: 0, times, decoded: None }
     }
 }

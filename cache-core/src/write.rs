@@ -75,7 +75,7 @@ impl Inner {
                 // What others do while it is written may not be known here. And a clock may have
                 // been put back meanwhile.
                 let since = asked_at.min(self.clock.now());
-                let slot = new_slot(&key, id, value, generations, since, mark);
+                let slot = new_slot(&key, id, value, (generations, None), since, mark);
                 let insert = || region.insert(key.hash, Arc::clone(&slot));
                 let inserted = fence.pass_and_break_others(insert).is_some();
                 if inserted {
@@ -195,10 +195,9 @@ impl Inner {
     pub(crate) async fn touch(
         self: &Arc<Self>,
         key: &Arc<EntryKey>,
-        ttl: Ttl,
+        times: EntryTimes,
         deadline: Deadline,
     ) -> Result<bool, Error> {
-        let times = EntryTimes::new(self.clock.now(), ttl);
         let Some(store) = &self.store else {
             return Ok(self.touch_in_memory(key, times));
         };
@@ -229,7 +228,7 @@ impl Inner {
         Ok(written.stored.first() == Some(&true))
     }
 
-    fn touch_in_memory(&self, key: &EntryKey, times: EntryTimes) -> bool {
+    pub(crate) fn touch_in_memory(&self, key: &EntryKey, times: EntryTimes) -> bool {
         let fence = self.fences.raise(key.hash, &key.rendered);
         let Some(slot) = self.peek(key) else { return false };
         let now = self.clock.now();

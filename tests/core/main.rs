@@ -6,6 +6,7 @@ mod breaker;
 mod claims;
 mod coherence;
 mod command_counts;
+mod compute_options;
 mod contract;
 mod corrupt;
 mod environment;

@@ -6,7 +6,7 @@
 //! | 4 | 1 | version, 1 |
 //! | 5 | 1 | kind: 0 value, 1 tombstone |
 //! | 6 | 1 | format of the payload |
-//! | 7 | 1 | flags: 1, soft ids follow the generations |
+//! | 7 | 1 | flags: 1, soft ids follow the generations; 16, an entity tag follows the tags |
 //! | 8 | 8 | write id, random: what a compare-and-set compares |
 //! | 16 | 8 | created, unix ms |
 //! | 24 | 8 | fresh until, unix ms; all ones: does not expire |
@@ -17,7 +17,7 @@
 //! | 52 | 2 | number of generations |
 //! | 54 | 2 | number of tags |
 //! | 56 | 8 | xxh3 of everything else |
-//! | 64 | | generations (fingerprint, id: 16 bytes each), soft ids (8 bytes for each generation, if flagged), tags (length u16, text), identity, payload |
+//! | 64 | | generations (fingerprint, id: 16 bytes each), soft ids (8 bytes for each generation, if flagged), tags (length u16, text), entity tag (likewise, if flagged), identity, payload |
 //!
 //! Decoding copies nothing but the numbers: identity and payload are slices of the input.
 
@@ -38,6 +38,7 @@ const KIND_VALUE: u8 = 0;
 const KIND_TOMBSTONE: u8 = 1;
 
 const SOFTENED: u8 = 1;
+const WITH_ETAG: u8 = 16;
 
 /// The bytes that tell one write from another, as found in a stored value; empty if the key is
 /// absent. Shorter when the stored bytes are cut: still comparable.
@@ -72,9 +73,12 @@ pub(crate) fn encode(entry: &Entry) -> Option<Bytes> {
     let tags: usize = entry.tags.iter().map(|tag| 2 + tag.len()).sum();
     let softened = entry.generations.iter().any(|recorded| recorded.soft != 0);
     let generations = entry.generations.len() * if softened { 24 } else { 16 };
-    let size = HEADER + generations + tags + entry.identity.len() + entry.payload.len();
+    let etag = entry.etag.as_ref().map_or(0, |etag| 2 + etag.len());
+    let size = HEADER + generations + tags + etag + entry.identity.len() + entry.payload.len();
     let mut out = BytesMut::with_capacity(size);
-    put_header(&mut out, KIND_VALUE, if softened { SOFTENED } else { 0 }, entry)?;
+    let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+    let flags = flag(softened, SOFTENED) | flag(entry.etag.is_some(), WITH_ETAG);
+    put_header(&mut out, KIND_VALUE, flags, entry)?;
     for recorded in &entry.generations {
         out.put_u64_le(recorded.scope);
         out.put_u64_le(recorded.id);
@@ -82,9 +86,9 @@ pub(crate) fn encode(entry: &Entry) -> Option<Bytes> {
     if softened {
         entry.generations.iter().for_each(|recorded| out.put_u64_le(recorded.soft));
     }
-    for tag in &entry.tags {
-        out.put_u16_le(u16::try_from(tag.len()).ok()?);
-        out.put_slice(tag.as_bytes());
+    for text in entry.tags.iter().chain(&entry.etag) {
+        out.put_u16_le(u16::try_from(text.len()).ok()?);
+        out.put_slice(text.as_bytes());
     }
     out.put_slice(&entry.identity);
     out.put_slice(&entry.payload);
@@ -100,6 +104,7 @@ pub(crate) fn tombstone(id: u64, identity: &Bytes, times: EntryTimes) -> Bytes {
         format: Format::Raw,
         generations: SmallVec::new(),
         tags: Vec::new(),
+        etag: None,
         identity: identity.clone(),
         payload: Bytes::new(),
     };
@@ -155,7 +160,7 @@ fn decode_checked(stored: &Bytes) -> Option<Decoded> {
         return None;
     }
     let [version, kind, format, flags] = rest.try_get_u32().ok()?.to_be_bytes();
-    if version != VERSION || flags & !SOFTENED != 0 {
+    if version != VERSION || flags & !(SOFTENED | WITH_ETAG) != 0 {
         return None;
     }
     let id = rest.try_get_u64_le().ok()?;
@@ -186,9 +191,9 @@ fn decode_checked(stored: &Bytes) -> Option<Decoded> {
     }
     let mut tags = Vec::new();
     for _ in 0..tag_count {
-        let len = usize::from(rest.try_get_u16_le().ok()?);
-        tags.push(std::str::from_utf8(&take(&mut rest, len)?).ok()?.into());
+        tags.push(take_text(&mut rest)?);
     }
+    let etag = if flags & WITH_ETAG == 0 { None } else { Some(take_text(&mut rest)?) };
     let identity = take(&mut rest, identity_len)?;
     let payload = take(&mut rest, payload_len)?;
     if !rest.is_empty() {
@@ -202,12 +207,19 @@ fn decode_checked(stored: &Bytes) -> Option<Decoded> {
             format: Format::from_code(format)?,
             generations,
             tags,
+            etag,
             identity,
             payload,
         })),
         KIND_TOMBSTONE => Some(Decoded::Tombstone),
         _ => None,
     }
+}
+
+/// The next text, its length before it.
+fn take_text(rest: &mut Bytes) -> Option<Box<str>> {
+    let len = usize::from(rest.try_get_u16_le().ok()?);
+    Some(std::str::from_utf8(&take(rest, len)?).ok()?.into())
 }
 
 /// The next `len` bytes, not copied.

@@ -21,6 +21,7 @@ fn sample() -> Entry {
         format: Format::MessagePack,
         generations: SmallVec::from_slice(&[recorded(1, 2, 0), recorded(3, 4, 0)]),
         tags: vec!["user:123".into(), "ü".into()],
+        etag: None,
         identity: Bytes::from_static(b"\x00analytics:ws1:42"),
         payload: Bytes::from_static(b"\x81\xa4name\xa5alice"),
     }
@@ -45,10 +46,12 @@ fn golden_files_are_still_read_and_still_written() {
         generations: SmallVec::from_slice(&[recorded(1, 2, 0), recorded(3, 4, 5)]),
         ..sample()
     };
+    let with_etag = Entry { etag: Some("\"v1\"".into()), ..sample() };
     for (name, entry) in [
         ("value.bin", sample()),
         ("empty-never-expires.bin", expires_never),
         ("softened.bin", softened),
+        ("with-etag.bin", with_etag),
     ] {
         let golden = Bytes::from(fs::read(fixture(name)).unwrap());
         assert_eq!(decode(&golden), Decoded::Value(entry.clone()), "{name}");
@@ -83,7 +86,8 @@ fn decoding_copies_neither_identity_nor_payload() {
 #[test]
 fn every_flipped_bit_and_every_cut_is_noticed() {
     let softened = Entry { generations: SmallVec::from_slice(&[recorded(3, 4, 5)]), ..sample() };
-    for entry in [sample(), softened] {
+    let with_etag = Entry { etag: Some("v".into()), ..sample() };
+    for entry in [sample(), softened, with_etag] {
         notices_every_flipped_bit_and_every_cut(&entry);
     }
 }
@@ -117,7 +121,7 @@ proptest! {
     fn what_is_encoded_is_decoded(
         id: u64, created: u64, schema: u32,
         generations in prop::collection::vec(any::<(u64, u64, u64)>(), 0..6), soft: bool,
-        tags in prop::collection::vec(".{0,12}", 0..4),
+        tags in prop::collection::vec(".{0,12}", 0..4), etag in prop::option::of(".{0,12}"),
         identity: Vec<u8>, payload: Vec<u8>,
     ) {
         let entry = Entry {
@@ -130,6 +134,7 @@ proptest! {
                 .map(|(scope, id, soft_id)| recorded(scope, id, if soft { soft_id } else { 0 }))
                 .collect(),
             tags: tags.into_iter().map(Into::into).collect(),
+            etag: etag.map(Into::into),
             identity: identity.into(),
             payload: payload.into(),
         };

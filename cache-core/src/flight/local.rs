@@ -44,6 +44,7 @@ pub struct Leader<T> {
 /// Held by one who waits.
 #[derive(Debug)]
 pub struct Follower<T> {
+    number: u64,
     landing: watch::Receiver<Option<T>>,
 }
 
@@ -66,12 +67,20 @@ impl<T: Clone> Flights<T> {
     /// Joins the flight for a key, or starts it. One whose fill was overtaken by an invalidation
     /// is not joined: what it brings is older than the question.
     pub fn join(&self, key: u128, fill: &Fill) -> Joined<T> {
+        self.join_another(key, fill, None)
+    }
+
+    /// As [`join`](Self::join), but not the flight with this number: for those who have waited for
+    /// it long enough. The first of them starts another in its place, which the others join.
+    pub(crate) fn join_another(&self, key: u128, fill: &Fill, given_up: Option<u64>) -> Joined<T> {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key)
             && flight.fill.is_current()
             && !is_abandoned(&flight.landing)
+            && Some(flight.number) != given_up
         {
-            return Joined::Follower(Follower { landing: flight.landing.clone() });
+            let landing = flight.landing.clone();
+            return Joined::Follower(Follower { number: flight.number, landing });
         }
         let (sender, landing) = watch::channel(None);
         let number = fastrand::u64(..);
@@ -96,6 +105,11 @@ fn is_abandoned<T>(landing: &watch::Receiver<Option<T>>) -> bool {
 }
 
 impl<T> Leader<T> {
+    /// For the one who started it, and has it done by somebody else.
+    pub(crate) fn follow(&self) -> Follower<T> {
+        Follower { number: self.number, landing: self.landing.subscribe() }
+    }
+
     /// Gives the outcome to all who wait, and to those who join until this is dropped.
     pub fn land(&self, outcome: T) {
         self.landing.send_replace(Some(outcome));
@@ -117,9 +131,22 @@ impl<T> Drop for Leader<T> {
     }
 }
 
+impl<T> Follower<T> {
+    /// Tells the flight from later ones of the same key.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 impl<T: Clone> Follower<T> {
     /// Waits for the outcome.
-    pub async fn landing(mut self) -> Landing<T> {
+    pub async fn landing(self) -> Landing<T> {
+        let mut this = self;
+        this.wait().await
+    }
+
+    /// As [`landing`](Self::landing), for those who may wait again.
+    pub(crate) async fn wait(&mut self) -> Landing<T> {
         match self.landing.wait_for(Option::is_some).await {
             Ok(outcome) => match &*outcome {
                 Some(outcome) => Landing::Landed(outcome.clone()),

@@ -116,6 +116,11 @@ impl TagFamily {
         Self(Cow::Owned(rendered))
     }
 
+    /// As [`partition`](Self::partition), from the partition as it stands in a key.
+    pub(crate) fn of_rendered_partition(rendered: &str) -> Self {
+        Self(Cow::Owned(format!("u:{rendered}")))
+    }
+
     /// The tag of this family with this text; any text will do.
     pub fn tag(&self, text: impl Into<String>) -> Tag {
         Tag { family: self.clone(), text: text.into().into_boxed_str() }

@@ -1,0 +1,241 @@
+//! How values are kept and computed: settings of a cache, a namespace or a call. Pure.
+
+use std::time::Duration;
+
+use crate::clock::{Millis, as_millis};
+use crate::entry::EntryTimes;
+use crate::ttl::Ttl;
+
+/// How values are kept and computed. What a call says goes before what its namespace says, and that
+/// before what the cache says ([`Builder::options`](crate::Builder::options)).
+///
+/// ```
+/// use cache_core::{Cache, Namespace, Options, minutes, seconds};
+///
+/// const REPORTS: Namespace = Namespace::new("reports")
+///     .ttl(minutes(10))
+///     .options(Options::new().grace(minutes(5)).jitter(10));
+///
+/// let cache = Cache::builder()
+///     .namespace(REPORTS)
+///     .options(Options::new().timeout(seconds(20)))
+///     .build()?;
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Options {
+    pub(crate) ttl: Option<Ttl>,
+    pub(crate) jitter: Option<u8>,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) early_refresh: Option<u8>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) soft_timeout: Option<Duration>,
+    pub(crate) negative_ttl: Option<Duration>,
+    pub(crate) error_ttl: Option<Duration>,
+    pub(crate) sliding: Option<Duration>,
+    pub(crate) fleet: Option<bool>,
+}
+
+impl Options {
+    /// Nothing is said.
+    pub const fn new() -> Self {
+        Self {
+            ttl: None,
+            jitter: None,
+            grace: None,
+            early_refresh: None,
+            timeout: None,
+            soft_timeout: None,
+            negative_ttl: None,
+            error_ttl: None,
+            sliding: None,
+            fleet: None,
+        }
+    }
+
+    /// How long a value is fresh.
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(Ttl::After(ttl));
+        self
+    }
+
+    /// A value is fresh until it is deleted, invalidated or evicted.
+    pub const fn never_expires(mut self) -> Self {
+        self.ttl = Some(Ttl::Never);
+        self
+    }
+
+    /// By how many percent (100 at most) the time of each value is shortened at random, so that
+    /// values that were made at once are not all gone at once. Default: 0.
+    pub const fn jitter(mut self, percent: u8) -> Self {
+        self.jitter = Some(if percent > 100 { 100 } else { percent });
+        self
+    }
+
+    /// For how long past its freshness a value is kept, to be used when it can't be computed anew:
+    /// the function fails, or takes longer than [`timeout`](Self::timeout) or
+    /// [`soft_timeout`](Self::soft_timeout). Default: not at all.
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// When so many percent of its time have passed, a value is computed anew by one of those who
+    /// ask for it, while the others are given the one that is still fresh. 100 or more: never, which
+    /// is the default.
+    pub const fn early_refresh(mut self, percent: u8) -> Self {
+        self.early_refresh = Some(percent);
+        self
+    }
+
+    /// How long the function may take. Then a value within its grace is used, else the answer is
+    /// [`TimedOut`](crate::ComputeError::TimedOut). Default: no limit for one's own function, 10 s
+    /// for somebody else's.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long the function may take before a value within its grace is used, if there is one. It
+    /// goes on in the background where [it may](crate::GetOrCompute::in_background). Default: no limit.
+    pub const fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a value is fresh that says that there is nothing (`None`, `()`: what is serialized
+    /// as nil). Zero: it is not stored. Default: as long as any other.
+    pub const fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// For how long, after the function has failed, those who ask in this process are given its
+    /// error (or a value within its grace) without calling it. Default: not at all.
+    pub const fn error_ttl(mut self, ttl: Duration) -> Self {
+        self.error_ttl = Some(ttl);
+        self
+    }
+
+    /// Each use makes a value fresh for its whole time again (its TTL, without jitter), until this
+    /// long after it was made. It is written again when half of its time has passed. Default: use
+    /// changes nothing.
+    pub const fn sliding(mut self, at_most: Duration) -> Self {
+        self.sliding = Some(at_most);
+        self
+    }
+
+    /// Whether one computes for all processes that share the store, rather than one in each.
+    /// Default: no.
+    pub const fn once_per_fleet(mut self, on: bool) -> Self {
+        self.fleet = Some(on);
+        self
+    }
+
+    /// What these say, and where they say nothing, what the others do.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            ttl: self.ttl.or(others.ttl),
+            jitter: self.jitter.or(others.jitter),
+            grace: self.grace.or(others.grace),
+            early_refresh: self.early_refresh.or(others.early_refresh),
+            timeout: self.timeout.or(others.timeout),
+            soft_timeout: self.soft_timeout.or(others.soft_timeout),
+            negative_ttl: self.negative_ttl.or(others.negative_ttl),
+            error_ttl: self.error_ttl.or(others.error_ttl),
+            sliding: self.sliding.or(others.sliding),
+            fleet: self.fleet.or(others.fleet),
+        }
+    }
+
+    /// The times of a value that is written at `now`; `random` is below 1.
+    pub(crate) fn times(&self, now: Millis, ttl: Ttl, random: f64) -> EntryTimes {
+        let ttl = match ttl {
+            Ttl::After(ttl) => {
+                let most = ttl.mul_f64(f64::from(self.jitter.unwrap_or(0)) / 100.0);
+                Ttl::After(ttl.saturating_sub(most.mul_f64(random)))
+            }
+            Ttl::Never => Ttl::Never,
+        };
+        let times = EntryTimes::new(now, ttl);
+        let grace = as_millis(self.grace.unwrap_or_default());
+        EntryTimes { stale_until: times.fresh_until.saturating_add(grace), ..times }
+    }
+
+    /// Whether so much of the time of a value has passed that one should compute it anew.
+    pub(crate) fn is_due(&self, times: &EntryTimes, now: Millis) -> bool {
+        let Some(percent) = self.early_refresh.filter(|percent| *percent < 100) else {
+            return false;
+        };
+        let Some(left) = times.fresh_for(now) else { return false };
+        let whole = times.fresh_until.saturating_sub(times.created);
+        u128::from(left) * 100 <= u128::from(whole) * u128::from(100 - percent)
+    }
+
+    /// Until when a value would be fresh that is used at `now`, if that is worth writing down.
+    pub(crate) fn slid(&self, times: &EntryTimes, ttl: Ttl, now: Millis) -> Option<EntryTimes> {
+        let (Some(at_most), Ttl::After(ttl)) = (self.sliding, ttl) else { return None };
+        if times.fresh_for(now)? > as_millis(ttl) / 2 {
+            return None;
+        }
+        let end = times.created.saturating_add(as_millis(at_most));
+        let fresh_until = now.saturating_add(as_millis(ttl)).min(end);
+        let grace = times.stale_until.saturating_sub(times.fresh_until);
+        let stale_until = fresh_until.saturating_add(grace);
+        (fresh_until > times.fresh_until).then_some(EntryTimes {
+            fresh_until,
+            stale_until,
+            ..*times
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ttl::{minutes, seconds};
+
+    #[test]
+    fn a_call_goes_before_its_namespace() {
+        let namespace = Options::new().ttl(minutes(1)).grace(minutes(2)).jitter(200);
+        let call = Options::new().ttl(minutes(3));
+        let both = call.or(namespace);
+        assert_eq!((both.ttl, both.grace), (Some(Ttl::After(minutes(3))), Some(minutes(2))));
+        assert_eq!(both.jitter, Some(100));
+    }
+
+    #[test]
+    fn jitter_shortens_and_never_lengthens() {
+        let options = Options::new().jitter(10).grace(seconds(5));
+        let until = |random| options.times(1_000, Ttl::After(seconds(100)), random);
+        assert_eq!((until(0.0).fresh_until, until(0.0).stale_until), (101_000, 106_000));
+        assert_eq!((until(0.5).fresh_until, until(0.5).stale_until), (96_000, 101_000));
+        assert!(until(0.999).fresh_until > 91_000);
+        assert_eq!(options.times(1_000, Ttl::Never, 0.5).stale_until, u64::MAX);
+    }
+
+    #[test]
+    fn an_early_refresh_is_due_when_its_share_has_passed() {
+        let options = Options::new().early_refresh(80);
+        let times = options.times(0, Ttl::After(seconds(100)), 0.0);
+        assert!(!options.is_due(&times, 79_999) && options.is_due(&times, 80_000));
+        assert!(!Options::new().is_due(&times, 99_999));
+        assert!(!Options::new().early_refresh(100).is_due(&times, 99_999));
+        assert!(!options.is_due(&options.times(0, Ttl::Never, 0.0), 99_999));
+    }
+
+    #[test]
+    fn each_use_slides_the_end_but_not_past_the_last() {
+        let (options, ttl) = (Options::new().sliding(seconds(100)), Ttl::After(seconds(40)));
+        let times = options.times(0, ttl, 0.0);
+        assert_eq!(options.slid(&times, ttl, 19_999), None, "not worth writing");
+        let first = options.slid(&times, ttl, 30_000).unwrap();
+        assert_eq!((first.created, first.fresh_until), (0, 70_000));
+        let second = options.slid(&first, ttl, 65_000).unwrap();
+        assert_eq!((second.fresh_until, second.stale_until), (100_000, 100_000));
+        assert_eq!(options.slid(&second, ttl, 99_000), None);
+        assert_eq!(Options::new().slid(&times, ttl, 30_000), None);
+        assert_eq!(options.slid(&times, Ttl::Never, 30_000), None);
+    }
+}

@@ -1,0 +1,309 @@
+//! Looking a value up, waiting for somebody else's, and standing in with what is stale.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout_at;
+
+use super::computed::{Computed, Previous};
+use super::lead::{How, Outcome, lead, outcome};
+use super::options::Options;
+use super::{BoxCompute, ComputeError};
+use crate::background::Place;
+use crate::clock::Deadline;
+use crate::codec::from_bytes;
+use crate::fill::Fill;
+use crate::flight::{Follower, Joined, Landing, Leader};
+use crate::invalidate::{Tag, TagFamily};
+use crate::l1::{Shared, Slot};
+use crate::middleware::Read;
+use crate::state::{EntryKey, Inner};
+use crate::store::BoxFuture;
+use crate::typed::Found;
+
+/// Runs a task in the background.
+pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
+
+/// One call of `get_or_compute`.
+pub(super) struct Call<'a> {
+    pub(super) inner: Arc<Inner>,
+    pub(super) key: Arc<EntryKey>,
+    pub(super) options: Options,
+    pub(super) tags: Vec<Tag>,
+    pub(super) read: bool,
+    pub(super) write: bool,
+    pub(super) launch: Option<Launch<'a>>,
+    /// Those whose tags the value may turn out to have.
+    pub(super) families: Vec<TagFamily>,
+}
+
+/// Those who wait for somebody else's computation start another after this long.
+const FOLLOW_FOR: Duration = Duration::from_secs(10);
+
+/// What somebody's computation came to.
+enum Ended<V, E> {
+    Done(Result<V, ComputeError<E>>),
+    /// Whoever computed went away.
+    Abandoned,
+    /// The outcome is of no use to this caller.
+    Alone,
+    /// It takes too long: for this caller, or for anybody.
+    TooLong {
+        hung: bool,
+    },
+}
+
+impl<'a> Call<'a> {
+    pub(super) async fn run<V, E, F>(self, compute: F) -> Result<V, ComputeError<E>>
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let inner = Arc::clone(&self.inner);
+        let counters = &self.key.namespace.counters;
+        let patience = self.options.timeout.map(Deadline::after);
+        if !self.read {
+            counters.count(Read::Miss);
+            let fill = inner.fill_anew(&self.key, inner.deadline()).await;
+            return self.compute(self.expecting(fill), None, None, compute, patience).await;
+        }
+        let (mut counted, mut looked_again, mut given_up) = (false, false, None);
+        loop {
+            let (mut fill, former) = match inner.find(&self.key, inner.deadline()).await {
+                Found::Value(value, slot, hit) => {
+                    if !counted {
+                        counters.count(hit);
+                    }
+                    return Ok(self.refreshed(value, &slot, compute).await);
+                }
+                Found::Nothing(fill, former) => (fill, former),
+            };
+            fill = self.expecting(fill);
+            if let Some(error) = inner.failures.get::<E>(&fill) {
+                if !counted {
+                    counters.count(Read::Miss);
+                }
+                return self.stand_in(former.as_ref(), ComputeError::Compute(error));
+            }
+            let joined = inner.flights.join_another(self.key.hash, &fill, given_up);
+            if matches!(joined, Joined::Leader(_))
+                && !looked_again
+                && (fill.is_overtaken() || inner.peek(&self.key).is_some_and(|s| self.is_fresh(&s)))
+            {
+                // A flight landed between the lookup and the join.
+                looked_again = true;
+                continue;
+            }
+            if !counted {
+                counters.count(Read::Miss);
+                counted = true;
+            }
+            match joined {
+                Joined::Leader(leader) => {
+                    return self.compute(fill, former, Some(leader), compute, patience).await;
+                }
+                Joined::Follower(follower) => {
+                    drop(fill);
+                    let number = follower.number();
+                    match self.follow(follower, former.is_some(), patience, false).await {
+                        Ended::Done(Ok(value)) => return Ok(value),
+                        Ended::Done(Err(error)) => return self.stand_in(former.as_ref(), error),
+                        Ended::Abandoned => {}
+                        Ended::TooLong { hung: true } => given_up = Some(number),
+                        Ended::TooLong { hung: false } => {
+                            return self.stand_in(former.as_ref(), ComputeError::TimedOut);
+                        }
+                        Ended::Alone => {
+                            return value_of(compute(Previous::new(former)).await);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tags that only the value will name have to be expected before others may wait for it.
+    fn expecting(&self, mut fill: Fill) -> Fill {
+        self.families.iter().for_each(|family| fill.expect_tags(family));
+        fill
+    }
+
+    fn is_fresh(&self, slot: &Slot) -> bool {
+        let now = self.inner.clock.now();
+        slot.times_at(now).is_fresh(now)
+    }
+
+    /// A value that is fresh; if it is due, computed anew by one of those who ask.
+    async fn refreshed<V, E, F>(&self, value: V, slot: &Arc<Slot>, compute: F) -> V
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let (inner, key) = (&self.inner, &self.key);
+        let now = inner.clock.now();
+        inner.slide_found(key, slot, &self.options, now);
+        if !self.options.is_due(&slot.times, now) {
+            return value;
+        }
+        let Some(fill) = Fill::replacing(inner, key, slot) else { return value };
+        let fill = self.expecting(fill);
+        if inner.failures.get::<E>(&fill).is_some() {
+            return value;
+        }
+        let Joined::Leader(leader) = inner.flights.join(key.hash, &fill) else { return value };
+        let former = Some(Arc::clone(slot));
+        if self.launch.is_some() {
+            return match self.launched(fill, former, leader, compute) {
+                Ok(_) => value,
+                Err((fill, former, leader, compute)) => {
+                    let how = self.how();
+                    let led = lead(Arc::clone(inner), fill, former, Some(leader), compute, how);
+                    led.await.unwrap_or(value)
+                }
+            };
+        }
+        let patience = self.options.timeout.map(Deadline::after);
+        let led = self.compute(fill, former, Some(leader), compute, patience).await;
+        led.unwrap_or(value)
+    }
+
+    /// Computes: in the background if it may, else here.
+    async fn compute<V, E, F>(
+        &self,
+        fill: Fill,
+        former: Option<Arc<Slot>>,
+        leader: Option<Leader<Shared>>,
+        compute: F,
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let stand_in = former.clone();
+        let led = match leader {
+            Some(leader) if self.launch.is_some() => {
+                match self.launched(fill, former, leader, compute) {
+                    Ok(follower) => {
+                        let ended = self.follow(follower, stand_in.is_some(), patience, true).await;
+                        return match ended {
+                            Ended::Done(Ok(value)) => Ok(value),
+                            Ended::Done(Err(error)) => self.stand_in(stand_in.as_ref(), error),
+                            Ended::TooLong { .. } => {
+                                self.stand_in(stand_in.as_ref(), ComputeError::TimedOut)
+                            }
+                            Ended::Abandoned | Ended::Alone => {
+                                self.stand_in(stand_in.as_ref(), ComputeError::LeaderFailed)
+                            }
+                        };
+                    }
+                    Err((fill, former, leader, compute)) => lead(
+                        Arc::clone(&self.inner),
+                        fill,
+                        former,
+                        Some(leader),
+                        compute,
+                        self.how(),
+                    ),
+                }
+            }
+            leader => lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how()),
+        };
+        let led = match self.until(stand_in.is_some(), patience) {
+            Some(until) => match timeout_at(until.instant(), led).await {
+                Ok(led) => led,
+                Err(_) => Err(ComputeError::TimedOut),
+            },
+            None => led.await,
+        };
+        led.or_else(|error| self.stand_in(stand_in.as_ref(), error))
+    }
+
+    /// Starts the computation in the background; what it was to be done with, if there is no place.
+    #[allow(clippy::type_complexity, reason = "handed back as it came")]
+    fn launched<V, E, F>(
+        &self,
+        fill: Fill,
+        former: Option<Arc<Slot>>,
+        leader: Leader<Shared>,
+        compute: F,
+    ) -> Result<Follower<Shared>, (Fill, Option<Arc<Slot>>, Leader<Shared>, F)>
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let (Some(launch), Some(place)) = (self.launch, self.inner.background.place()) else {
+            return Err((fill, former, leader, compute));
+        };
+        let follower = leader.follow();
+        let led = lead(Arc::clone(&self.inner), fill, former, Some(leader), compute, self.how());
+        launch(place, Box::pin(async move { drop(led.await) }));
+        Ok(follower)
+    }
+
+    fn how(&self) -> How {
+        How { options: self.options, tags: self.tags.clone(), write: self.write }
+    }
+
+    /// Until when the caller waits; not for long if there is something to stand in.
+    fn until(&self, may_stand_in: bool, patience: Option<Deadline>) -> Option<Deadline> {
+        let soft = self.options.soft_timeout.filter(|_| may_stand_in).map(Deadline::after);
+        match (soft, patience) {
+            (Some(soft), Some(patience)) => Some(soft.min(patience)),
+            (soft, patience) => soft.or(patience),
+        }
+    }
+
+    /// Waits for a computation, one's own in the background or somebody else's.
+    async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
+        &self,
+        mut follower: Follower<Shared>,
+        may_stand_in: bool,
+        patience: Option<Deadline>,
+        is_own: bool,
+    ) -> Ended<V, E> {
+        let until = self.until(may_stand_in, patience);
+        let hung = Deadline::after(if is_own { Duration::MAX } else { FOLLOW_FOR });
+        let end = until.map_or(hung, |until| until.min(hung));
+        let landing = match timeout_at(end.instant(), follower.wait()).await {
+            Ok(Landing::Landed(shared)) => shared,
+            Ok(Landing::Abandoned) => return Ended::Abandoned,
+            Err(_) => return Ended::TooLong { hung: until.is_none_or(|until| until > end) },
+        };
+        match outcome::<E>(&landing) {
+            Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
+                Some(value) => Ended::Done(Ok(value)),
+                None => Ended::Alone,
+            },
+            Some(Outcome::Failed(error)) => Ended::Done(Err(ComputeError::Compute(error))),
+            Some(Outcome::NotShared) | None => Ended::Alone,
+        }
+    }
+
+    /// What is stale, in place of an error.
+    fn stand_in<V: DeserializeOwned, E>(
+        &self,
+        former: Option<&Arc<Slot>>,
+        error: ComputeError<E>,
+    ) -> Result<V, ComputeError<E>> {
+        let now = self.inner.clock.now();
+        let former = former.filter(|slot| slot.is_alive(now));
+        match former.and_then(|slot| from_bytes(slot.format, &slot.payload)) {
+            Some(value) => {
+                self.key.namespace.counters.stale.one();
+                Ok(value)
+            }
+            None => Err(error),
+        }
+    }
+}
+
+/// The bare value.
+pub(super) fn value_of<V, E>(computed: Result<Computed<V>, E>) -> Result<V, ComputeError<E>> {
+    computed.map(Computed::into_value).map_err(|error| ComputeError::Compute(Arc::new(error)))
+}
