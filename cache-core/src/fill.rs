@@ -175,6 +175,13 @@ impl Fill {
         self.inner.store.is_none() || (self.expect.is_some() && all_known())
     }
 
+    /// From now on an invalidation elsewhere may not show to whoever asks the store.
+    pub(crate) fn withdraw_confirmation(&self) {
+        if let Some(confirmed) = self.confirmed.get() {
+            confirmed.store(false, Ordering::Release);
+        }
+    }
+
     fn scopes(&self) -> impl Iterator<Item = &GenerationRef> {
         self.generations.iter().chain(&self.families).chain([&self.swept])
     }
@@ -213,7 +220,7 @@ impl Fill {
             claimed: false,
             began: self.began,
             asked_at: self.asked_at,
-            confirmed: OnceLock::new(),
+            confirmed: self.confirmed.clone(),
         }
     }
 

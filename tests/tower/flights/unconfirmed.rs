@@ -1,9 +1,9 @@
 //! Redis is full or away, so that nothing tells of invalidations elsewhere: those who come later
 //! than `UNCONFIRMED_FLIGHT` do not wait for what had begun before.
 
-use cache_core::{Cache, RedisOptions, UNCONFIRMED_FLIGHT};
+use cache_core::{Cache, RedisOptions, Tag, UNCONFIRMED_FLIGHT};
 use cache_tests::{RedisServer, body};
-use cache_tower::HttpCache;
+use cache_tower::{CacheTags, HttpCache};
 
 use crate::setup::{LIMIT, app, at_rest, fresh, get, head, http, send, whole};
 
@@ -61,6 +61,37 @@ async fn where_redis_answers_those_who_come_later_wait_for_the_same() {
             assert_eq!(whole(head(going).await).await.expect("whole"), "once");
         }
         assert_eq!(calls.count(), round + 1);
+        at_rest(&http).await;
+    }
+}
+
+/// Pinned: a process that is told of no changes does not ask for tags when it looks for a response:
+/// who came while a tagged one arrived was given it, whatever had been invalidated elsewhere.
+#[tokio::test]
+async fn a_tagged_response_that_arrives_slowly_is_not_for_those_who_come_after_its_invalidation() {
+    let redis = RedisServer::start();
+    for l1 in [false, true] {
+        let one = || {
+            let options = RedisOptions::url(&redis.url()).expect("valid");
+            let cache = Cache::builder().prefix(format!("l1-{l1}")).redis(options);
+            let cache = cache.l1(l1).coherence(false);
+            http(&cache.operation_budget(LIMIT).build().expect("valid"))
+        };
+        let (http, other) = (one(), one());
+        let (app, mut calls) = app(&http);
+        let first = send(&app, get("/a"));
+        let (writer, arriving) = body::channel();
+        let mut response = fresh(arriving);
+        response.extensions_mut().insert(CacheTags::new(["t"]));
+        calls.next().await.answer(response);
+        let first = head(first).await;
+        assert!(other.cache().invalidate(Tag::new("t")).await.expect("done").is_complete());
+        the_time_passes().await;
+        let second = send(&app, get("/a"));
+        calls.next().await.answer(fresh(body::full("new")));
+        assert_eq!(whole(head(second).await).await.expect("whole"), "new");
+        tokio::spawn(async move { writer.send("old").await });
+        assert_eq!(whole(first).await.expect("whole"), "old");
         at_rest(&http).await;
     }
 }
