@@ -57,6 +57,8 @@ pub(crate) struct FillWatch {
     generations: GenerationRefs,
     broken: bool,
     began: Stopwatch,
+    /// The key's state in the store when the fill began.
+    expect: Option<WriteId>,
     /// Whether the store has told the ids of all its scopes before the value was computed: then
     /// an invalidation elsewhere shows to whoever asks the store.
     confirmed: Arc<AtomicBool>,
@@ -67,7 +69,12 @@ impl FillWatch {
     /// overtaken elsewhere, only for a short time from its beginning.
     pub(crate) fn may_serve(&self, asker: &Fill) -> bool {
         let provable = asker.has_word() && self.confirmed.load(Ordering::Acquire);
-        self.is_current() && (provable || self.began.elapsed() < UNCONFIRMED_FLIGHT)
+        // Who finds the key in another state has asked after a delete or a write elsewhere.
+        let same = match (&self.expect, &asker.expect) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        };
+        same && self.is_current() && (provable || self.began.elapsed() < UNCONFIRMED_FLIGHT)
     }
 
     fn is_current(&self) -> bool {
@@ -259,6 +266,7 @@ impl Fill {
             generations: self.scopes().cloned().collect(),
             broken: !self.is_current(),
             began: self.began,
+            expect: self.expect.clone(),
             confirmed: Arc::clone(self.confirmed.get_or_init(confirmed)),
         }
     }

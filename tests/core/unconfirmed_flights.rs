@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::faults::full;
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, at, fill, join, on};
+use crate::setup::{PATIENCE, Setup, at, fill, join, on};
 
 /// Callers of one key; each computation gives its own number, once the gate lets it.
 #[derive(Clone, Default)]
@@ -36,6 +36,11 @@ impl Callers {
             tokio::task::yield_now().await;
         }
         caller
+    }
+
+    /// Waits until so many compute.
+    async fn computing(&self, count: usize) {
+        tokio::time::timeout(PATIENCE, self.gate.waiting(count)).await.expect("another computes");
     }
 
     /// What each is given in the end.
@@ -141,11 +146,11 @@ async fn passes(time: Duration) {
 async fn after_an_invalidation_elsewhere(filler: &Cache, other: &Cache, scope: Scope) -> usize {
     let callers = Callers::default();
     let first = callers.another(filler).await;
-    callers.gate.waiting(1).await;
+    callers.computing(1).await;
     assert_eq!(other.invalidate(scope).await.unwrap(), Invalidated::Complete);
     passes(UNCONFIRMED_FLIGHT).await;
     let second = callers.another(filler).await;
-    callers.gate.waiting(2).await;
+    callers.computing(2).await;
     let given = callers.given(vec![first, second]).await;
     assert_eq!(given[0], 1);
     given[1]
@@ -176,4 +181,19 @@ async fn who_finds_redis_away_computes_what_others_began_long_before() {
     proxy.set(Mode::Refuse).await;
     let scope = Scope::namespace("users");
     assert_eq!(after_an_invalidation_elsewhere(&filler, &other, scope).await, 2);
+}
+
+/// Pinned: a delete of one key leaves no other trace than the key's state in the store, at which
+/// nobody looked before waiting for what had begun before it.
+#[tokio::test]
+async fn who_asks_after_a_delete_elsewhere_does_not_wait_for_what_began_before() {
+    let setup = Setup::redis();
+    let (filler, other) = (setup.cache(), setup.cache());
+    let callers = Callers::default();
+    let first = callers.another(&filler).await;
+    callers.computing(1).await;
+    assert_eq!(other.delete("users", "1").await.unwrap(), Invalidated::Complete);
+    let second = callers.another(&filler).await;
+    callers.computing(2).await;
+    assert_eq!(callers.given(vec![first, second]).await, [1, 2]);
 }

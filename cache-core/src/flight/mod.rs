@@ -2,7 +2,7 @@
 //!
 //! Who asks after an invalidation must not be given what was computed before it. An invalidation
 //! in this process ends the flights that it is about. One elsewhere shows in the store: the ids of
-//! the scopes are others than those that the flight began under. Where the store can't be asked,
+//! the scopes, or the state of the key, are others than those that the flight began under. Where the store can't be asked,
 //! or is full and so has no ids, it shows nowhere: such a flight is joined for
 //! [`UNCONFIRMED_FLIGHT`] only. So is one whose value has turned out to have tags, in a process that
 //! is told of no changes: who looks for a key does not ask for tags.
