@@ -42,4 +42,5 @@ mod stampede;
 mod statistics;
 mod sweeps;
 mod unconfirmed;
+mod unconfirmed_flights;
 mod values;

@@ -64,11 +64,13 @@ impl<T> Default for Flights<T> {
 
 impl<T: Clone> Flights<T> {
     /// Joins the flight for a key, or starts it. One whose fill was overtaken by an invalidation
-    /// is not joined: what it brings is older than the question.
+    /// is not joined: what it brings is older than the question. Nor is one of which nobody can
+    /// tell, once it has lasted for [`UNCONFIRMED_FLIGHT`](crate::UNCONFIRMED_FLIGHT); who comes
+    /// then leads, and is joined in its stead.
     pub fn join(&self, key: u128, fill: &Fill) -> Joined<T> {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key)
-            && flight.fill.is_current()
+            && flight.fill.may_serve(fill)
             && !is_abandoned(&flight.landing)
         {
             return Joined::Follower(Follower { landing: flight.landing.clone() });
