@@ -4,7 +4,8 @@
 //! the store, and a fence around the key in L1. It commits only if none of them has changed.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::codec::{Format, WriteId};
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
+use crate::flight::UNCONFIRMED_FLIGHT;
 use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
@@ -45,6 +47,8 @@ pub struct Fill {
     began: Stopwatch,
     /// When the cache was asked for what is to be filled: L1 counts from then.
     asked_at: Millis,
+    /// Shared with those who watch: see [`FillWatch::confirmed`].
+    confirmed: OnceLock<Arc<AtomicBool>>,
 }
 
 /// Knows whether a fill that somebody else leads is still worth waiting for.
@@ -54,10 +58,28 @@ pub(crate) struct FillWatch {
     /// Its families' among them: nobody knows yet which of their tags the value will have.
     generations: GenerationRefs,
     broken: bool,
+    began: Stopwatch,
+    /// The key's state in the store when the fill began.
+    expect: Option<WriteId>,
+    /// Whether the store has told the ids of all its scopes before the value was computed: then
+    /// an invalidation elsewhere shows to whoever asks the store.
+    confirmed: Arc<AtomicBool>,
 }
 
 impl FillWatch {
-    pub(crate) fn is_current(&self) -> bool {
+    /// Whether one who asks now may be given the outcome. Where nothing can tell that the fill was
+    /// overtaken elsewhere, only for a short time from its beginning.
+    pub(crate) fn may_serve(&self, asker: &Fill) -> bool {
+        let provable = asker.has_word() && self.confirmed.load(Ordering::Acquire);
+        // Who finds the key in another state has asked after a delete or a write elsewhere.
+        let same = match (&self.expect, &asker.expect) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        };
+        same && self.is_current() && (provable || self.began.elapsed() < UNCONFIRMED_FLIGHT)
+    }
+
+    fn is_current(&self) -> bool {
         !self.broken
             && self.fence.stands()
             // The fill itself gives an id to scopes that have none.
@@ -120,6 +142,7 @@ impl Fill {
             claimed: false,
             began: Stopwatch::start(),
             asked_at,
+            confirmed: OnceLock::new(),
         }
     }
 
@@ -146,6 +169,31 @@ impl Fill {
         if !matches!(known, Ok(true)) {
             self.expect = None;
         }
+        if let Some(confirmed) = self.confirmed.get() {
+            confirmed.store(self.is_confirmed(), Ordering::Release);
+        }
+    }
+
+    /// Whether there is no store, or it has answered what this fill is based on.
+    fn has_word(&self) -> bool {
+        self.inner.store.is_none() || self.expect.is_some()
+    }
+
+    /// Whether the store, if there is one, has told the ids of all scopes.
+    fn is_confirmed(&self) -> bool {
+        let all_known = || self.scopes().all(|scope| scope.id().is_some());
+        self.inner.store.is_none() || (self.expect.is_some() && all_known())
+    }
+
+    /// From now on an invalidation elsewhere may not show to whoever asks the store.
+    pub(crate) fn withdraw_confirmation(&self) {
+        if let Some(confirmed) = self.confirmed.get() {
+            confirmed.store(false, Ordering::Release);
+        }
+    }
+
+    fn scopes(&self) -> impl Iterator<Item = &GenerationRef> {
+        self.generations.iter().chain(&self.families).chain([&self.swept])
     }
 
     /// A fill that replaces an entry that was found. `None` if the entry has gone from this
@@ -184,6 +232,7 @@ impl Fill {
             claimed: false,
             began: self.began,
             asked_at: self.asked_at,
+            confirmed: self.confirmed.clone(),
         }
     }
 
@@ -216,11 +265,14 @@ impl Fill {
 
     /// Tells whether this fill is still current, for those who would wait for its outcome.
     pub(crate) fn watch(&self) -> FillWatch {
-        let scopes = self.generations.iter().chain(&self.families).chain([&self.swept]);
+        let confirmed = || Arc::new(AtomicBool::new(self.is_confirmed()));
         FillWatch {
             fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
-            generations: scopes.cloned().collect(),
+            generations: self.scopes().cloned().collect(),
             broken: !self.is_current(),
+            began: self.began,
+            expect: self.expect.clone(),
+            confirmed: Arc::clone(self.confirmed.get_or_init(confirmed)),
         }
     }
 

@@ -120,7 +120,8 @@ async fn a_connection_that_is_cut_in_the_middle_of_a_reply() {
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
 }
 
-fn full(redis: &RedisServer) {
+/// Nothing that takes room is written from now on.
+pub(crate) fn full(redis: &RedisServer) {
     redis.config_set("maxmemory-policy", "noeviction");
     redis.config_set("maxmemory", "1");
 }

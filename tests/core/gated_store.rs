@@ -21,6 +21,8 @@ pub(crate) enum At {
     Fetch,
     /// The store has read; the caller does not know yet.
     FetchReply,
+    /// Before the store has created anything.
+    Create,
     /// Before the store has written.
     Write,
     /// The store has written; the caller does not know yet.
@@ -188,7 +190,10 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
         self.creations.fetch_add(1, Ordering::SeqCst);
-        self.store.create(entries, keep_for, deadline)
+        Box::pin(async move {
+            self.pass(At::Create).await?;
+            self.store.create(entries, keep_for, deadline).await
+        })
     }
 
     fn remove<'a>(

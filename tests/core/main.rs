@@ -43,4 +43,5 @@ mod stampede;
 mod statistics;
 mod sweeps;
 mod unconfirmed;
+mod unconfirmed_flights;
 mod values;

@@ -80,6 +80,9 @@ pub(crate) fn check(records: &[Record], bounds: Bounds) -> Verdict {
                 let Some(elsewhere) = elsewhere(answer, end, bounds, &faults) else { continue };
                 for row in Row::all().filter(|row| scope.covers(*row)) {
                     let version = commits.before(row, start);
+                    if version == 0 {
+                        continue; // it has not been changed yet: nothing of it can be stale
+                    }
                     for node in 0..nodes {
                         let since = if node == record.node { end } else { elsewhere };
                         demands[place(node, row)].push(Demand { since, version, by: *record });

@@ -23,12 +23,23 @@ pub(crate) struct Crew {
     logs: Vec<PathBuf>,
 }
 
+/// How busy a process is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// So many operate at the same time.
+    pub(crate) tasks: u64,
+    /// What one of them rests between two operations, so that the faults have a history to fall
+    /// into.
+    pub(crate) pause: Duration,
+}
+
 /// What all workers of a crew are told.
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
     pub(crate) place: Place,
     pub(crate) seed: u64,
     pub(crate) l1_ttl: Duration,
+    pub(crate) pace: Pace,
     /// The clock of each worker in turn.
     pub(crate) clocks: [Skew; 3],
     /// Whether Redis can be reached from the beginning.
@@ -53,11 +64,14 @@ impl Crew {
                 node,
                 redis: common.place.has_redis().then(|| redis.url_through(proxy.port())),
                 l1: common.place.has_l1(),
-                l1_ttl_ms: u64::try_from(common.l1_ttl.as_millis()).expect("a short time"),
+                l1_ttl_ms: millis(common.l1_ttl),
+                tasks: common.pace.tasks,
+                pause_ms: millis(common.pace.pause),
                 database: text(&database),
                 log: text(&log),
                 seed: common.seed,
                 skew,
+                http: common.place == Place::Http,
                 globs: common.globs,
                 ignore_generations: common.ignore_generations,
             };
@@ -110,6 +124,10 @@ impl Crew {
         }
         records
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a short time")
 }
 
 fn text(path: &Path) -> String {

@@ -1,6 +1,6 @@
 //! Where entries are kept in a run.
 
-/// The three arrangements that every guarantee holds in.
+/// The arrangements that every guarantee holds in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the memory of one process.
@@ -9,16 +9,19 @@ pub(crate) enum Place {
     Redis,
     /// In memory, over Redis.
     Tiered,
+    /// The same, and what is kept are the responses of an application.
+    Http,
 }
 
 impl Place {
-    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Redis, Self::Tiered];
+    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Redis, Self::Tiered, Self::Http];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Redis => "redis",
             Self::Tiered => "tiered",
+            Self::Http => "http",
         }
     }
 

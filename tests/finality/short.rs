@@ -29,7 +29,7 @@ macro_rules! survive {
 }
 
 survive! {
-    calm: Calm on Memory, Redis, Tiered;
+    calm: Calm on Memory, Redis, Tiered, Http;
     undeclared_patterns_are_invalidated: Globs on Redis, Tiered;
     redis_is_killed: Kill on Redis, Tiered;
     redis_is_killed_and_remembers: KillDurable on Tiered;
@@ -42,6 +42,7 @@ survive! {
     connections_are_cut: Drop on Tiered;
     generations_are_evicted: EvictGenerations on Redis, Tiered;
     anything_is_evicted: Evict on Tiered;
+    redis_is_full: Full on Redis;
     clocks_are_apart: Clocks on Redis, Tiered;
     clocks_are_wrong_at_first: ClocksFirstWrong on Redis, Tiered;
     clocks_are_wrong: ClocksWrong on Memory, Redis, Tiered;

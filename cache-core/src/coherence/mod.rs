@@ -41,6 +41,10 @@
 //! machine sleeps does not count. Where an `l1_ttl` above 5 s is set and nothing can be proven, that
 //! is the bound.) What is written or invalidated on a node, that node sees at once.
 //!
+//! That is about memory. A computation in progress is not shared with those who ask after an
+//! invalidation elsewhere, since they ask the store, which knows of it; where it is away or full, and
+//! so does not, only for [`UNCONFIRMED_FLIGHT`](crate::UNCONFIRMED_FLIGHT).
+//!
 //! # What it costs
 //!
 //! - Redis: one connection for each cache, a `PING` on it each second, and for each key under the

@@ -65,7 +65,9 @@ impl<T> Default for Flights<T> {
 
 impl<T: Clone> Flights<T> {
     /// Joins the flight for a key, or starts it. One whose fill was overtaken by an invalidation
-    /// is not joined: what it brings is older than the question.
+    /// is not joined: what it brings is older than the question. Nor is one of which nobody can
+    /// tell, once it has lasted for [`UNCONFIRMED_FLIGHT`](crate::UNCONFIRMED_FLIGHT); who comes
+    /// then leads, and is joined in its stead.
     pub fn join(&self, key: u128, fill: &Fill) -> Joined<T> {
         self.join_another(key, fill, None)
     }
@@ -75,7 +77,7 @@ impl<T: Clone> Flights<T> {
     pub(crate) fn join_another(&self, key: u128, fill: &Fill, given_up: Option<u64>) -> Joined<T> {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key)
-            && flight.fill.is_current()
+            && flight.fill.may_serve(fill)
             && !is_abandoned(&flight.landing)
             && Some(flight.number) != given_up
         {

@@ -73,14 +73,6 @@ pub(crate) struct Field {
     pub(crate) random: fastrand::Rng,
 }
 
-/// Cases that are not final yet, and what they wait for. They are run by the long form, which
-/// says what they came to; the short form leaves them out.
-pub(crate) const NOT_YET: [(Nemesis, &str); 1] = [(
-    Nemesis::Full,
-    "where no generation can be made, a second invalidation elsewhere leaves no trace, and who \
-         asks after it may be given the outcome of a flight that began before",
-)];
-
 /// Operations during a round, at least.
 const OPERATIONS: u64 = 400;
 /// Operations between two rounds: enough for every process to find that all is well again.
@@ -133,14 +125,27 @@ impl Nemesis {
         }
     }
 
-    /// Why it is not final yet.
-    pub(crate) fn not_yet(self) -> Option<&'static str> {
-        NOT_YET.iter().find(|(nemesis, _)| *nemesis == self).map(|(_, why)| *why)
+    /// Whether it is run there: where it can do harm, and by way of HTTP where the most happens.
+    pub(crate) fn fits(self, place: Place) -> bool {
+        match place {
+            Place::Memory => matches!(self, Self::Calm | Self::FreezeWorker | Self::ClocksWrong),
+            Place::Redis | Place::Tiered => true,
+            Place::Http => matches!(
+                self,
+                Self::Calm
+                    | Self::Kill
+                    | Self::Freeze
+                    | Self::Blackhole
+                    | Self::Snapshot
+                    | Self::Failover
+            ),
+        }
     }
 
-    /// Whether it can do any harm there.
-    pub(crate) fn fits(self, place: Place) -> bool {
-        place.has_redis() || matches!(self, Self::Calm | Self::FreezeWorker | Self::ClocksWrong)
+    /// Whether there are times at which nothing tells a process that what it has begun to compute
+    /// was overtaken elsewhere: Redis can't be asked, or has no room for generations.
+    pub(crate) fn leaves_no_trace(self) -> bool {
+        self == Self::Full || self.cuts_off()
     }
 
     /// Whether there are times at which Redis can't be asked, or tell.

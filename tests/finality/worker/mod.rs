@@ -5,6 +5,9 @@ mod clocks;
 mod database;
 mod log;
 mod operations;
+mod source;
+mod values;
+mod web;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -20,31 +23,36 @@ pub(crate) use database::create as create_database;
 
 use crate::layout::{NAMESPACES, TEMPLATE};
 use log::Log;
-use operations::{Operator, namespace};
+use operations::Operator;
+use source::Source;
+use values::namespace;
+use web::Sites;
 
 /// The variable that carries the orders.
 pub(crate) const VARIABLE: &str = "CACHE_TESTS_FINALITY_WORKER";
 /// The path of the test that is the entry.
 pub(crate) const ENTRY: &str = "worker::entry";
 
-/// Tasks that operate at the same time in one process.
-const TASKS: u64 = 4;
-/// What one of them rests between two operations, so that the faults have a history to fall into.
-const REST: Duration = Duration::from_millis(2);
 const PROGRESS_EVERY: Duration = Duration::from_millis(25);
 
 /// What a worker is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "settings, each for itself")]
 pub(crate) struct Orders {
     pub(crate) node: usize,
     /// `None`: memory only.
     pub(crate) redis: Option<String>,
     pub(crate) l1: bool,
     pub(crate) l1_ttl_ms: u64,
+    /// That operate at the same time, and what each rests in between.
+    pub(crate) tasks: u64,
+    pub(crate) pause_ms: u64,
     pub(crate) database: String,
     pub(crate) log: String,
     pub(crate) seed: u64,
     pub(crate) skew: Skew,
+    /// Whether rows are read and changed by requests.
+    pub(crate) http: bool,
     /// Whether patterns are invalidated that were not declared.
     pub(crate) globs: bool,
     /// The mutation: entries count as valid whatever was invalidated.
@@ -67,13 +75,17 @@ async fn work(orders: Orders) {
     }
     let cache = cache(&orders);
     let log = Log::create(&orders.log);
+    let pause = Duration::from_millis(orders.pause_ms);
+    let sites = orders.http.then(|| Sites::new(&cache));
     let (stopped, count) = (stopped_with_input(), Arc::new(AtomicU64::new(0)));
-    let tasks: Vec<_> = (0..TASKS)
+    let tasks: Vec<_> = (0..orders.tasks)
         .map(|task| {
-            let seed = orders.seed ^ (orders.node as u64 * TASKS + task + 1);
-            let operator = Operator::new(&cache, &orders.database, &log, seed);
+            let seed = orders.seed ^ (orders.node as u64 * orders.tasks + task + 1);
+            let source = Source::new(&orders.database, &log, !seed);
+            let operator = Operator::new(&cache, source, &log, seed);
+            let operator = sites.iter().fold(operator, Operator::through);
             let operator = if orders.globs { operator } else { operator.without_globs() };
-            tokio::spawn(operate(operator, Arc::clone(&stopped), Arc::clone(&count)))
+            tokio::spawn(operate(operator, pause, Arc::clone(&stopped), Arc::clone(&count)))
         })
         .collect();
     while !stopped.load(Ordering::Acquire) && tasks.iter().all(|task| !task.is_finished()) {
@@ -88,11 +100,16 @@ async fn work(orders: Orders) {
     say(count.load(Ordering::Relaxed));
 }
 
-async fn operate(mut operator: Operator, stopped: Arc<AtomicBool>, count: Arc<AtomicU64>) {
+async fn operate(
+    mut operator: Operator,
+    pause: Duration,
+    stopped: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+) {
     while !stopped.load(Ordering::Acquire) {
         operator.step().await;
         count.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

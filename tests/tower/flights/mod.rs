@@ -10,3 +10,4 @@ mod panics;
 mod posts;
 mod ranges;
 mod readiness;
+mod unconfirmed;
