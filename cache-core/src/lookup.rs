@@ -1,5 +1,6 @@
 //! Reading: L1, then the store, with the generations in the same round trip.
 
+mod meet;
 mod tags;
 
 use std::sync::Arc;
@@ -176,6 +177,7 @@ impl Inner {
             let mut answers: Answers<'k> = asked.collect();
             let Some(store) = self.settled_store(deadline).await else { return answers };
             self.fetch_entries(&**store, &mut answers, deadline).await;
+            self.meet_namespaces(&**store, &mut answers, deadline).await;
             let crossed = answers.iter().any(|(_, answer)| matches!(answer, Answer::Crossed));
             if !crossed || attempt == ATTEMPTS {
                 let now = self.clock.now();
@@ -301,7 +303,8 @@ fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
 }
 
 fn is_valid(asked: &Asked<'_>, entry: &Entry, now: Millis) -> bool {
-    entry.identity == asked.key.bound
+    asked.key.is_up_to_date()
+        && entry.identity == asked.key.bound
         && entry.times.is_alive(now)
         && asked.generations.iter().all(|generation| {
             #[cfg(feature = "test-hooks")]
