@@ -56,13 +56,15 @@ impl Inner {
         generation: Option<u64>,
         deadline: Deadline,
     ) -> Result<bool, Error> {
-        let incarnation = store.incarnation();
-        let known = match generation {
-            Some(id) => namespace.board.has_adopted(id, incarnation),
-            // Nothing is valid. But what is filled next has to be filled for good.
-            None => !namespace.board.owes(incarnation),
+        if namespace.board.has_met(generation, store.incarnation()) {
+            return Ok(true);
+        }
+        // Of many who meet it at the same time one reads the board.
+        let waiting = tokio::time::timeout_at(deadline.instant(), namespace.board.meeting.lock());
+        let Ok(_meeting) = waiting.await else {
+            return Err(Error::new(ErrorKind::Timeout, "the board of the namespace is being read"));
         };
-        if known {
+        if namespace.board.has_met(generation, store.incarnation()) {
             return Ok(true);
         }
         let found = self.read_board(store, namespace, deadline).await?;

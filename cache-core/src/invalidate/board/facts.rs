@@ -110,10 +110,13 @@ impl Facts {
         Some(next)
     }
 
-    /// Without those declared here that a board has no room for.
-    pub(super) fn only_on(&self, board: &Board) -> Option<Self> {
+    /// Without those that a board has no room for, which were to be on it.
+    pub(super) fn without_refused(&self, wanted: &Self, board: &Board) -> Option<Self> {
+        let refused = |known: &Known| {
+            known.own && wanted.know(&known.template) && !board.has(&known.template)
+        };
         let mut next = self.clone();
-        next.shapes.retain(|known| !known.own || board.has(&known.template));
+        next.shapes.retain(|known| !refused(known));
         (next.shapes.len() < self.shapes.len()).then_some(next)
     }
 

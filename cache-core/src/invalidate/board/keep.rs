@@ -34,8 +34,13 @@ impl Inner {
             let found = self.fetch(store, &keys, soon()).await?;
             for (((namespace, id), asked), stored) in some.iter().zip(asked).zip(&found) {
                 let found = Found::new(&namespace.board.key, stored.as_ref(), asked);
-                self.refresh_board(store, namespace, &found, soon()).await?;
-                self.take_in(store, namespace, found, *id, soon()).await?;
+                let kept = async {
+                    self.refresh_board(store, namespace, &found, soon()).await?;
+                    self.take_in(store, namespace, found, *id, soon()).await
+                };
+                if let Err(error) = kept.await {
+                    tracing::debug!(%error, namespace = %namespace.name, "a board is not kept");
+                }
             }
         }
         Ok(())

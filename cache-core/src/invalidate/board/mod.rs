@@ -74,6 +74,8 @@ pub(crate) struct BoardState {
     /// The generation of the namespace that was adopted last; zero: none. Changed under the lock.
     adopted: AtomicU64,
     sync: Mutex<Sync>,
+    /// Held by the one that meets a generation.
+    meeting: tokio::sync::Mutex<()>,
 }
 
 /// How far what is known here agrees with the store.
@@ -98,11 +100,21 @@ impl BoardState {
             facts: RwLock::new(Arc::new(facts)),
             adopted: AtomicU64::new(0),
             sync: Mutex::default(),
+            meeting: tokio::sync::Mutex::default(),
         }
     }
 
     pub(crate) fn is_current(&self, facts: &Arc<Facts>) -> bool {
         Arc::ptr_eq(facts, &self.facts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the board need not be read for this generation of the namespace.
+    fn has_met(&self, generation: Option<u64>, incarnation: u64) -> bool {
+        match generation {
+            Some(id) => self.has_adopted(id, incarnation),
+            // Nothing is valid. But what is filled next has to be filled for good.
+            None => !self.owes(incarnation),
+        }
     }
 
     /// Whether the board was read since the generation came into being.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Board;
 use super::adopt::Found;
+use super::{Board, Facts};
 use crate::clock::{Deadline, as_millis};
 use crate::error::{Error, ErrorKind};
 use crate::state::{Inner, NamespaceState};
@@ -50,7 +50,10 @@ impl Inner {
                     Ok(Some(written)) => state = written,
                     Ok(None) => continue,
                     // What is no string can't be compared with.
-                    Err(error) if lost && !error.is_outage() => {
+                    Err(error)
+                        if lost
+                            && matches!(error.kind(), ErrorKind::Denied | ErrorKind::Protocol) =>
+                    {
                         if store.remove(&[&*namespace.board.key], deadline).await? == 0 {
                             return Err(error);
                         }
@@ -59,7 +62,7 @@ impl Inner {
                     Err(error) => return Err(error),
                 }
             }
-            namespace.take_over(&board);
+            namespace.take_over(&facts, &board);
             if adds || before.pending {
                 let deletions = namespace.deletions();
                 self.end_generation(store, namespace, deadline).await?;
@@ -168,14 +171,14 @@ impl Inner {
 impl NamespaceState {
     /// What a board says that was written from here, or that is to be finished here. Until that is
     /// done, nothing is adopted.
-    fn take_over(&self, board: &Board) {
+    fn take_over(&self, wanted: &Facts, board: &Board) {
         let mut sync = self.board.sync();
         (sync.read, sync.published) = (true, false);
         let mut facts = self.facts();
         if let Some(more) = facts.learn(board) {
             facts = more.into();
         }
-        if let Some(fewer) = facts.only_on(board) {
+        if let Some(fewer) = facts.without_refused(wanted, board) {
             tracing::warn!(namespace = %self.name, "too many patterns: those declared last are swept");
             facts = fewer.into();
         }

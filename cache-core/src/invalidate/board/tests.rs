@@ -79,7 +79,7 @@ fn shapes_are_bounded_and_those_of_others_stay() {
     assert!(facts.declare(&template("{w}:one-more:*")).is_none());
     let board = Board::updated(false, full.clone(), &facts, 0);
     assert!(!board.adds_to(&full) && !board.covers(&facts));
-    assert_eq!(facts.only_on(&board).unwrap().templates().count(), 0);
+    assert_eq!(facts.without_refused(&facts, &board).unwrap().templates().count(), 0);
     // In bytes, too.
     let long: Vec<String> = (0..200).map(|n| format!("{{w}}:{n}{}:*", "x".repeat(490))).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
