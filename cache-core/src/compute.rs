@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::clock::Deadline;
 use crate::codec::{from_bytes, to_bytes};
 use crate::entry::EntryTimes;
 use crate::fill::{Fill, NewEntry};
@@ -81,11 +80,12 @@ impl Values {
             counters.count(Read::L1Hit);
             return Ok(value);
         }
-        let key = Arc::new(inner.entry_key(state, &key, &identity));
-        let (mut counted, mut looked_again) = (false, false);
+        let made = || Arc::new(inner.entry_key(state, &key, &identity));
+        let mut entry_key = made();
+        let (mut counted, mut looked_again, mut made_again) = (false, false, false);
         loop {
-            let deadline = inner.deadline();
-            let fill = match inner.find(&key, deadline).await {
+            let (key, deadline) = (&entry_key, inner.deadline());
+            let fill = match inner.find(key, deadline).await {
                 Found::Value(value, hit) => {
                     if !counted {
                         counters.count(hit);
@@ -94,10 +94,16 @@ impl Values {
                 }
                 Found::Nothing(fill) => fill,
             };
+            if !made_again && !key.is_up_to_date() {
+                // Others have declared more, or bumped the version.
+                made_again = true;
+                entry_key = made();
+                continue;
+            }
             let joined = inner.flights.join(key.hash, &fill);
             if matches!(joined, Joined::Leader(_))
                 && !looked_again
-                && (fill.is_overtaken() || inner.peek(&key).is_some())
+                && (fill.is_overtaken() || inner.peek(key).is_some())
             {
                 // A flight landed between the lookup and the join.
                 looked_again = true;
@@ -109,7 +115,14 @@ impl Values {
             }
             match joined {
                 Joined::Leader(leader) => {
-                    return lead(inner, &key, fill, leader, compute, deadline).await;
+                    let mut fill = fill;
+                    fill.begin(&[], deadline).await;
+                    if !made_again && !key.is_up_to_date() {
+                        made_again = true;
+                        entry_key = made();
+                        continue;
+                    }
+                    return lead(inner, key, fill, leader, compute).await;
                 }
                 Joined::Follower(follower) => {
                     drop(fill);
@@ -154,10 +167,9 @@ fn outcome<V: DeserializeOwned, E: Send + Sync + 'static>(
 async fn lead<V, E, F, Fut>(
     inner: &Inner,
     key: &EntryKey,
-    mut fill: Fill,
+    fill: Fill,
     leader: Leader<Shared>,
     compute: F,
-    deadline: Deadline,
 ) -> Result<V, ComputeError<E>>
 where
     V: Serialize + DeserializeOwned,
@@ -165,7 +177,6 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = Result<V, E>>,
 {
-    fill.begin(&[], deadline).await;
     let value = match compute().await {
         Ok(value) => value,
         Err(error) => {
