@@ -109,7 +109,8 @@ impl Cache {
         self.namespace(namespace).get_many(keys).await
     }
 
-    /// Writes several values in one round trip (two, when a scope is met for the first time).
+    /// Writes several values in one round trip (two, when a scope is met for the first time; three,
+    /// when it is the namespace).
     pub async fn set_many<V: Serialize, K: Into<Key>>(
         &self,
         namespace: impl AsRef<str>,
@@ -205,6 +206,28 @@ impl Cache {
         Invalidation::new(self, scopes.into())
     }
 
+    /// Raises the version of a namespace while everything runs, and so leaves all its entries
+    /// behind; the version that its keys have then: that of the code and the number of bumps.
+    ///
+    /// Every instance that uses the store follows, whatever version its code says: no entry of before
+    /// is read any more, and no fill that began before is stored. As with an invalidation, the
+    /// others' memory follows within [`COHERENCE_BOUND`](crate::COHERENCE_BOUND). Without a store
+    /// it is for this process, as long as that lives.
+    ///
+    /// # Errors
+    /// When the store is away, or refuses: then nothing has changed; unless the answer was lost on
+    /// its way, or what the bump consists of broke off half way. Then it is done by whoever next
+    /// reads the namespace from the store.
+    pub async fn bump_version(&self, namespace: impl AsRef<str>) -> Result<u32, Error> {
+        self.namespace(namespace).bump_version().await
+    }
+
+    /// The version that the keys of a namespace have, as far as is known here: that of the code and
+    /// the number of [bumps](Self::bump_version).
+    pub fn version(&self, namespace: impl AsRef<str>) -> Result<u32, Error> {
+        self.namespace(namespace).version()
+    }
+
     /// Counters of this process, by namespace.
     pub fn stats(&self) -> Stats {
         let snapshot = |state: Arc<NamespaceState>| (state.name.clone(), state.counters.snapshot());
@@ -226,7 +249,7 @@ impl Cache {
         self.inner.watching.end();
         let drained = self.inner.background.drain(DRAIN_FOR).await;
         let Some(store) = &self.inner.store else { return drained };
-        let told = self.inner.unconfirmed.repeat_now(&**store, self.inner.deadline()).await;
+        let told = self.inner.tell_all(&**store, self.inner.deadline()).await;
         store.close();
         drained && told.is_ok()
     }

@@ -42,6 +42,7 @@ impl Fill {
         self.fence.break_others_if_standing(|| region.remove(key.hash));
         if let Some(store) = &inner.store {
             let expect = self.expect.take()?;
+            key.namespace.note_deletions();
             let id = fastrand::u64(1..);
             let mut put = tombstone_of(&key, id, inner.clock.now());
             put.expect = Some(Bytes::copy_from_slice(&expect));

@@ -12,7 +12,8 @@ use crate::ttl::{NEVER, Ttl};
 pub struct EntryTimes {
     /// When the value was written.
     pub created: Millis,
-    /// Until when it answers; `u64::MAX` stands for "does not expire".
+    /// Until when it answers, `u64::MAX` stands for "does not expire"; not after `created`: it never
+    /// does.
     pub fresh_until: Millis,
     /// Until when it may be served stale; never before `fresh_until`.
     pub stale_until: Millis,
@@ -35,9 +36,22 @@ impl EntryTimes {
         Self { fresh_until, stale_until, ..self }
     }
 
+    /// The times of an entry that becomes stale by itself at `now`, and is never fresh again,
+    /// whatever the clock says that looks at it.
+    pub(crate) fn stale_from(self, now: Millis) -> Self {
+        let times = self.stale_since(now, now);
+        let stale_until = times.stale_until.max(now);
+        Self { created: now, fresh_until: now, stale_until }
+    }
+
+    /// Whether the entry has never been fresh.
+    pub(crate) fn is_born_stale(&self) -> bool {
+        self.created >= self.fresh_until
+    }
+
     /// Whether the entry answers at `now`.
     pub fn is_fresh(&self, now: Millis) -> bool {
-        now < self.fresh_until
+        now < self.fresh_until && !self.is_born_stale()
     }
 
     /// Whether the entry is of any use at `now`.
@@ -89,5 +103,37 @@ impl Entry {
     /// What is recorded of a scope.
     pub(crate) fn recorded(&self, fingerprint: u64) -> Option<Recorded> {
         self.generations.iter().find(|recorded| recorded.scope == fingerprint).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_stale_keeps_its_grace_and_no_more() {
+        let times = EntryTimes { created: 100, fresh_until: 200, stale_until: 250 };
+        let stale = |at, now| {
+            let EntryTimes { fresh_until, stale_until, .. } = times.stale_since(at, now);
+            (fresh_until, stale_until)
+        };
+        assert_eq!(stale(120, 130), (120, 170));
+        assert_eq!(stale(900, 130), (130, 180), "told by a clock that is ahead");
+        assert_eq!(stale(230, 240), (200, 250), "stale already");
+        let never = EntryTimes { created: 1, fresh_until: NEVER, stale_until: NEVER };
+        assert_eq!(never.stale_since(120, 130).stale_until, 120);
+    }
+
+    /// Pinned: an entry that was invalidated softly by a node whose clock was ahead stayed fresh
+    /// until then.
+    #[test]
+    fn what_has_become_stale_by_itself_is_fresh_by_no_clock() {
+        let times = EntryTimes { created: 100, fresh_until: 200, stale_until: 250 };
+        for now in [100, 120, 190, 900] {
+            let stale = times.stale_from(now);
+            assert!((0..1_000).all(|clock| !stale.is_fresh(clock)), "{now}");
+            assert!(stale.fresh_until <= stale.stale_until, "{now}");
+        }
+        assert_eq!(times.stale_from(120).stale_until, 170);
     }
 }

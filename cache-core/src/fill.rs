@@ -21,7 +21,7 @@ use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
 use crate::pending::{PendingWrite, new_slot};
-use crate::state::{EntryKey, Inner};
+use crate::state::{EntryKey, Inner, NamespaceState};
 
 /// A fill in progress.
 #[derive(Debug)]
@@ -162,7 +162,14 @@ impl Fill {
             Some(store) => {
                 let generations = self.generations.iter_mut().chain(&mut self.families);
                 let generations = generations.chain(std::iter::once(&mut self.swept));
-                create_generations(&**store, generations, deadline).await
+                let namespace = &self.key.namespace;
+                match create_generations(&**store, namespace, generations, deadline).await {
+                    Ok(true) => {
+                        let id = namespace.generation(&self.generations);
+                        self.inner.meet(&**store, namespace, id, deadline).await
+                    }
+                    other => other,
+                }
             }
             None => Ok(false),
         };
@@ -239,6 +246,7 @@ impl Fill {
     /// Whether a value that this fill produces can still be stored.
     pub fn is_current(&self) -> bool {
         self.key.is_up_to_date()
+            && self.key.namespace.vouches_for(&self.generations)
             && self.fence.stands()
             && self.generations.iter().all(GenerationRef::is_current)
             && self.swept.is_current()
@@ -325,9 +333,11 @@ impl Fill {
     }
 }
 
-/// Gives each scope that has none a generation, in one round trip. True if all are known then.
+/// Gives each scope of entries in one namespace that has none a generation, in one round trip. True
+/// if all are known then; that of the namespace is to be [met](Inner::meet) before it is used.
 pub(crate) async fn create_generations<'g>(
     store: &dyn crate::store::Store,
+    namespace: &NamespaceState,
     generations: impl IntoIterator<Item = &'g mut GenerationRef>,
     deadline: Deadline,
 ) -> Result<bool, Error> {
@@ -341,8 +351,11 @@ pub(crate) async fn create_generations<'g>(
     }
     let cells: Vec<_> = unknown.iter().map(|generation| Arc::clone(&generation.cell)).collect();
     let mut wanted = WantedScopes::new(&cells);
+    let own = &*namespace.cell.name;
+    let new_id =
+        |name: &str| if name == own { namespace.new_generation() } else { fastrand::u64(1..) };
     let entries: Vec<(&str, String)> =
-        wanted.names().map(|name| (name, render_id(fastrand::u64(1..)))).collect();
+        wanted.names().map(|name| (name, render_id(new_id(name)))).collect();
     let lifetime = crate::clock::as_millis(GENERATION_LIFETIME);
     let found = store.create(&entries, lifetime, deadline).await?;
     wanted.answer(&found);

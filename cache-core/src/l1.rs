@@ -60,11 +60,13 @@ impl Slot {
         }
     }
 
-    /// Since when it is stale, if it has been invalidated softly since the fill began.
+    /// Since when it is stale by the cache's own word: because it has been invalidated softly, or
+    /// was never fresh.
     pub fn stale_since(&self) -> Option<Millis> {
+        let by_itself = self.times.is_born_stale().then_some(self.times.fresh_until);
         match Standing::of(&self.generations) {
-            Standing::Stale(at) => Some(at),
-            Standing::Current | Standing::Invalid => None,
+            Standing::Stale(at) => Some(by_itself.map_or(at, |since| since.min(at))),
+            Standing::Current | Standing::Invalid => by_itself,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reading: L1, then the store, with the generations in the same round trip.
 
 mod answer;
+mod meet;
 mod tags;
 
 use std::sync::Arc;
@@ -163,6 +164,7 @@ impl Inner {
             let mut answers: Answers<'k> = asked.collect();
             let Some(store) = self.settled_store(deadline).await else { return answers };
             self.fetch_entries(&**store, &mut answers, deadline).await;
+            self.meet_namespaces(&**store, &mut answers, deadline).await;
             let crossed = answers.iter().any(|(_, answer)| matches!(answer, Answer::Crossed));
             if !crossed || attempt == ATTEMPTS {
                 let now = self.clock.now();

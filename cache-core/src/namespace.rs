@@ -86,7 +86,9 @@ impl Namespace {
         self
     }
 
-    /// Part of every key: raising it leaves all entries of the older version behind.
+    /// Part of every key: raising it leaves all entries of the older version behind. The version in
+    /// keys is this and the number of times it was raised at run time
+    /// ([`Cache::bump_version`](crate::Cache::bump_version)).
     pub const fn version(mut self, version: u32) -> Self {
         self.version = version;
         self

@@ -58,14 +58,9 @@ impl IntoFuture for Set {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let key = self.values.entry_key(self.key)?;
-            let ttl = self.ttl.unwrap_or(key.namespace.ttl);
+            let ttl = self.ttl.unwrap_or(self.values.state()?.ttl);
             let value = self.values.new_value(self.value?, ttl);
-            let inner = &self.values.cache.inner;
-            if !inner.enabled {
-                return Ok(());
-            }
-            inner.put_many(vec![(key, value)], &self.tags, inner.deadline()).await
+            self.values.put(&[(self.key, value)], &self.tags).await
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::coherence::{COHERENCE_BOUND, Coherence};
 use crate::compute::{Failures, Options};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
-use crate::invalidate::Template;
+use crate::invalidate::board::{BoardState, Facts};
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::{GenerationCell, GenerationTable};
 use crate::invalidate::keepalive::{self, KeepAlive};
@@ -85,7 +85,6 @@ pub(crate) struct Defaults {
 pub(crate) struct NamespaceState {
     pub(crate) number: u32,
     pub(crate) name: String,
-    pub(crate) version: u32,
     pub(crate) ttl: Ttl,
     /// The cache's among them; but for the TTL.
     pub(crate) options: Options,
@@ -102,9 +101,8 @@ pub(crate) struct NamespaceState {
     /// carries it.
     pub(crate) swept: Arc<GenerationCell>,
     pub(crate) counters: Counters,
-    templates: RwLock<Arc<[Template]>>,
-    /// `{prefix}:{namespace}:v{version}:`
-    pub(crate) base: String,
+    /// What its keys are made by, and how far that agrees with the store.
+    pub(crate) board: BoardState,
     seed: u64,
 }
 
@@ -112,7 +110,6 @@ pub(crate) struct NamespaceState {
 const MAX_L1_TTL: Duration = Duration::from_secs(60);
 /// Namespaces that were not declared are kept apart up to this many.
 const MAX_NAMESPACES: usize = 1024;
-const MAX_TEMPLATES: usize = 256;
 
 impl Inner {
     /// The namespace of this name; made with the defaults if it was not declared.
@@ -146,16 +143,14 @@ impl Inner {
     ) -> NamespaceState {
         let name = namespace.name();
         let from_environment = self.defaults.ttls.get(&environment_name(name)).copied();
-        let mut base = format!("{}:", self.prefix);
-        escape(name, &mut base);
-        let base = format!("{base}:v{}:", namespace.version);
+        let mut stem = format!("{}:", self.prefix);
+        escape(name, &mut stem);
         let chosen = namespace.l1_ttl.or(self.defaults.l1_ttl);
         let young = chosen.unwrap_or(COHERENCE_BOUND).min(MAX_L1_TTL);
         let alone = self.store.is_none();
         NamespaceState {
             number,
             name: name.to_owned(),
-            version: namespace.version,
             ttl: namespace
                 .options
                 .ttl
@@ -172,8 +167,7 @@ impl Inner {
             cell: self.generations.cell(&self.names.namespace(name)),
             swept: self.generations.cell(&self.names.sweeps(name)),
             counters: Counters::default(),
-            templates: RwLock::new(Arc::from([])),
-            base,
+            board: BoardState::new(self.names.board(name), Facts::new(stem, namespace.version)),
             seed: self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         }
     }
@@ -219,7 +213,8 @@ impl Inner {
         // Names are at most 64 bytes long.
         bound.put_u8(u8::try_from(namespace.name.len()).unwrap_or(u8::MAX));
         bound.put_slice(namespace.name.as_bytes());
-        bound.put_u32_le(namespace.version);
+        let facts = namespace.facts();
+        bound.put_u32_le(facts.version());
         let own = bound.len();
         bound.put_slice(identity);
         let bound = bound.freeze();
@@ -229,8 +224,7 @@ impl Inner {
         if let Some(workspace) = key.workspace_part() {
             cells.push(self.generations.cell(&self.names.workspace(workspace)));
         }
-        let templates = namespace.templates();
-        for template in templates.iter() {
+        for template in facts.templates() {
             if let Some(instance) = template.instance(key) {
                 let name = self.names.pattern(&namespace.name, &instance);
                 cells.push(self.generations.cell(&name));
@@ -240,10 +234,10 @@ impl Inner {
             hash: namespace.hash(identity),
             identity: bound.slice(own..),
             bound,
-            rendered: fold([&namespace.base, key.as_str()].concat()).into(),
+            rendered: fold([facts.base(), key.as_str()].concat()).into(),
             namespace: Arc::clone(namespace),
             cells,
-            templates: templates.len(),
+            facts,
         }
     }
 }
@@ -257,26 +251,6 @@ impl NamespaceState {
     /// L1's hash of an identity; seeded, so that nobody outside can choose collisions.
     pub(crate) fn hash(&self, identity: &[u8]) -> u128 {
         xxh3_128_with_seed(identity, self.seed)
-    }
-
-    pub(crate) fn templates(&self) -> Arc<[Template]> {
-        Arc::clone(&self.templates.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// From now on entries that match carry a generation of their own. False if the limit of
-    /// templates is reached.
-    pub(crate) fn declare(&self, template: &Template) -> bool {
-        let mut templates = self.templates.write().unwrap_or_else(PoisonError::into_inner);
-        if templates.iter().any(|known| known.same_shape(template)) {
-            return true;
-        }
-        if templates.len() >= MAX_TEMPLATES {
-            return false;
-        }
-        *templates = templates.iter().chain([template]).cloned().collect();
-        // What is in L1 does not carry the new generation: it is read again, and checked.
-        self.cell.invalidate();
-        true
     }
 
     /// A plain key of this namespace, with its workspace if the namespace says that it has one.
@@ -297,15 +271,21 @@ pub struct EntryKey {
     /// The key in the store.
     pub(crate) rendered: Arc<str>,
     pub(crate) cells: SmallVec<[Arc<GenerationCell>; 4]>,
-    /// How many templates were declared when the key was made.
-    templates: usize,
+    /// What the key was made by.
+    facts: Arc<Facts>,
 }
 
 impl EntryKey {
-    /// Whether the key stands under all scopes that it would stand under were it made now. To be
-    /// asked after the generations were noted: a declaration that comes later invalidates them.
+    /// Whether the key is what it would be were it made now: of the same version, and under the
+    /// same scopes. To be asked after the generations were noted: a change that comes later
+    /// invalidates them.
     pub(crate) fn is_up_to_date(&self) -> bool {
-        self.templates == self.namespace.templates().len()
+        self.namespace.board.is_current(&self.facts)
+    }
+
+    /// Whether the key is the one by which its entry is found now.
+    pub(crate) fn is_of_current_version(&self) -> bool {
+        self.facts.version() == self.namespace.facts().version()
     }
 
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.

@@ -11,7 +11,7 @@ use crate::codec::{Format, to_bytes};
 use crate::compute::Options;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
-use crate::invalidate::{DeletePattern, Invalidated, Pattern, Scope, Template};
+use crate::invalidate::{DeletePattern, Invalidated, Pattern, Scope, Tag, Template};
 use crate::key::Key;
 use crate::l1::Slot;
 use crate::middleware::Read;
@@ -26,6 +26,9 @@ pub struct Values {
     /// The error, if the name can't be used, is given to each operation.
     pub(crate) state: Result<Arc<NamespaceState>, (ErrorKind, String)>,
 }
+
+/// Keys whose namespace has changed meanwhile are made anew so often.
+const KEYS_MADE: usize = 3;
 
 impl Values {
     pub(crate) fn state(&self) -> Result<&Arc<NamespaceState>, Error> {
@@ -53,11 +56,19 @@ impl Values {
             }
             return Ok(state.read(Some(&slot), Read::L1Hit, now));
         }
-        let key = Arc::new(inner.entry_key(state, &key, &identity));
-        let keys = std::slice::from_ref(&key);
-        let found = inner.find_all_in_store(keys, now, inner.deadline()).await.pop().flatten();
-        if let Some(slot) = &found {
-            inner.slide_found(&key, slot, &state.options, now);
+        let deadline = inner.deadline();
+        let look = async || {
+            let key = [Arc::new(inner.entry_key(state, &key, &identity))];
+            let found = inner.find_all_in_store(&key, now, deadline).await.pop().flatten();
+            if let (Some(slot), [key]) = (&found, &key) {
+                inner.slide_found(key, slot, &state.options, now);
+            }
+            (found, key.iter().all(|key| key.is_up_to_date()))
+        };
+        let (mut found, up_to_date) = look().await;
+        if !up_to_date {
+            // Others have declared more, or bumped the version.
+            found = look().await.0;
         }
         Ok(state.read(found.as_deref(), Read::StoreHit, now))
     }
@@ -147,15 +158,9 @@ impl Values {
         items: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), Error> {
         let ttl = self.state()?.ttl;
-        let item = |(key, value): (K, V)| {
-            Ok((self.entry_key(key.into())?, self.new_value(to_bytes(&value)?, ttl)))
-        };
+        let item = |(key, value): (K, V)| Ok((key.into(), self.new_value(to_bytes(&value)?, ttl)));
         let items = items.into_iter().map(item).collect::<Result<Vec<_>, Error>>()?;
-        let inner = &self.cache.inner;
-        if !inner.enabled || items.is_empty() {
-            return Ok(());
-        }
-        inner.put_many(items, &[], inner.deadline()).await
+        self.put(&items, &[]).await
     }
 
     /// See [`Cache::delete_pattern`].
@@ -175,8 +180,26 @@ impl Values {
 
     /// Declares a pattern: entries written from now on that match it carry a generation of
     /// their own, and invalidating an instance of it is a single step. False if 256 are declared.
+    ///
+    /// Every instance that uses the store learns of it, whatever its code declares: entries that
+    /// others fill are covered, too. A pattern that is new to all of them empties the namespace,
+    /// once: when this process next asks the store for the namespace, or invalidates such a pattern.
+    /// (Until that can be done, the invalidation is [`Queued`](crate::Invalidated::Queued).) One
+    /// that is known costs nothing, as in a process that is restarted. All instances together may
+    /// declare 256 patterns in a namespace; those beyond are swept.
     pub fn declare(&self, template: &Template) -> Result<bool, Error> {
         Ok(self.state()?.declare(template))
+    }
+
+    /// See [`Cache::bump_version`].
+    pub async fn bump_version(&self) -> Result<u32, Error> {
+        let inner = &self.cache.inner;
+        inner.bump_version(self.state()?, inner.deadline()).await
+    }
+
+    /// See [`Cache::version`].
+    pub fn version(&self) -> Result<u32, Error> {
+        Ok(self.state()?.facts().version())
     }
 
     /// How long entries of this namespace are fresh unless a call says otherwise.
@@ -187,6 +210,27 @@ impl Values {
     /// Values above this many bytes are refused.
     pub fn max_value_size(&self) -> usize {
         self.state.as_ref().map_or(0, |state| state.max_value_size)
+    }
+
+    /// Writes values unconditionally. If what keys are made by turns out to have changed, once more
+    /// under the new ones.
+    pub(crate) async fn put(&self, items: &[(Key, NewEntry)], tags: &[Tag]) -> Result<(), Error> {
+        let inner = &self.cache.inner;
+        let deadline = inner.deadline();
+        for _ in 0..KEYS_MADE {
+            let item =
+                |(key, value): &(Key, NewEntry)| Ok((self.entry_key(key.clone())?, value.clone()));
+            let items = items.iter().map(item).collect::<Result<Vec<_>, Error>>()?;
+            if !inner.enabled || items.is_empty() {
+                return Ok(());
+            }
+            let keys: Vec<_> = items.iter().map(|(key, _)| Arc::clone(key)).collect();
+            inner.put_many(items, tags, deadline).await?;
+            if keys.iter().all(|key| key.is_up_to_date()) {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn new_value(&self, payload: Bytes, ttl: Ttl) -> NewEntry {

@@ -17,7 +17,7 @@ use crate::invalidate::queue::Pending;
 use crate::invalidate::wanted::WantedScopes;
 use crate::l1::Slot;
 use crate::pending::{new_entry, new_slot};
-use crate::state::{EntryKey, Inner};
+use crate::state::{EntryKey, Inner, NamespaceState};
 use crate::store::{Put, Store, WriteBatch};
 use crate::ttl::Ttl;
 
@@ -141,8 +141,14 @@ impl Inner {
                 let what = "an invalidation is not confirmed yet";
                 return Err(Error::new(ErrorKind::Unavailable, what));
             }
+            // All are of one namespace.
+            let Some(namespace) = writes.first().map(|write| Arc::clone(&write.key.namespace))
+            else {
+                return Ok(true);
+            };
             let generations = writes.iter_mut().flat_map(|write| &mut write.generations);
-            if create_generations(store, generations, deadline).await?
+            if create_generations(store, &namespace, generations, deadline).await?
+                && self.meet_of_writes(store, &namespace, writes, deadline).await?
                 && self.try_put(store, writes, deadline).await?
             {
                 return Ok(true);
@@ -159,6 +165,17 @@ impl Inner {
             return Ok(false);
         }
         Err(Error::new(ErrorKind::Protocol, "what is stored as a generation is not one"))
+    }
+
+    async fn meet_of_writes(
+        &self,
+        store: &dyn Store,
+        namespace: &NamespaceState,
+        writes: &[Write],
+        deadline: Deadline,
+    ) -> Result<bool, Error> {
+        let id = writes.first().and_then(|write| namespace.generation(&write.generations));
+        self.meet(store, namespace, id, deadline).await
     }
 
     /// Writes under the generations that are known here. False if one of them is no more.

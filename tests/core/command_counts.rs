@@ -147,3 +147,30 @@ async fn those_who_listen_ask_about_the_scope_and_not_about_entries() {
         assert_eq!(found(&here).await, 0, "{scopes:?}");
     }
 }
+
+/// Who meets a generation of a namespace for the first time reads its board once, whether or not
+/// there is one.
+#[tokio::test]
+async fn a_namespace_that_is_met_for_the_first_time_takes_one_read_more() {
+    let redis = RedisServer::start();
+    let build = || on(&redis).namespace(PAGES).l1(false).build().unwrap();
+    for declares in [false, true] {
+        let made = || {
+            let cache = build();
+            if declares {
+                declare(&cache);
+            }
+            cache
+        };
+        filled(&made()).await;
+        let restarted = made();
+        for expected in [2, 1, 1] {
+            redis.reset_stats();
+            assert!(restarted.get::<usize>(&PAGES, key(TAGGED)).await.unwrap().is_some());
+            let mut sent = commands(&redis);
+            // A connection that is new asks what time it is.
+            sent.remove("time");
+            assert_eq!(sent, BTreeMap::from([("mget".to_owned(), expected)]));
+        }
+    }
+}

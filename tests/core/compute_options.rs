@@ -267,8 +267,8 @@ async fn reads_and_writes_can_be_left_out(setup: Setup) {
 }
 
 async fn what_is_used_lives_on_and_not_for_ever(setup: Setup) {
-    const SESSIONS: Namespace = Namespace::new("sessions")
-        .options(Options::new().ttl(minutes(10)).sliding(minutes(30)));
+    const SESSIONS: Namespace =
+        Namespace::new("sessions").options(Options::new().ttl(minutes(10)).sliding(minutes(30)));
     let cache = setup.builder().namespace(SESSIONS).build().unwrap();
     cache.set(&SESSIONS, "1", "v").await.unwrap();
     for minute in [6, 12, 18, 24] {
@@ -363,9 +363,7 @@ async fn times_are_spread(setup: Setup) {
         }
         times.push(cache.ttl(&SPREAD, key.as_str()).await.unwrap());
     }
-    let within = |ttl: &Option<Ttl>| {
-        matches!(ttl, Some(Ttl::After(ttl)) if (seconds(500)..=seconds(1000)).contains(ttl))
-    };
+    let within = |ttl: &Option<Ttl>| matches!(ttl, Some(Ttl::After(ttl)) if (seconds(500)..=seconds(1000)).contains(ttl));
     assert!(times.iter().all(within), "{times:?}");
     assert!(times.iter().any(|ttl| *ttl != times[0]), "{times:?}");
 }

@@ -94,6 +94,11 @@ impl GatedStore {
         self.failing.lock().unwrap().push_back(at);
     }
 
+    /// Without gates: for what happens to it from outside.
+    pub(crate) fn behind(&self) -> &MemoryStore {
+        &self.store
+    }
+
     /// What it holds now.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.store.snapshot()

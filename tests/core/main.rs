@@ -2,7 +2,11 @@
 //! finality of invalidation, faults, limits.
 
 mod batches;
+mod board;
+mod board_lost;
+mod board_races;
 mod breaker;
+mod bumps;
 mod claims;
 mod coherence;
 mod command_counts;

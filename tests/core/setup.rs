@@ -97,6 +97,10 @@ impl Setup {
         matches!(self.place, Place::Memory)
     }
 
+    pub(crate) fn is_on_redis(&self) -> bool {
+        matches!(self.place, Place::Redis | Place::Tiered)
+    }
+
     pub(crate) fn has_l1(&self) -> bool {
         !matches!(self.place, Place::Redis)
     }

@@ -118,7 +118,11 @@ async fn a_single_entry_becomes_stale_and_its_neighbours_do_not(setup: Setup) {
     let page = |page: &str| cache.namespace("pages").prepare(&key(page), page.as_bytes()).unwrap();
     let soften = || cache.invalidate(Vec::<Scope>::new()).entries([page("a"), page("c")]).soft();
     assert_eq!(soften().await.unwrap(), Invalidated::Complete);
-    let times = |slot: &Slot| slot.times_at(cache.clock().now());
+    let times = |slot: &Slot| {
+        let times = slot.times_at(cache.clock().now());
+        assert_eq!(slot.stale_since().is_some(), !times.is_fresh(cache.clock().now()));
+        times
+    };
     let [a, b] = [found(&cache, "a").await.unwrap(), found(&cache, "b").await.unwrap()];
     assert!(!times(&a).is_fresh(START) && times(&b).is_fresh(START));
     assert_eq!(times(&a).stale_until, START + GRACE);

@@ -40,7 +40,7 @@ impl Failures {
     pub(super) fn get<E: Send + Sync + 'static>(&self, fill: &Fill) -> Option<Arc<E>> {
         let key = fill.key().hash();
         let failure = self.0.get(&key)?;
-        if failure.until.has_passed() || !failure.fill.is_current() {
+        if failure.until.has_passed() || !failure.fill.may_serve(fill) {
             self.0.remove(&key);
             return None;
         }

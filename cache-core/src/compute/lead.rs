@@ -13,7 +13,6 @@ use crate::clock::{Stopwatch, as_millis};
 use crate::codec::{Format, to_bytes};
 use crate::fill::{Fill, NewEntry};
 use crate::flight::Leader;
-use crate::invalidate::Tag;
 use crate::l1::{Shared, Slot};
 use crate::state::Inner;
 use crate::ttl::Ttl;
@@ -34,7 +33,6 @@ type Landed = Outcome<Shared>;
 /// What is said of the value before it is there.
 pub(super) struct How {
     pub(super) options: Options,
-    pub(super) tags: Vec<Tag>,
     pub(super) write: bool,
 }
 
@@ -62,9 +60,6 @@ where
     F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
 {
     let namespace = Arc::clone(&fill.key().namespace);
-    if how.write {
-        fill.begin(&how.tags, inner.deadline()).await;
-    }
     let watch = Stopwatch::start();
     let computed = compute(Previous::new(former)).await;
     namespace.counters.computed(watch.elapsed(), computed.is_ok());

@@ -173,10 +173,11 @@ where
             return Computing::Found(Some(value));
         }
         let families = if self.rich { families(&key) } else { Vec::new() };
-        let key = Arc::new(inner.entry_key(&state, &key, &identity));
+        let (entry_key, plain) = (Arc::new(inner.entry_key(&state, &key, &identity)), key);
         let call = Call {
             inner: Arc::clone(inner),
-            key,
+            plain,
+            key: entry_key,
             options,
             tags: self.tags,
             read: self.read,

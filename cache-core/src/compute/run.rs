@@ -16,9 +16,10 @@ use crate::codec::from_bytes;
 use crate::fill::Fill;
 use crate::flight::{Follower, Joined, Landing, Leader};
 use crate::invalidate::{Tag, TagFamily};
+use crate::key::Key;
 use crate::l1::{Shared, Slot};
 use crate::middleware::Read;
-use crate::state::{EntryKey, Inner};
+use crate::state::{EntryKey, Inner, plain_identity};
 use crate::store::BoxFuture;
 use crate::typed::Found;
 
@@ -28,6 +29,8 @@ pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
 /// One call of `get_or_compute`.
 pub(super) struct Call<'a> {
     pub(super) inner: Arc<Inner>,
+    /// As it was given.
+    pub(super) plain: Key,
     pub(super) key: Arc<EntryKey>,
     pub(super) options: Options,
     pub(super) tags: Vec<Tag>,
@@ -55,21 +58,24 @@ enum Ended<V, E> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) async fn run<V, E, F>(self, compute: F) -> Result<V, ComputeError<E>>
+    pub(super) async fn run<V, E, F>(mut self, compute: F) -> Result<V, ComputeError<E>>
     where
         V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
         let inner = Arc::clone(&self.inner);
-        let counters = &self.key.namespace.counters;
+        let namespace = Arc::clone(&self.key.namespace);
+        let counters = &namespace.counters;
         let patience = self.options.timeout.map(Deadline::after);
         if !self.read {
             counters.count(Read::Miss);
             let fill = inner.fill_anew(&self.key, inner.deadline()).await;
-            return self.compute(self.expecting(fill), None, None, compute, patience).await;
+            let fill = self.begun(self.expecting(fill)).await;
+            return self.compute(fill, None, None, compute, patience).await;
         }
-        let (mut counted, mut looked_again, mut given_up) = (false, false, None);
+        let (mut counted, mut looked_again, mut made_again) = (false, false, false);
+        let mut given_up = None;
         loop {
             let (mut fill, former) = match inner.find(&self.key, inner.deadline()).await {
                 Found::Value(value, slot, hit) => {
@@ -80,6 +86,11 @@ impl<'a> Call<'a> {
                 }
                 Found::Nothing(fill, former) => (fill, former),
             };
+            if !made_again && !self.key.is_up_to_date() {
+                made_again = true;
+                self.make_key_again();
+                continue;
+            }
             fill = self.expecting(fill);
             if let Some(error) = inner.failures.get::<E>(&fill) {
                 if !counted {
@@ -102,6 +113,12 @@ impl<'a> Call<'a> {
             }
             match joined {
                 Joined::Leader(leader) => {
+                    let fill = self.begun(fill).await;
+                    if !made_again && !self.key.is_up_to_date() {
+                        made_again = true;
+                        self.make_key_again();
+                        continue;
+                    }
                     return self.compute(fill, former, Some(leader), compute, patience).await;
                 }
                 Joined::Follower(follower) => {
@@ -122,6 +139,20 @@ impl<'a> Call<'a> {
                 }
             }
         }
+    }
+
+    /// Others have declared more, or bumped the version.
+    fn make_key_again(&mut self) {
+        let identity = plain_identity(&self.plain);
+        let key = self.inner.entry_key(&self.key.namespace, &self.plain, &identity);
+        self.key = Arc::new(key);
+    }
+
+    async fn begun(&self, mut fill: Fill) -> Fill {
+        if self.write {
+            fill.begin(&self.tags, self.inner.deadline()).await;
+        }
+        fill
     }
 
     /// Tags that only the value will name have to be expected before others may wait for it.
@@ -154,7 +185,7 @@ impl<'a> Call<'a> {
             return value;
         }
         let Joined::Leader(leader) = inner.flights.join(key.hash, &fill) else { return value };
-        let former = Some(Arc::clone(slot));
+        let (fill, former) = (self.begun(fill).await, Some(Arc::clone(slot)));
         if self.launch.is_some() {
             return match self.launched(fill, former, leader, compute) {
                 Ok(_) => value,
@@ -247,7 +278,7 @@ impl<'a> Call<'a> {
     }
 
     fn how(&self) -> How {
-        How { options: self.options, tags: self.tags.clone(), write: self.write }
+        How { options: self.options, write: self.write }
     }
 
     /// Until when the caller waits; not for long if there is something to stand in.

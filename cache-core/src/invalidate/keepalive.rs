@@ -4,7 +4,8 @@
 //! what is idle is evicted first: then all entries under them would be void. So the generations in
 //! use here are read again every few seconds, which the store takes for use. What comes back is
 //! compared with what is known here: an id that has changed elsewhere ends what was filled under
-//! the old one. Generations that nobody uses are left alone: they expire.
+//! the old one. Generations that nobody uses are left alone: they expire. So it is with the boards of
+//! namespaces (see `board`).
 //!
 //! Every second the store is asked for a sign of life. So also a process that has nothing to do
 //! notices when the store is another than before, and repeats what that has forgotten (see
@@ -149,6 +150,7 @@ impl Inner {
         for some in cells.chunks(AT_ONCE) {
             self.verify(store, some, soon()).await?;
         }
+        self.look_after_boards(store, soon).await?;
         self.keepalive.note(Round { at: self.clock.now(), scopes: cells.len() });
         Ok(())
     }

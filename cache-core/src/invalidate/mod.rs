@@ -4,6 +4,7 @@
 //! - `tag`: tags and their families (pure);
 //! - `generation`: the local table of current generations;
 //! - `pattern`: declared patterns and ad-hoc globs (pure);
+//! - `board`: what all instances have to know of a namespace: patterns declared, version;
 //! - `fence`: keeps reads and fills in flight from undoing a write to one key;
 //! - `request`, `removal`: an invalidation, as asked for and as carried out;
 //! - `soft`: what becomes stale rather than invalid;
@@ -24,6 +25,7 @@
 //! a process can't reach the store for longer than the others wait, what it did, until it can. Their
 //! bound are the TTLs.
 
+pub(crate) mod board;
 mod events;
 pub(crate) mod fence;
 pub(crate) mod generation;

@@ -122,6 +122,10 @@ pub enum TemplateError {
 const WORKSPACE_HOLES: [&str; 2] = ["workspace_id", "workspace"];
 const MAX_SEGMENTS: usize = 16;
 const MAX_TEMPLATE: usize = 512;
+/// Escaped, a byte becomes three.
+const MAX_SHAPE: usize = 3 * MAX_TEMPLATE;
+/// A hole without its name.
+const HOLE: &str = "{}";
 
 impl Template {
     /// Reads a template: segments separated by `:`, each a literal, a `{name}` or a `*`.
@@ -240,6 +244,47 @@ impl Template {
         segments.peek().is_none().then_some(instance)
     }
 
+    /// The shape: what two templates have in common that cover the same keys in the same
+    /// instances. The holes have no names.
+    pub(crate) fn shape(&self) -> String {
+        let mut shape = String::new();
+        for (n, part) in self.parts.iter().enumerate() {
+            if n > 0 {
+                shape.push(':');
+            }
+            match part {
+                Part::Literal(text) => shape.push_str(text),
+                Part::Hole(_) => shape.push_str(HOLE),
+                Part::AnyOne => shape.push('*'),
+            }
+        }
+        if self.rest {
+            shape.push_str(":*");
+        }
+        shape
+    }
+
+    /// The template of a [`shape`](Self::shape); `None` if it is none.
+    pub(crate) fn of_shape(shape: &str) -> Option<Self> {
+        let mut segments: Vec<&str> = shape.split(':').collect();
+        if shape.len() > MAX_SHAPE || segments.len() > MAX_SEGMENTS {
+            return None;
+        }
+        let rest = segments.len() > 1 && segments.last() == Some(&"*");
+        if rest {
+            segments.pop();
+        }
+        let part = |segment: &str| match segment {
+            HOLE => Some(Part::Hole(String::new())),
+            "*" => Some(Part::AnyOne),
+            text if is_rendered(text) => Some(Part::Literal(text.to_owned())),
+            _ => None,
+        };
+        let parts = segments.into_iter().map(part).collect::<Option<Vec<_>>>()?;
+        let everything = parts.iter().all(|part| *part == Part::AnyOne);
+        (!everything).then_some(Self { parts, rest })
+    }
+
     /// Whether two templates cover the same keys in the same instances.
     pub(crate) fn same_shape(&self, other: &Self) -> bool {
         let alike = |(a, b): (&Part, &Part)| match (a, b) {
@@ -250,6 +295,14 @@ impl Template {
             && self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(alike)
     }
+}
+
+/// Whether a literal is as [`escape`] leaves it.
+fn is_rendered(text: &str) -> bool {
+    text.bytes().all(|byte| {
+        (0x20..0x7f).contains(&byte)
+            && !matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'{' | b'}')
+    })
 }
 
 fn is_workspace(hole: &str) -> bool {

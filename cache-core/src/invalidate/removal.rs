@@ -11,7 +11,7 @@ use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
 use crate::invalidate::soft::Softly;
-use crate::invalidate::{Invalidated, Pattern, Scope, replay};
+use crate::invalidate::{Invalidated, Pattern, Scope, Template, replay};
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
 use crate::store::{Put, Store, WriteBatch};
 use crate::write::tombstone_of;
@@ -21,6 +21,8 @@ use crate::write::tombstone_of;
 pub(crate) struct Removals {
     /// Held until the end, so that the cell of a read that begins meanwhile is this one.
     generations: Vec<Removed>,
+    /// What has to be known to others before it can be said that it is done.
+    declared: Vec<(Arc<NamespaceState>, Template)>,
     keys: Vec<Arc<EntryKey>>,
     sweeps: Vec<Sweep>,
     /// It is to become stale, not invalid.
@@ -59,13 +61,17 @@ impl Removals {
             }
             Kind::Pattern { namespace, pattern } => {
                 let namespace = inner.namespace(&namespace)?;
-                let templates = namespace.templates();
-                match templates.iter().find_map(|t| t.instance_of_pattern(&pattern)) {
-                    Some(instance) => {
+                let facts = namespace.facts();
+                let instance = |template: &Template| {
+                    Some((template.instance_of_pattern(&pattern)?, template.clone()))
+                };
+                match facts.templates().find_map(instance) {
+                    Some((instance, template)) => {
                         let name = names.pattern(&namespace.name, &instance);
                         let cell = inner.generations.cell(&name);
-                        let namespace = Some(Arc::clone(&namespace.cell));
-                        self.generations.push(Removed { cell, namespace });
+                        let covering = Some(Arc::clone(&namespace.cell));
+                        self.generations.push(Removed { cell, namespace: covering });
+                        self.declared.push((namespace, template));
                     }
                     None => self.sweeps.push(Sweep { namespace, pattern, done: false }),
                 }
@@ -84,6 +90,13 @@ impl Removals {
     fn generation(&mut self, inner: &Inner, name: &str) {
         let cell = inner.generations.cell(name);
         self.generations.push(Removed { cell, namespace: None });
+    }
+
+    /// Adds that of a namespace, which covers what can't be removed otherwise.
+    fn namespace(&mut self, cell: &Arc<GenerationCell>) {
+        if !self.generations.iter().any(|known| Arc::ptr_eq(&known.cell, cell)) {
+            self.generations.push(Removed { cell: Arc::clone(cell), namespace: None });
+        }
     }
 
     /// Adds the generation of a family of tags: in front, since it has to end no later than those
@@ -169,7 +182,18 @@ struct UnderWay<'i> {
 }
 
 impl<'i> UnderWay<'i> {
-    fn begin(inner: &'i Arc<Inner>, removals: Removals) -> Self {
+    fn begin(inner: &'i Arc<Inner>, mut removals: Removals) -> Self {
+        let mut elsewhere = Vec::new();
+        for key in &removals.keys {
+            // In this order: the version may change now.
+            key.namespace.note_deletions();
+            if !key.is_of_current_version() {
+                elsewhere.push(Arc::clone(&key.namespace.cell));
+            }
+        }
+        for cell in &elsewhere {
+            removals.namespace(cell);
+        }
         let nothing = removals.generations.is_empty() && removals.keys.is_empty();
         let confirmed = nothing || inner.shared_store().is_none();
         let now = inner.clock.now();
@@ -200,9 +224,11 @@ impl<'i> UnderWay<'i> {
     /// Softly if that is asked for and possible; else hard.
     async fn send(&mut self, deadline: Deadline) -> Result<(), Error> {
         let inner = Arc::clone(self.inner);
-        if let (Some(soft), Some(store)) =
-            (self.removals.soft, inner.shared_store().filter(|_| !self.confirmed))
-        {
+        let Some(store) = inner.shared_store().filter(|_| !self.confirmed) else {
+            return Ok(());
+        };
+        self.publish_declared(&**store, deadline).await?;
+        if let Some(soft) = self.removals.soft {
             let (keys, tombstones) = (&self.removals.keys[..], &self.tombstones[..]);
             let softly = Softly { soft, keys, tombstones, names: &self.names() };
             match inner.soften_in_store(&**store, softly, deadline).await {
@@ -216,14 +242,31 @@ impl<'i> UnderWay<'i> {
             self.removals.soft = None;
             self.take_effect_here();
         }
-        self.send_hard(deadline).await
+        self.send_hard(&**store, deadline).await
+    }
+
+    /// What covers entries that others fill has to be known to them.
+    async fn publish_declared(
+        &mut self,
+        store: &dyn Store,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let inner = self.inner;
+        for (namespace, template) in std::mem::take(&mut self.removals.declared) {
+            inner.publish_owed(store, &namespace, deadline).await?;
+            if !namespace.facts().know(&template) {
+                // There was no room for it: others fill what it does not cover.
+                let covering = Pending::generation(&namespace.cell.name, None);
+                inner.note_removals(std::iter::once(covering));
+                namespace.cell.invalidate();
+                self.removals.namespace(&namespace.cell);
+            }
+        }
+        Ok(())
     }
 
     /// Generations and keys, in one round trip.
-    async fn send_hard(&mut self, deadline: Deadline) -> Result<(), Error> {
-        let Some(store) = self.inner.shared_store().filter(|_| !self.confirmed) else {
-            return Ok(());
-        };
+    async fn send_hard(&mut self, store: &dyn Store, deadline: Deadline) -> Result<(), Error> {
         if self.tombstones.is_empty() {
             store.remove(&self.names(), deadline).await?;
         } else {
@@ -232,7 +275,7 @@ impl<'i> UnderWay<'i> {
                 WriteBatch { puts: &self.tombstones, remove: &remove, ..WriteBatch::default() };
             match store.write(batch, deadline).await {
                 Err(error) if error.kind() == ErrorKind::Full => {
-                    self.send_without_tombstones(&**store, deadline).await?;
+                    self.send_without_tombstones(store, deadline).await?;
                 }
                 written => drop(written?),
             }
@@ -247,13 +290,13 @@ impl<'i> UnderWay<'i> {
         store: &dyn Store,
         deadline: Deadline,
     ) -> Result<(), Error> {
+        let mut covering = Vec::new();
         for key in &self.removals.keys {
-            let cell = &key.namespace.cell;
-            if !self.removals.generations.iter().any(|known| Arc::ptr_eq(&known.cell, cell)) {
-                cell.invalidate();
-                let removed = Removed { cell: Arc::clone(cell), namespace: None };
-                self.removals.generations.push(removed);
-            }
+            key.namespace.cell.invalidate();
+            covering.push(Arc::clone(&key.namespace.cell));
+        }
+        for cell in &covering {
+            self.removals.namespace(cell);
         }
         let keys = self.removals.keys.iter().map(|key| &*key.rendered);
         let names: Vec<&str> = keys.chain(self.names()).collect();

@@ -1,4 +1,4 @@
-//! Tells the store what is queued, without waiting for a read to do so.
+//! Tells the store what is queued, and the patterns declared that it may be about, without waiting for a read to do so.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Replay {
         if !inner.replaying.go_on(self.number) {
             return false;
         }
-        match inner.unconfirmed.repeat_now(&**store, inner.deadline()).await {
+        match inner.tell_all(&**store, inner.deadline()).await {
             Err(error) if error.kind() == ErrorKind::Closed => false,
             Err(_) => true,
             Ok(()) => {

@@ -106,6 +106,13 @@ impl ScopeNames {
         fold(key)
     }
 
+    /// No generation: what is known of a namespace's patterns and version (see `board`).
+    pub(crate) fn board(&self, namespace: &str) -> String {
+        let mut key = format!("{}b:", self.base);
+        escape(namespace, &mut key);
+        fold(key)
+    }
+
     /// `rendered` is the workspace as it stands in a key.
     pub(crate) fn workspace(&self, rendered: &str) -> String {
         fold(format!("{}w:{rendered}", self.base))

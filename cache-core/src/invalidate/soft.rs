@@ -73,7 +73,7 @@ impl Inner {
             let Decoded::Value(mut entry) = decode(found) else { return None };
             let expect = Some(entry.id.to_le_bytes().to_vec().into());
             entry.id = fastrand::u64(1..);
-            entry.times = entry.times.stale_since(now, now);
+            entry.times = entry.times.stale_from(now);
             let is_of_use = entry.identity == key.bound && entry.times.is_alive(now);
             let (value, keep_for) = (encode(&entry)?, entry.times.keep_for(now));
             let key = key.rendered.to_string();
@@ -94,7 +94,7 @@ impl Inner {
             let region = &key.namespace.region;
             self.fences.break_with(key.hash, || {
                 let Some(found) = self.peek(key) else { return region.remove(key.hash) };
-                let times = found.times_at(now).stale_since(now, now);
+                let times = found.times_at(now).stale_from(now);
                 region.insert(key.hash, Arc::new(Slot { times, ..Slot::clone(&found) }));
             });
         }

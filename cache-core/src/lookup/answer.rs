@@ -93,7 +93,8 @@ pub(super) fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) 
 
 fn is_valid(asked: &Asked<'_>, stored: &mut StoredEntry, now: Millis) -> bool {
     let entry = &stored.entry;
-    if entry.identity != asked.key.bound || !entry.times.is_alive(now) {
+    let is_this = asked.key.is_up_to_date() && entry.identity == asked.key.bound;
+    if !is_this || !entry.times.is_alive(now) {
         return false;
     }
     let scopes = asked.generations.iter();

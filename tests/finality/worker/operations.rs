@@ -127,7 +127,7 @@ impl Operator {
             _ => {
                 self.source.change(&rows);
                 let start = monotonic();
-                (start, values::invalidate(&self.cache, scope).await)
+                (start, values::invalidate(&self.cache, scope, self.random.bool()).await)
             }
         };
         let end = monotonic();

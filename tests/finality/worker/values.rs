@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_core::{
     Cache, Deadline, EntryKey, EntryTimes, Error, Fill, Format, Invalidated, Key, Lookup, NewEntry,
-    Pattern, Shared, Tag, Values,
+    Pattern, Scopes, Shared, Slot, Tag, Values,
 };
 
 use super::operations::Seen;
@@ -38,14 +38,25 @@ async fn get_or_compute(cache: &Cache, source: &Source, row: Row) -> Seen {
 async fn read_tagged(cache: &Cache, source: &Source, row: Row, tag: u16) -> Seen {
     let values = cache.namespace(namespace(row.namespace()));
     let prepared = prepare(&values, row);
-    if let Some(slot) = values.peek(prepared.hash(), prepared.identity()) {
-        return Seen { version: decode(row, slot.payload()), hit: true };
+    let fresh = |slot: &Slot| {
+        let now = cache.clock().now();
+        let is_fresh = slot.times_at(now).is_fresh(now);
+        is_fresh.then(|| Seen { version: decode(row, slot.payload()), hit: true })
+    };
+    let in_memory = values.peek(prepared.hash(), prepared.identity());
+    if let Some(seen) = in_memory.and_then(|slot| fresh(&slot)) {
+        return seen;
     }
     let deadline = Deadline::after(cache.operation_budget());
     let no_value = |_: &Bytes| Some((Arc::new(()) as Shared, 0));
-    let found = values.lookup_in_store(&[prepared], &no_value, deadline).await.pop();
+    let found = values.lookup_in_store(&[Arc::clone(&prepared)], &no_value, deadline).await.pop();
     let mut fill = match found.expect("one answer for one key") {
-        Lookup::Hit(slot) => return Seen { version: decode(row, slot.payload()), hit: true },
+        Lookup::Hit(slot) => match (fresh(&slot), values.replace(&prepared, &slot)) {
+            (Some(seen), _) => return seen,
+            (None, Some(fill)) => fill,
+            // It has gone from memory since.
+            (None, None) => return Seen { version: source.version(row).await, hit: false },
+        },
         Lookup::Miss(fill) => fill,
     };
     fill.begin(&[Tag::new(tag_name(tag))], deadline).await;
@@ -57,6 +68,8 @@ async fn read_tagged(cache: &Cache, source: &Source, row: Row, tag: u16) -> Seen
 fn commit(cache: &Cache, fill: Fill, row: Row, version: u64) {
     let ttl = cache.namespace(namespace(row.namespace())).default_ttl();
     let times = EntryTimes::new(cache.clock().now(), ttl.expect("a namespace in use"));
+    // Of use when it is stale, as what was invalidated softly is.
+    let times = EntryTimes { stale_until: times.stale_until.saturating_add(600_000), ..times };
     let payload = Bytes::from([u64::from(row.0).to_le_bytes(), version.to_le_bytes()].concat());
     let entry = NewEntry { payload, format: Format::Raw, schema: 0, times, decoded: None };
     if let Some(write) = fill.commit(entry).expect("a small value") {
@@ -64,39 +77,46 @@ fn commit(cache: &Cache, fill: Fill, row: Row, version: u64) {
     }
 }
 
-/// Invalidates a scope.
-pub(super) async fn invalidate(cache: &Cache, scope: Scope) -> Answer {
-    answer(invalidated(cache, scope).await)
+/// Invalidates a scope. A value that was invalidated softly is not to be read as fresh: what is
+/// demanded is the same.
+pub(super) async fn invalidate(cache: &Cache, scope: Scope, softly: bool) -> Answer {
+    answer(invalidated(cache, scope, softly).await)
 }
 
-async fn invalidated(cache: &Cache, scope: Scope) -> Result<Invalidated, Error> {
+async fn invalidated(cache: &Cache, scope: Scope, softly: bool) -> Result<Invalidated, Error> {
     let complete = Ok(Invalidated::Complete);
-    match scope {
+    let scope = match scope {
+        Scope::Key(row) if softly => {
+            let values = cache.namespace(namespace(row.namespace()));
+            if row.tag().is_some() {
+                let nothing = cache.invalidate(Scopes::default());
+                return nothing.entries([prepare(&values, row)]).soft().await;
+            }
+            cache_core::Scope::key(namespace(row.namespace()), key(row))
+        }
         Scope::Key(row) => {
             let values = cache.namespace(namespace(row.namespace()));
             if row.tag().is_none() {
                 return values.delete(key(row)).await;
             }
             let deadline = Deadline::after(cache.operation_budget());
-            values.delete_prepared(&[prepare(&values, row)], deadline).await
+            return values.delete_prepared(&[prepare(&values, row)], deadline).await;
         }
-        Scope::Tag(tag) => cache.invalidate(Tag::new(tag_name(tag))).await,
-        Scope::Workspace(number) => {
-            cache.invalidate(cache_core::Scope::workspace(workspace(number))).await
-        }
-        Scope::Namespace(number) => {
-            cache.invalidate(cache_core::Scope::namespace(namespace(number))).await
-        }
+        Scope::Tag(tag) => Tag::new(tag_name(tag)).into(),
+        Scope::Workspace(number) => cache_core::Scope::workspace(workspace(number)),
+        Scope::Namespace(number) => cache_core::Scope::namespace(namespace(number)),
         Scope::Pattern(number, of) => {
             let pattern = Pattern::new(format!("{}:{CAMPAIGNS}:*", workspace(of)));
-            cache.invalidate(cache_core::Scope::pattern(namespace(number), pattern)).await
+            cache_core::Scope::pattern(namespace(number), pattern)
         }
         Scope::Glob(number, of) => {
             let pattern = Pattern::new(format!("{}:{REPORTS}:*", workspace(of)));
-            cache.invalidate(cache_core::Scope::pattern(namespace(number), pattern)).await
+            cache_core::Scope::pattern(namespace(number), pattern)
         }
-        Scope::Clear(number) => cache.clear(namespace(number)).await.and(complete),
-    }
+        Scope::Clear(number) => return cache.clear(namespace(number)).await.and(complete),
+    };
+    let invalidation = cache.invalidate(scope);
+    if softly { invalidation.soft().await } else { invalidation.await }
 }
 
 fn answer(result: Result<Invalidated, Error>) -> Answer {

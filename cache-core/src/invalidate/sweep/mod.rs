@@ -104,7 +104,7 @@ impl Inner {
             self.note_removals(std::iter::once(widened));
         }
         let before = course.position.removed();
-        let done = self.sweep_glob(namespace, &namespace.glob(pattern), fills, course).await;
+        let done = self.sweep_glob(namespace, pattern, fills, course).await;
         namespace.counters.deletes.add(course.position.removed() - before);
         done.inspect_err(|_| namespace.counters.errors.one())
     }
@@ -114,10 +114,15 @@ impl Inner {
     async fn sweep_glob(
         self: &Arc<Self>,
         namespace: &NamespaceState,
-        glob: &Pattern,
+        pattern: &Pattern,
         fills: Elsewhere,
         course: &mut Course<'_>,
     ) -> Result<bool, Error> {
+        if let Some(store) = self.shared_store() {
+            // What is not known of a bump would be swept past.
+            self.catch_up(&**store, namespace, self.deadline()).await?;
+        }
+        let glob = &namespace.glob(pattern);
         let _ban = self.fences.ban(glob);
         let in_memory = self.sweep_memory(glob);
         let Some(store) = &self.store else {
@@ -188,7 +193,7 @@ impl Course<'static> {
 impl NamespaceState {
     /// Over whole keys of the store.
     fn glob(&self, pattern: &Pattern) -> Pattern {
-        Pattern::rendered(&format!("{}{}", self.base, pattern.as_str()))
+        Pattern::rendered(&format!("{}{}", self.facts().base(), pattern.as_str()))
     }
 }
 
