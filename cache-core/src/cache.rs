@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::clock::Clock;
-use crate::compute::{BoxCompute, GetOrCompute, Previous};
+use crate::compute::{BoxCompute, Computed, GetOrCompute, Previous};
 use crate::error::Error;
 use crate::health::{self, Health};
 use crate::invalidate::{DeletePattern, Invalidated, Invalidation, Pattern, Scope, Scopes};
@@ -140,6 +140,29 @@ impl Cache {
         K: Into<Key>,
     {
         self.namespace(namespace).get_or_compute(key, compute)
+    }
+
+    /// See [`Values::get_or_compute_with`].
+    pub fn get_or_compute_with<'a, V, E, F, Fut, N, K>(
+        &self,
+        namespace: N,
+        key: K,
+        compute: F,
+    ) -> GetOrCompute<
+        'a,
+        V,
+        E,
+        impl FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + use<'a, V, E, F, Fut, N, K>,
+    >
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> Fut + Send + 'a,
+        Fut: Future<Output = Result<Computed<V>, E>> + Send + 'a,
+        N: AsRef<str>,
+        K: Into<Key>,
+    {
+        self.namespace(namespace).get_or_compute_with(key, compute)
     }
 
     /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,

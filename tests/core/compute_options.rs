@@ -341,7 +341,7 @@ async fn a_tag_of_a_result_that_is_invalidated_meanwhile_voids_it(setup: Setup) 
     let cache = setup.cache();
     let work = async |_: Previous<u64>| {
         cache.invalidate(Tag::new("t")).await.map_err(Failure::other)?;
-        Ok(Computed::new(7).tag("t"))
+        Ok::<_, Failure>(Computed::new(7).tag("t"))
     };
     assert_eq!(cache.get_or_compute_with("users", "1", work).await.unwrap(), 7);
     settled(&cache).await;
