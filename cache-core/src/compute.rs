@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::audit::{self, Operation};
 use crate::clock::Deadline;
 use crate::codec::{from_bytes, to_bytes};
 use crate::entry::EntryTimes;
@@ -79,6 +80,7 @@ impl Values {
             && let Typed::Value(value) = typed(&slot, now)
         {
             counters.count(Read::L1Hit);
+            state.audit(Operation::Get, audit::Outcome::Read(Read::L1Hit), &identity);
             return Ok(value);
         }
         let key = Arc::new(inner.entry_key(state, &key, &identity));
@@ -90,6 +92,7 @@ impl Values {
                     if !counted {
                         counters.count(hit);
                     }
+                    state.audit(Operation::Get, audit::Outcome::Read(hit), &identity);
                     return Ok(value);
                 }
                 Found::Nothing(fill) => fill,
@@ -105,6 +108,7 @@ impl Values {
             }
             if !counted {
                 counters.count(Read::Miss);
+                state.audit(Operation::Get, audit::Outcome::Read(Read::Miss), &identity);
                 counted = true;
             }
             match joined {
@@ -114,8 +118,13 @@ impl Values {
                 Joined::Follower(follower) => {
                     drop(fill);
                     let landing = tokio::time::timeout(FOLLOW_FOR, follower.landing()).await;
-                    match landing.map(|landing| outcome::<V, E>(landing)) {
-                        Ok(Followed::Done(result)) => return result,
+                    match landing.map(|landing| outcome::<V, E>(landing, state.format)) {
+                        Ok(Followed::Done(result)) => {
+                            if result.is_ok() {
+                                state.audit(Operation::Get, audit::Outcome::Shared, &identity);
+                            }
+                            return result;
+                        }
                         Ok(Followed::Again) => {}
                         Ok(Followed::Alone) | Err(_) => return compute().await.map_err(failed),
                     }
@@ -136,10 +145,11 @@ enum Followed<V, E> {
 
 fn outcome<V: DeserializeOwned, E: Send + Sync + 'static>(
     landing: Landing<Shared>,
+    format: Format,
 ) -> Followed<V, E> {
     let Landing::Landed(shared) = landing else { return Followed::Again };
     match shared.downcast_ref::<Outcome>() {
-        Some(Outcome::Value(bytes)) => match from_bytes(Format::MessagePack, bytes) {
+        Some(Outcome::Value(bytes)) => match from_bytes(format, bytes) {
             Some(value) => Followed::Done(Ok(value)),
             None => Followed::Alone,
         },
@@ -174,12 +184,12 @@ where
             return Err(ComputeError::Compute(error));
         }
     };
-    match to_bytes(&value) {
+    match to_bytes(key.namespace.format, &value) {
         Ok(payload) => {
             let times = EntryTimes::new(inner.clock.now(), key.namespace.ttl);
             let entry = NewEntry {
                 payload: payload.clone(),
-                format: Format::MessagePack,
+                format: key.namespace.format,
                 schema: 0,
                 times,
                 decoded: None,

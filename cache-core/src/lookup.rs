@@ -1,5 +1,6 @@
 //! Reading: L1, then the store, with the generations in the same round trip.
 
+mod open;
 mod tags;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::clock::{Deadline, Millis};
-use crate::codec::{Decoded, WriteId, decode, write_id};
+use crate::codec::{Decoded, Wrapping, WriteId, decode, write_id};
 use crate::coherence::versions::Mark;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -41,6 +42,8 @@ const ATTEMPTS: usize = 3;
 /// What came back for one key from the store.
 pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
+    /// How its payload is packed, until it is opened.
+    wrapping: Option<Wrapping>,
     /// Those of the key, and of the tags.
     pub(crate) generations: GenerationRefs,
     /// Its tags are current as far as is known here, and that is proven.
@@ -183,6 +186,7 @@ impl Inner {
                     check_answer(asked, answer, now);
                 }
                 self.check_tags(&**store, &mut answers, deadline).await;
+                self.open(&mut answers, deadline).await;
                 return answers;
             }
             attempt += 1;
@@ -251,7 +255,7 @@ impl Inner {
         decode: Option<Decode<'_>>,
     ) -> (Option<Arc<Slot>>, Fill) {
         let expect = match &answer {
-            Answer::Found { state, .. } => Some(state.clone()),
+            Answer::Found { state, left: false, .. } => Some(state.clone()),
             _ => None,
         };
         let hit = self.hit(&asked, asked.generations.clone(), answer, decode, asked.at);
@@ -355,22 +359,30 @@ enum Answer {
         /// What a compare-and-set has to compare with.
         state: WriteId,
         corrupt: bool,
+        /// It is not readable here, but elsewhere: no fill may take its place.
+        left: bool,
     },
 }
 
 impl Answer {
     fn found(value: Option<&Bytes>) -> Self {
-        let decoded = value.map(decode);
+        let (entry, wrapping, corrupt) = match value.map(decode) {
+            Some(Decoded::Value(entry)) => (Some(entry), None, false),
+            Some(Decoded::Packed(entry, wrapping)) => (Some(entry), Some(wrapping), false),
+            Some(Decoded::Corrupt) => (None, None, true),
+            Some(Decoded::Tombstone) | None => (None, None, false),
+        };
+        let generations = GenerationRefs::new();
         Self::Found {
-            corrupt: matches!(decoded, Some(Decoded::Corrupt)),
-            entry: match decoded {
-                Some(Decoded::Value(entry)) => {
-                    let generations = GenerationRefs::new();
-                    Some(StoredEntry { entry, generations, vouched_for: false })
-                }
-                _ => None,
-            },
+            entry: entry.map(|entry| StoredEntry {
+                entry,
+                wrapping,
+                generations,
+                vouched_for: false,
+            }),
             state: write_id(value),
+            corrupt,
+            left: false,
         }
     }
 

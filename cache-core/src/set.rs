@@ -60,7 +60,7 @@ impl IntoFuture for Set {
         Box::pin(async move {
             let key = self.values.entry_key(self.key)?;
             let ttl = self.ttl.unwrap_or(key.namespace.ttl);
-            let value = self.values.new_value(self.value?, ttl);
+            let value = self.values.new_value(&key, self.value?, ttl);
             let inner = &self.values.cache.inner;
             if !inner.enabled {
                 return Ok(());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::audit::{Operation, Outcome};
 use crate::clock::{Deadline, Millis};
 use crate::codec::from_bytes;
 use crate::fill::Fill;
@@ -35,9 +36,10 @@ pub(crate) fn typed<V: DeserializeOwned>(slot: &Slot, now: Millis) -> Typed<V> {
 }
 
 impl NamespaceState {
-    /// Reads an entry as a type, and counts the read.
+    /// Reads an entry of the key with this identity as a type, and notes the read.
     pub(crate) fn read<V: DeserializeOwned>(
         &self,
+        identity: &[u8],
         slot: Option<&Slot>,
         hit: Read,
         now: Millis,
@@ -50,7 +52,9 @@ impl NamespaceState {
             }
             Some((_, Typed::Stale)) | None => None,
         };
-        self.counters.count(if value.is_some() { hit } else { Read::Miss });
+        let read = if value.is_some() { hit } else { Read::Miss };
+        self.counters.count(read);
+        self.audit(Operation::Get, Outcome::Read(read), identity);
         value
     }
 

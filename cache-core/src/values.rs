@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::cache::Cache;
 use crate::codec::{Format, to_bytes};
 use crate::entry::EntryTimes;
@@ -48,16 +49,17 @@ impl Values {
         let identity = plain_identity(&key);
         let now = inner.clock.now();
         if let Some(slot) = state.peek(state.hash(&identity), &identity, now) {
-            return Ok(state.read(Some(&slot), Read::L1Hit, now));
+            return Ok(state.read(&identity, Some(&slot), Read::L1Hit, now));
         }
         let key = Arc::new(inner.entry_key(state, &key, &identity));
         let found = inner.find_all_in_store(&[key], now, inner.deadline()).await.pop().flatten();
-        Ok(state.read(found.as_deref(), Read::StoreHit, now))
+        Ok(state.read(&identity, found.as_deref(), Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
     pub fn set<V: Serialize + ?Sized>(&self, key: impl Into<Key>, value: &V) -> Set {
-        Set::new(self.clone(), key.into(), to_bytes(value))
+        let format = self.state.as_ref().map_or_else(|_| Format::default(), |state| state.format);
+        Set::new(self.clone(), key.into(), to_bytes(format, value))
     }
 
     /// See [`Cache::delete`].
@@ -78,7 +80,10 @@ impl Values {
         if !inner.enabled {
             return Ok(None);
         }
-        let times = match inner.peek(&key) {
+        let access = Accesses::begin(Operation::Ttl, [&key]);
+        let in_memory = inner.peek(&key);
+        let hit = if in_memory.is_some() { Read::L1Hit } else { Read::StoreHit };
+        let times = match in_memory {
             Some(slot) => Some(slot.times()),
             None => match inner.stored_entry(&key, inner.deadline()).await {
                 Ok(stored) => stored.map(|stored| stored.entry.times),
@@ -87,7 +92,9 @@ impl Values {
             },
         };
         let now = inner.clock.now();
-        Ok(times.filter(|times| times.is_fresh(now)).map(|times| match times.fresh_for(now) {
+        let times = times.filter(|times| times.is_fresh(now));
+        access.end(Outcome::Read(if times.is_some() { hit } else { Read::Miss }));
+        Ok(times.map(|times| match times.fresh_for(now) {
             Some(ms) => Ttl::After(Duration::from_millis(ms)),
             None => Ttl::Never,
         }))
@@ -100,7 +107,14 @@ impl Values {
         if !inner.enabled {
             return Ok(false);
         }
-        inner.touch(&key, ttl.into(), inner.deadline()).await
+        let access = Accesses::begin(Operation::Touch, [&key]);
+        let touched = inner.touch(&key, ttl.into(), inner.deadline()).await;
+        access.end(match touched {
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::NotDone,
+            Err(_) => Outcome::Failed,
+        });
+        touched
     }
 
     /// See [`Cache::get_many`].
@@ -124,9 +138,12 @@ impl Values {
             inner.find_all_in_store(&elsewhere, now, inner.deadline()).await
         }
         .into_iter();
-        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| match slot {
-            Some(slot) => key.namespace.read(Some(&slot), Read::L1Hit, now),
-            None => key.namespace.read(stored.next().flatten().as_deref(), Read::StoreHit, now),
+        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| {
+            let (slot, hit) = match slot {
+                Some(slot) => (Some(slot), Read::L1Hit),
+                None => (stored.next().flatten(), Read::StoreHit),
+            };
+            key.namespace.read(&key.identity, slot.as_deref(), hit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())
     }
@@ -136,9 +153,12 @@ impl Values {
         &self,
         items: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), Error> {
-        let ttl = self.state()?.ttl;
+        let state = self.state()?;
         let item = |(key, value): (K, V)| {
-            Ok((self.entry_key(key.into())?, self.new_value(to_bytes(&value)?, ttl)))
+            let payload = to_bytes(state.format, &value)?;
+            let key = self.entry_key(key.into())?;
+            let value = self.new_value(&key, payload, state.ttl);
+            Ok((key, value))
         };
         let items = items.into_iter().map(item).collect::<Result<Vec<_>, Error>>()?;
         let inner = &self.cache.inner;
@@ -179,8 +199,8 @@ impl Values {
         self.state.as_ref().map_or(0, |state| state.max_value_size)
     }
 
-    pub(crate) fn new_value(&self, payload: Bytes, ttl: Ttl) -> NewEntry {
+    pub(crate) fn new_value(&self, key: &EntryKey, payload: Bytes, ttl: Ttl) -> NewEntry {
         let times = EntryTimes::new(self.cache.inner.clock.now(), ttl);
-        NewEntry { payload, format: Format::MessagePack, schema: 0, times, decoded: None }
+        NewEntry { payload, format: key.namespace.format, schema: 0, times, decoded: None }
     }
 }
