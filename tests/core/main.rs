@@ -1,13 +1,16 @@
 //! cache-core against real servers: the store contract, every operation on every kind of setup,
 //! finality of invalidation, faults, limits.
 
+mod audit;
 mod batches;
 mod breaker;
 mod claims;
 mod coherence;
 mod command_counts;
+mod compression;
 mod contract;
 mod corrupt;
+mod encryption;
 mod environment;
 mod events;
 mod extremes;
@@ -16,6 +19,7 @@ mod faults;
 mod finality_keys;
 mod finality_scopes;
 mod finality_sweeps;
+mod formats;
 mod gated_store;
 mod gathering;
 mod heard;
@@ -23,6 +27,7 @@ mod interleave;
 mod keepalive;
 mod limits;
 mod memory_bounds;
+mod mixed_fleets;
 mod named_tags;
 mod namespaces;
 mod operations;
