@@ -43,6 +43,13 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(format!("MUTATE_ENVELOPES_{name}")).ok().filter(|value| !value.is_empty())
 }
 
+/// The most memory that this process had, where the system tells.
+fn resident() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().to_owned())
+}
+
 #[test]
 #[ignore = "takes minutes: ./tests/mutate-envelopes"]
 fn long() {
@@ -55,7 +62,8 @@ fn long() {
     let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let _ = writeln!(std::io::stdout(), "seed {seed}, {threads} threads");
     let counts = run(count, seed, threads);
-    let page = counts.page(&format!("./tests/mutate-envelopes --count {count} --seed {seed}"));
+    let command = format!("./tests/mutate-envelopes --count {count} --seed {seed}");
+    let page = counts.page(&command, resident().as_deref());
     if let Some(path) = setting("REPORT") {
         std::fs::write(path, &page).expect("the report can be written");
     }

@@ -84,7 +84,8 @@ impl Counts {
         }
     }
 
-    pub(crate) fn page(&self, command: &str) -> String {
+    /// `resident`: how much memory the process had at most, what C allocates included.
+    pub(crate) fn page(&self, command: &str, resident: Option<&str>) -> String {
         let total = self.kinds.iter().copied().fold(Count::default(), Count::plus);
         let mut page = format!(
             "# Changed envelopes\n\n`{command}`: {} changes, {} wrong values, no panic; a read had \
@@ -98,6 +99,9 @@ impl Counts {
             LIMIT / 1024,
             MEMORY / 1024,
         );
+        if let Some(resident) = resident {
+            let _ = write!(page, "\nThe process had {resident} of memory at most, all threads.\n");
+        }
         let kinds = Kind::ALL.iter().map(|kind| kind.name().to_owned()).zip(&self.kinds);
         let mutations = Mutation::ALL.iter().map(|mutation| format!("{mutation:?}"));
         table(&mut page, "entry", kinds);
