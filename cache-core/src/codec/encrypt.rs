@@ -1,4 +1,4 @@
-//! Encryption of payloads. Pure.
+//! Encryption of payloads. Pure, but for the nonces, which are random.
 //!
 //! An encrypted payload is the id of its key (u32, little-endian), a nonce of 24 bytes, and what
 //! XChaCha20-Poly1305 makes of the payload (16 bytes longer). Authenticated with it are all of the
