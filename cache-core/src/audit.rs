@@ -1,5 +1,6 @@
 //! The access audit of sensitive namespaces: an event for each read and write of a key.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 #[cfg(feature = "encryption")]
@@ -82,6 +83,11 @@ impl Audit {
 }
 
 impl NamespaceState {
+    /// How a key of this namespace is called where people read it: in logs.
+    pub(crate) fn shown<'k>(&self, identity: &[u8], rendered: &'k str) -> Cow<'k, str> {
+        self.audit.name(&self.name, identity).map_or(Cow::Borrowed(rendered), Cow::Owned)
+    }
+
     /// An access to a key of this namespace.
     pub(crate) fn audit(&self, operation: Operation, outcome: Outcome, identity: &[u8]) {
         let Some(key_hash) = self.audit.name(&self.name, identity) else { return };
@@ -93,6 +99,13 @@ impl NamespaceState {
             %key_hash,
             "access"
         );
+    }
+}
+
+impl EntryKey {
+    /// How the key is called in logs.
+    pub(crate) fn shown(&self) -> Cow<'_, str> {
+        self.namespace.shown(&self.identity, &self.rendered)
     }
 }
 

@@ -291,12 +291,12 @@ fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
     match answer {
         Answer::Failed(error) => {
             key.namespace.counters.errors.one();
-            tracing::debug!(%error, key = %key.rendered, "lookup failed");
+            tracing::debug!(%error, key = %key.shown(), "lookup failed");
         }
         Answer::Found { entry, corrupt, .. } => {
             if *corrupt {
                 key.namespace.counters.errors.one();
-                tracing::debug!(key = %key.rendered, "damaged entry");
+                tracing::debug!(key = %key.shown(), "damaged entry");
             }
             entry.take_if(|stored| !is_valid(asked, &stored.entry, now));
         }

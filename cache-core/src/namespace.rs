@@ -173,7 +173,8 @@ impl Namespace {
 
     /// As [`encrypted`](Self::encrypted), and each read and write of a key is an event of `tracing`
     /// (target `cache_core::audit`, level info): with the namespace, the operation, its outcome, and
-    /// a keyed hash that stands for the key; never the key or the value. Reads that this process'
+    /// a keyed hash that stands for the key; never the key or the value (nor is the key in other
+    /// events of this crate). Reads that this process'
     /// memory answers are among them. What invalidates or sweeps a whole scope names no key, and is
     /// no such event.
     #[cfg(feature = "encryption")]

@@ -67,7 +67,7 @@ impl PendingWrite {
             Err(error) => {
                 forget_extensions(&self.generations);
                 self.key.namespace.counters.errors.one();
-                tracing::debug!(%error, key = %self.key.rendered, "write failed");
+                tracing::debug!(%error, key = %self.key.shown(), "write failed");
             }
         }
     }
@@ -80,7 +80,7 @@ impl PendingWrite {
         bytes
             .inspect_err(|error| {
                 self.key.namespace.counters.errors.one();
-                tracing::debug!(%error, key = %self.key.rendered, "not written");
+                tracing::debug!(%error, key = %self.key.shown(), "not written");
             })
             .ok()
     }

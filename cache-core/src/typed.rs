@@ -47,7 +47,7 @@ impl NamespaceState {
         let value = match slot.map(|slot| (slot, typed(slot, now))) {
             Some((_, Typed::Value(value))) => Some(value),
             Some((slot, Typed::OtherType)) => {
-                self.note_other_type(&slot.rendered);
+                self.note_other_type(identity, &slot.rendered);
                 None
             }
             Some((_, Typed::Stale)) | None => None,
@@ -58,9 +58,9 @@ impl NamespaceState {
         value
     }
 
-    fn note_other_type(&self, key: &str) {
+    fn note_other_type(&self, identity: &[u8], rendered: &str) {
         self.counters.errors.one();
-        tracing::debug!(key, "stored as another type");
+        tracing::debug!(key = %self.shown(identity, rendered), "stored as another type");
     }
 }
 
@@ -87,7 +87,7 @@ impl Inner {
             }
         }
         if other_type {
-            key.namespace.note_other_type(&key.rendered);
+            key.namespace.note_other_type(&key.identity, &key.rendered);
         }
         Found::Nothing(fill)
     }
