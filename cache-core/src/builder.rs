@@ -34,6 +34,8 @@ use crate::invalidate::scope::ScopeNames;
 use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::l1::Region;
 use crate::namespace::{API_RESPONSES, Namespace};
+use crate::offload::Offload;
+use crate::packing::PackingOptions;
 use crate::slide::Sliding;
 use crate::state::{Defaults, Inner};
 use crate::stats::InvalidationCounters;
@@ -58,6 +60,7 @@ pub struct Builder {
     enabled: Option<bool>,
     clock: Option<Clock>,
     place: Option<Place>,
+    packing: PackingOptions,
     environment: Environment,
 }
 
@@ -157,6 +160,28 @@ impl Builder {
         self
     }
 
+    /// How values are compressed on the way to the store, in namespaces that don't say and are not
+    /// encrypted. Default: off.
+    #[cfg(feature = "compression")]
+    pub fn compression(mut self, compression: crate::Compression) -> Self {
+        self.packing.compression = Some(compression);
+        self
+    }
+
+    /// Values below this many bytes are not compressed. Default: 1024.
+    #[cfg(feature = "compression")]
+    pub fn compression_threshold(mut self, bytes: usize) -> Self {
+        self.packing.threshold = Some(bytes);
+        self
+    }
+
+    /// The keys of namespaces that are [encrypted](Namespace::encrypted).
+    #[cfg(feature = "encryption")]
+    pub fn keyring(mut self, keyring: crate::Keyring) -> Self {
+        self.packing.keyring = Some(Arc::new(keyring));
+        self
+    }
+
     /// Keeps entries in this process' memory only, whatever `REDIS_URL` says.
     pub fn memory(mut self) -> Self {
         self.place = Some(Place::Memory);
@@ -212,12 +237,15 @@ impl Builder {
                 .or(environment.default_ttl.map(Ttl::After))
                 .unwrap_or(Ttl::After(hours(1))),
             options: self.options,
-            ttls: environment.ttls,
+            ttls: environment.ttls.clone(),
             max_value_size: self.max_value_size.unwrap_or(1024 * 1024),
             l1: self.l1.unwrap_or(true),
             l1_ttl: self.l1_ttl,
+            packing: std::mem::take(&mut self.packing).or(&environment),
         };
         let namespaces = self.declared_namespaces()?;
+        #[cfg(feature = "encryption")]
+        defaults.packing.check(&namespaces)?;
         let enabled = self.enabled.or(environment.enabled).unwrap_or(true);
         let listens = store.is_some() && defaults.l1 && self.coherence.unwrap_or(true) && enabled;
         let coherence = listens.then(Arc::<Coherence>::default);
@@ -248,6 +276,7 @@ impl Builder {
             failures: Failures::default(),
             sliding: Sliding::default(),
             background: Background::new(self.background_tasks.unwrap_or(1024)),
+            offload: Offload::default(),
             commits: tokio::sync::RwLock::new(()),
             defaults,
             namespaces: RwLock::default(),

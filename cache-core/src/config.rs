@@ -9,6 +9,8 @@
 //! | `REDIS_CACHE_PREFIX` | the prefix of all keys |
 //! | `REDIS_DEFAULT_TTL`, else `CACHE_DEFAULT_TTL`, else `CACHE_TTL` | seconds |
 //! | `{NAMESPACE}_CACHE_TTL` | seconds, for the namespace of that name |
+//! | `REDIS_ENABLE_COMPRESSION` | `true`: values are compressed (zstd) on the way to the store; needs the feature `compression` |
+//! | `REDIS_COMPRESSION_THRESHOLD` | bytes below which they are not |
 //! | `ENABLE_CACHING` | `false`: every operation passes through |
 
 use std::collections::HashMap;
@@ -31,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) default_ttl: Option<Duration>,
     pub(crate) ttls: HashMap<String, Duration>,
     pub(crate) enabled: Option<bool>,
+    pub(crate) compression: Option<bool>,
+    pub(crate) compression_threshold: Option<usize>,
 }
 
 /// Variables that ask for what is not built yet: ignoring them would connect to the wrong place.
@@ -55,6 +59,7 @@ impl Environment {
             }
         }
         let number = |name: &str| get(name).map(|value| whole_number(name, value)).transpose();
+        let truth = |name: &str| get(name).map(|value| boolean(name, value)).transpose();
         let ttl = |name: &str| get(name).map(|value| seconds(name, value)).transpose();
         let mut default_ttl = None;
         for name in DEFAULT_TTLS {
@@ -65,6 +70,11 @@ impl Environment {
             if let Some(namespace) = name.strip_suffix(NAMESPACE_TTL) {
                 ttls.insert(namespace.to_owned(), seconds(name, value.trim())?);
             }
+        }
+        let compression = truth("REDIS_ENABLE_COMPRESSION")?;
+        if cfg!(not(feature = "compression")) && compression == Some(true) {
+            let what = "REDIS_ENABLE_COMPRESSION is true, but the feature `compression` is off";
+            return Err(Error::config(what));
         }
         let redis_url = get("REDIS_URL").map(str::to_owned);
         Ok(Self {
@@ -77,7 +87,11 @@ impl Environment {
             prefix: get("REDIS_CACHE_PREFIX").map(str::to_owned),
             default_ttl,
             ttls,
-            enabled: get("ENABLE_CACHING").map(|v| boolean("ENABLE_CACHING", v)).transpose()?,
+            enabled: truth("ENABLE_CACHING")?,
+            compression,
+            // 32 bits are 4 GiB: what is larger is never stored.
+            compression_threshold: number("REDIS_COMPRESSION_THRESHOLD")?
+                .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         })
     }
 }
@@ -136,6 +150,8 @@ impl std::fmt::Debug for Environment {
             .field("default_ttl", &self.default_ttl)
             .field("ttls", &self.ttls)
             .field("enabled", &self.enabled)
+            .field("compression", &self.compression)
+            .field("compression_threshold", &self.compression_threshold)
             .finish_non_exhaustive()
     }
 }
@@ -164,12 +180,27 @@ mod tests {
             ("ENABLE_CACHING", "0"),
             ("REDIS_MAX_CONNECTIONS", "7"),
             ("REDIS_USE_SENTINEL", "false"),
+            ("REDIS_ENABLE_COMPRESSION", "0"),
+            ("REDIS_COMPRESSION_THRESHOLD", "4096"),
         ])
         .unwrap();
         assert_eq!(environment.default_ttl, Some(Duration::from_secs(3)));
         assert_eq!(environment.ttls["SEARCH"], Duration::from_secs(60));
         assert_eq!(environment.enabled, Some(false));
         assert_eq!(environment.max_connections, Some(7));
+        assert_eq!(environment.compression, Some(false));
+        assert_eq!(environment.compression_threshold, Some(4096));
+    }
+
+    #[test]
+    fn compression_is_asked_for_where_it_is_built_in() {
+        let asked = read(&[("REDIS_ENABLE_COMPRESSION", "true")]);
+        if cfg!(feature = "compression") {
+            assert_eq!(asked.unwrap().compression, Some(true));
+        } else {
+            let error = asked.unwrap_err().to_string();
+            assert!(error.contains("REDIS_ENABLE_COMPRESSION"), "{error}");
+        }
     }
 
     #[test]
@@ -180,6 +211,8 @@ mod tests {
             ("REDIS_DEFAULT_TTL", "-5s3cret"),
             ("SEARCH_CACHE_TTL", "0"),
             ("REDIS_USE_SENTINEL", "true"),
+            ("REDIS_ENABLE_COMPRESSION", "s3cret"),
+            ("REDIS_COMPRESSION_THRESHOLD", "-1s3cret"),
             ("REDIS_CLUSTER_NODES", "s3cret:7000"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::codec::{Format, WriteId};
 use crate::entry::EntryTimes;
@@ -288,6 +289,8 @@ impl Fill {
     /// store, which nobody has to wait for. Drops the value if it was invalidated meanwhile.
     pub fn commit(self, value: NewEntry) -> Result<Option<PendingWrite>, Error> {
         let namespace = &self.key.namespace;
+        let mut access = Accesses::begin(Operation::Fill, [&self.key]);
+        access.outcome = Outcome::NotDone;
         if value.payload.len() > namespace.max_value_size {
             return Err(too_large(value.payload.len(), namespace.max_value_size));
         }
@@ -315,6 +318,7 @@ impl Fill {
         }
         if stored_here || self.expect.is_some() {
             namespace.counters.sets.one();
+            access.end(Outcome::Done);
         }
         Ok(self.expect.map(|expect| PendingWrite {
             inner: Arc::clone(&self.inner),

@@ -33,14 +33,21 @@
 //! | `invalidate` | scopes, generations, patterns, fences, sweeps |
 //! | [`coherence`] | keeps memory true to a store that others write to |
 //! | `l1`, [`store`] | entries in memory; bytes in Redis |
-//! | `codec` | pure: wire bytes |
+//! | `codec` | pure: wire bytes, their formats, compression, encryption |
+//! | `packing`, `pack`, `offload` | what a namespace's bytes are in the store; large ones off the reactor |
+//! | `audit` | who has accessed what is sensitive |
 //! | `flight` | single-flight |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
 //!
 //! # Features
 //!
 //! - `redis` (default): the Redis store.
+//! - `compression`: values compressed on the way to the store: zlib (in Rust) and zstd (which
+//!   compiles C). See `Compression`.
+//! - `encryption`: values encrypted on the way to the store, and sensitive namespaces, whose accesses
+//!   are events. See `Keyring`.
 
+mod audit;
 mod background;
 mod builder;
 mod cache;
@@ -63,6 +70,9 @@ mod l1;
 mod lookup;
 mod middleware;
 mod namespace;
+mod offload;
+mod pack;
+mod packing;
 mod pending;
 mod set;
 mod slide;
@@ -81,7 +91,11 @@ pub use background::Background;
 pub use builder::Builder;
 pub use cache::Cache;
 pub use clock::{Clock, Deadline, Millis, Stopwatch};
+#[cfg(feature = "compression")]
+pub use codec::Compression;
 pub use codec::Format;
+#[cfg(feature = "encryption")]
+pub use codec::Keyring;
 pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
 pub use compute::{BoxCompute, ComputeError, Computed, Computing, GetOrCompute, Options, Previous};
 pub use entry::EntryTimes;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod meet;
+mod open;
 mod tags;
 
 use std::sync::Arc;
@@ -128,6 +129,24 @@ impl Inner {
         }
     }
 
+    /// The stored entries of several keys, past L1: those that are valid.
+    ///
+    /// # Errors
+    /// When the store could not be asked.
+    pub(crate) async fn stored_entries(
+        &self,
+        keys: &[Arc<EntryKey>],
+        deadline: Deadline,
+    ) -> Result<Vec<Option<StoredEntry>>, Error> {
+        let answers = self.ask_store(keys, Purpose::Read, deadline).await;
+        let entry = |(_, answer)| match answer {
+            Answer::Found { entry, .. } => Ok(entry),
+            Answer::Failed(error) => Err(error),
+            Answer::NoStore | Answer::Crossed => Ok(None),
+        };
+        answers.into_iter().map(entry).collect()
+    }
+
     /// A fill of a key whatever is there: fenced against what happens from now on.
     pub(crate) async fn fill_anew(
         self: &Arc<Self>,
@@ -172,6 +191,7 @@ impl Inner {
                     check_answer(asked, answer, now);
                 }
                 self.check_tags(&**store, &mut answers, deadline).await;
+                self.open(&mut answers, deadline).await;
                 for (_, answer) in &mut answers {
                     drop_if_past_its_time(answer, now);
                 }
@@ -243,7 +263,7 @@ impl Inner {
         decode: Option<Decode<'_>>,
     ) -> (Option<Arc<Slot>>, Fill) {
         let expect = match &answer {
-            Answer::Found { state, .. } => Some(state.clone()),
+            Answer::Found { state, left: false, .. } => Some(state.clone()),
             _ => None,
         };
         let hit = self.hit(&asked, answer, decode, asked.at);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{Operation, Outcome};
 use crate::cache::Cache;
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
@@ -39,7 +40,9 @@ impl Values {
     /// As [`peek`](Self::peek), for those who have read the clock already.
     pub fn peek_at(&self, hash: u128, identity: &[u8], now: Millis) -> Option<Arc<Slot>> {
         let state = self.state.as_ref().ok()?;
-        state.peek(hash, identity, now)
+        let slot = state.peek(hash, identity, now)?;
+        state.audit(Operation::Get, Outcome::Read(Read::L1Hit), identity);
+        Some(slot)
     }
 
     /// Counts a read; those of this level count none of their own.
@@ -63,7 +66,13 @@ impl Values {
         decode: Decode<'_>,
         deadline: Deadline,
     ) -> Vec<Lookup> {
-        self.cache.inner.lookup_in_store(keys, decode, deadline).await
+        let found = self.cache.inner.lookup_in_store(keys, decode, deadline).await;
+        for (key, lookup) in keys.iter().zip(&found) {
+            let hit = matches!(lookup, Lookup::Hit(_));
+            let read = if hit { Read::StoreHit } else { Read::Miss };
+            key.namespace.audit(Operation::Get, Outcome::Read(read), &key.identity);
+        }
+        found
     }
 
     /// A fill that replaces an entry that was found; `None` if the entry has gone since.

@@ -10,6 +10,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+#[cfg(feature = "compression")]
+use crate::codec::Compression;
+use crate::codec::Format;
 use crate::compute::Options;
 use crate::error::Error;
 use crate::ttl::Ttl;
@@ -26,6 +29,20 @@ pub struct Namespace {
     pub(crate) l1: bool,
     pub(crate) l1_ttl: Option<Duration>,
     pub(crate) by_workspace: bool,
+    pub(crate) format: Format,
+    #[cfg(feature = "compression")]
+    pub(crate) compression: Option<Compression>,
+    #[cfg(feature = "encryption")]
+    secrecy: Secrecy,
+}
+
+/// Each includes those before.
+#[cfg(feature = "encryption")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secrecy {
+    None,
+    Encrypted,
+    Sensitive,
 }
 
 /// Holds cached HTTP responses unless a layer names another namespace. Always there.
@@ -56,6 +73,11 @@ impl Namespace {
             l1: true,
             l1_ttl: None,
             by_workspace: false,
+            format: Format::MessagePack,
+            #[cfg(feature = "compression")]
+            compression: None,
+            #[cfg(feature = "encryption")]
+            secrecy: Secrecy::None,
         }
     }
 
@@ -94,7 +116,8 @@ impl Namespace {
         self
     }
 
-    /// Values above this many bytes (serialized) are refused. Default: 1 MiB.
+    /// Values above this many bytes (serialized, not compressed) are refused, and so are stored ones
+    /// that would be larger uncompressed. Default: 1 MiB.
     pub const fn max_value_size(mut self, bytes: usize) -> Self {
         self.max_value_size = Some(bytes);
         self
@@ -128,9 +151,59 @@ impl Namespace {
         self
     }
 
+    /// How values are serialized. What was stored in another format is still read. Default:
+    /// [`Format::MessagePack`]. (Cached HTTP responses have a format of their own.)
+    pub const fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// How values are compressed on the way to the store. Default: as the builder says
+    /// ([`Builder::compression`](crate::Builder::compression)); off for namespaces that are
+    /// encrypted, because what a secret compresses to with what a stranger has chosen tells of
+    /// the secret: to be turned on only where no value holds both.
+    #[cfg(feature = "compression")]
+    pub const fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Values are encrypted in the store, with the builder's [`Keyring`](crate::Keyring); without
+    /// one, the cache can't be built. In this process' memory they are not. What is found in the
+    /// store and is not encrypted is a miss, and overwritten.
+    #[cfg(feature = "encryption")]
+    pub const fn encrypted(mut self) -> Self {
+        if matches!(self.secrecy, Secrecy::None) {
+            self.secrecy = Secrecy::Encrypted;
+        }
+        self
+    }
+
+    /// As [`encrypted`](Self::encrypted), and each read and write of a key is an event of `tracing`
+    /// (target `cache_core::audit`, level info): with the namespace, the operation, its outcome, and
+    /// a keyed hash that stands for the key; never the key or the value (nor is the key in other
+    /// events of this crate). Reads that this process'
+    /// memory answers are among them. What invalidates or sweeps a whole scope names no key, and is
+    /// no such event.
+    #[cfg(feature = "encryption")]
+    pub const fn sensitive(mut self) -> Self {
+        self.secrecy = Secrecy::Sensitive;
+        self
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.secrecy != Secrecy::None
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn is_sensitive(&self) -> bool {
+        self.secrecy == Secrecy::Sensitive
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Millis;
-use crate::codec::{WriteId, encode};
+use crate::codec::WriteId;
 use crate::coherence::versions::Mark;
 use crate::entry::{Entry, Recorded};
 use crate::fill::NewEntry;
@@ -39,13 +39,14 @@ impl PendingWrite {
     /// Writes to the store, if the key is still in the state in which the fill found it.
     pub async fn run(self) {
         let Some(store) = self.inner.available_store() else { return };
+        let Some(bytes) = self.bytes().await else { return };
         // A sweep that begins now waits for this write; one that has begun keeps it from passing.
         let _commit = self.inner.commits.read().await;
         if self.fence.pass(|| ()).is_none() {
             return;
         }
         let now = self.inner.clock.now();
-        let Some(put) = self.put(now) else { return };
+        let Some(put) = self.put(bytes, now) else { return };
         let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
@@ -67,19 +68,29 @@ impl PendingWrite {
             Err(error) => {
                 forget_extensions(&self.generations);
                 self.key.namespace.counters.errors.one();
-                tracing::debug!(%error, key = %self.key.rendered, "write failed");
+                tracing::debug!(%error, key = %self.key.shown(), "write failed");
             }
         }
     }
 
     /// Encoding copies the value, so it is done here, where nobody waits.
-    fn put(&self, now: Millis) -> Option<Put> {
+    async fn bytes(&self) -> Option<Bytes> {
         let tags = self.tags.clone();
         let entry = new_entry(self.id, &self.key, &self.value, &self.generations, tags)?;
         let entry = Entry { etag: self.etag.clone(), ..entry };
+        let bytes = self.inner.pack_one(&self.key, entry, None).await;
+        bytes
+            .inspect_err(|error| {
+                self.key.namespace.counters.errors.one();
+                tracing::debug!(%error, key = %self.key.shown(), "not written");
+            })
+            .ok()
+    }
+
+    fn put(&self, bytes: Bytes, now: Millis) -> Option<Put> {
         Some(Put {
             key: self.key.rendered.to_string(),
-            value: encode(&entry)?,
+            value: bytes,
             keep_for: self.value.times.keep_for(now),
             expect: Some(Bytes::copy_from_slice(&self.expect)),
             guard: Some(self.guard()?),

@@ -74,7 +74,7 @@ impl Inner {
         place.spawn(async move {
             let deadline = under.inner.deadline();
             if let Err(error) = under.inner.touch(&key, times, deadline).await {
-                tracing::debug!(%error, key = key.as_str(), "its time could not be prolonged");
+                tracing::debug!(%error, key = %key.shown(), "its time could not be prolonged");
             }
         });
     }

@@ -8,8 +8,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::audit::Audit;
 use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
+use crate::codec::{Format, Packing};
 use crate::coherence::watch::Watching;
 use crate::coherence::{COHERENCE_BOUND, Coherence};
 use crate::compute::{Failures, Options};
@@ -25,6 +27,8 @@ use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::key::{Key, escape, fold};
 use crate::l1::{Region, Slot};
 use crate::namespace::Namespace;
+use crate::offload::Offload;
+use crate::packing::PackingOptions;
 use crate::slide::Sliding;
 use crate::stats::{Counters, InvalidationCounters};
 use crate::store::Store;
@@ -53,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) failures: Failures,
     pub(crate) sliding: Sliding,
     pub(crate) background: Background,
+    pub(crate) offload: Offload,
     /// Held for reading by the writes of fills; a sweep takes it for writing before it begins.
     pub(crate) commits: tokio::sync::RwLock<()>,
     pub(crate) defaults: Defaults,
@@ -78,6 +83,7 @@ pub(crate) struct Defaults {
     pub(crate) l1: bool,
     /// `None`: 5 s where nothing is proven, and as long as the entry lives where it is.
     pub(crate) l1_ttl: Option<Duration>,
+    pub(crate) packing: PackingOptions,
 }
 
 /// A namespace as this cache runs it.
@@ -95,6 +101,9 @@ pub(crate) struct NamespaceState {
     /// How long L1 answers at most.
     pub(crate) l1_at_most: Millis,
     by_workspace: bool,
+    pub(crate) format: Format,
+    pub(crate) packing: Packing,
+    pub(crate) audit: Audit,
     pub(crate) region: Arc<Region>,
     pub(crate) cell: Arc<GenerationCell>,
     /// Changes with every sweep: what keeps fills in flight elsewhere from undoing it. No entry
@@ -148,6 +157,7 @@ impl Inner {
         let chosen = namespace.l1_ttl.or(self.defaults.l1_ttl);
         let young = chosen.unwrap_or(COHERENCE_BOUND).min(MAX_L1_TTL);
         let alone = self.store.is_none();
+        let max_value_size = namespace.max_value_size.unwrap_or(self.defaults.max_value_size);
         NamespaceState {
             number,
             name: name.to_owned(),
@@ -157,12 +167,15 @@ impl Inner {
                 .or(from_environment.map(Ttl::After))
                 .unwrap_or(self.defaults.ttl),
             options: Options { ttl: None, ..namespace.options.or(self.defaults.options) },
-            max_value_size: namespace.max_value_size.unwrap_or(self.defaults.max_value_size),
+            max_value_size,
             // With no store, memory is all there is.
             l1: self.store.is_none() || (namespace.l1 && self.defaults.l1),
             l1_ttl: if alone { Millis::MAX } else { as_millis(young) },
             l1_at_most: if alone { Millis::MAX } else { chosen.map_or(Millis::MAX, as_millis) },
             by_workspace: namespace.by_workspace,
+            format: namespace.format,
+            packing: self.defaults.packing.of(namespace, max_value_size),
+            audit: Audit::of(namespace, &self.defaults.packing),
             region,
             cell: self.generations.cell(&self.names.namespace(name)),
             swept: self.generations.cell(&self.names.sweeps(name)),

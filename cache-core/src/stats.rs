@@ -12,6 +12,7 @@ use crate::middleware::Read;
 ///
 /// `hits + misses` is the number of reads; `l1_hits` of the hits came from this process' memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NamespaceStats {
     /// Reads that were answered.
     pub hits: u64,
@@ -37,6 +38,16 @@ pub struct NamespaceStats {
     pub deletes: u64,
     /// Store operations that failed, and stored bytes that were damaged.
     pub errors: u64,
+    /// Stored values, sound as they were, that could not be opened here: compressed in a way or
+    /// encrypted with a key that this instance does not have, not authentic, not encrypted in a
+    /// namespace that is, or larger than its limit. Each was a miss.
+    pub unreadable: u64,
+    /// Values that were compressed to be stored. (Those that it did not pay for are not.)
+    pub compressed: u64,
+    /// Bytes of those values before.
+    pub uncompressed_bytes: u64,
+    /// Bytes of those values after.
+    pub compressed_bytes: u64,
 }
 
 /// A snapshot of the counters of all namespaces.
@@ -74,6 +85,10 @@ impl Stats {
             sets: sum.sets + one.sets,
             deletes: sum.deletes + one.deletes,
             errors: sum.errors + one.errors,
+            unreadable: sum.unreadable + one.unreadable,
+            compressed: sum.compressed + one.compressed,
+            uncompressed_bytes: sum.uncompressed_bytes + one.uncompressed_bytes,
+            compressed_bytes: sum.compressed_bytes + one.compressed_bytes,
         })
     }
 }
@@ -90,6 +105,10 @@ pub(crate) struct Counters {
     pub(crate) sets: Counter,
     pub(crate) deletes: Counter,
     pub(crate) errors: Counter,
+    pub(crate) unreadable: Counter,
+    compressed: Counter,
+    uncompressed_bytes: Counter,
+    compressed_bytes: Counter,
 }
 
 impl Counters {
@@ -111,6 +130,13 @@ impl Counters {
         }
     }
 
+    /// Counts a value that was compressed, with its length before and after.
+    pub(crate) fn compressed(&self, before: usize, after: usize) {
+        self.compressed.one();
+        self.uncompressed_bytes.add(before as u64);
+        self.compressed_bytes.add(after as u64);
+    }
+
     pub(crate) fn snapshot(&self) -> NamespaceStats {
         let l1_hits = self.l1_hits.get();
         NamespaceStats {
@@ -124,6 +150,10 @@ impl Counters {
             sets: self.sets.get(),
             deletes: self.deletes.get(),
             errors: self.errors.get(),
+            unreadable: self.unreadable.get(),
+            compressed: self.compressed.get(),
+            uncompressed_bytes: self.uncompressed_bytes.get(),
+            compressed_bytes: self.compressed_bytes.get(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::audit::{Operation, Outcome};
 use crate::clock::{Deadline, Millis};
 use crate::codec::from_bytes;
 use crate::fill::Fill;
@@ -36,9 +37,10 @@ pub(crate) fn typed<V: DeserializeOwned>(slot: &Slot, now: Millis) -> Typed<V> {
 }
 
 impl NamespaceState {
-    /// Reads an entry as a type, and counts the read.
+    /// Reads an entry of the key with this identity as a type, and notes the read.
     pub(crate) fn read<V: DeserializeOwned>(
         &self,
+        identity: &[u8],
         slot: Option<&Slot>,
         hit: Read,
         now: Millis,
@@ -46,18 +48,20 @@ impl NamespaceState {
         let value = match slot.map(|slot| (slot, typed(slot, now))) {
             Some((_, Typed::Value(value))) => Some(value),
             Some((slot, Typed::OtherType)) => {
-                self.note_other_type(&slot.rendered);
+                self.note_other_type(identity, &slot.rendered);
                 None
             }
             Some((_, Typed::Stale)) | None => None,
         };
-        self.counters.count(if value.is_some() { hit } else { Read::Miss });
+        let read = if value.is_some() { hit } else { Read::Miss };
+        self.counters.count(read);
+        self.audit(Operation::Get, Outcome::Read(read), identity);
         value
     }
 
-    fn note_other_type(&self, key: &str) {
+    fn note_other_type(&self, identity: &[u8], rendered: &str) {
         self.counters.errors.one();
-        tracing::debug!(key, "stored as another type");
+        tracing::debug!(key = %self.shown(identity, rendered), "stored as another type");
     }
 }
 
@@ -86,7 +90,7 @@ impl Inner {
             }
         }
         if other_type {
-            key.namespace.note_other_type(&key.rendered);
+            key.namespace.note_other_type(&key.identity, &key.rendered);
         }
         Found::Nothing(fill, stale)
     }

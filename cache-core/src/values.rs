@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::cache::Cache;
 use crate::codec::{Format, to_bytes};
 use crate::compute::Options;
@@ -54,7 +55,7 @@ impl Values {
             if state.options.sliding.is_some() {
                 inner.slide(state, &key, &slot, &state.options, now);
             }
-            return Ok(state.read(Some(&slot), Read::L1Hit, now));
+            return Ok(state.read(&identity, Some(&slot), Read::L1Hit, now));
         }
         let deadline = inner.deadline();
         let look = async || {
@@ -70,12 +71,13 @@ impl Values {
             // Others have declared more, or bumped the version.
             found = look().await.0;
         }
-        Ok(state.read(found.as_deref(), Read::StoreHit, now))
+        Ok(state.read(&identity, found.as_deref(), Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
     pub fn set<V: Serialize + ?Sized>(&self, key: impl Into<Key>, value: &V) -> Set {
-        Set::new(self.clone(), key.into(), to_bytes(value))
+        let format = self.state.as_ref().map_or_else(|_| Format::default(), |state| state.format);
+        Set::new(self.clone(), key.into(), to_bytes(format, value))
     }
 
     /// See [`Cache::delete`].
@@ -96,7 +98,10 @@ impl Values {
         if !inner.enabled {
             return Ok(None);
         }
-        let times = match inner.peek(&key) {
+        let access = Accesses::begin(Operation::Ttl, [&key]);
+        let in_memory = inner.peek(&key);
+        let hit = if in_memory.is_some() { Read::L1Hit } else { Read::StoreHit };
+        let times = match in_memory {
             Some(slot) => Some(slot.times_at(inner.clock.now())),
             None => match inner.stored_entry(&key, inner.deadline()).await {
                 Ok(stored) => stored.map(|stored| stored.times(inner.clock.now())),
@@ -105,7 +110,9 @@ impl Values {
             },
         };
         let now = inner.clock.now();
-        Ok(times.filter(|times| times.is_fresh(now)).map(|times| match times.fresh_for(now) {
+        let times = times.filter(|times| times.is_fresh(now));
+        access.end(Outcome::Read(if times.is_some() { hit } else { Read::Miss }));
+        Ok(times.map(|times| match times.fresh_for(now) {
             Some(ms) => Ttl::After(Duration::from_millis(ms)),
             None => Ttl::Never,
         }))
@@ -118,10 +125,17 @@ impl Values {
         if !inner.enabled {
             return Ok(false);
         }
+        let access = Accesses::begin(Operation::Touch, [&key]);
         let now = inner.clock.now();
         // Its grace is that of the namespace.
         let times = Options { jitter: None, ..key.namespace.options }.times(now, ttl.into(), 0.0);
-        inner.touch(&key, times, inner.deadline()).await
+        let touched = inner.touch(&key, times, inner.deadline()).await;
+        access.end(match touched {
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::NotDone,
+            Err(_) => Outcome::Failed,
+        });
+        touched
     }
 
     /// See [`Cache::get_many`].
@@ -145,9 +159,12 @@ impl Values {
             inner.find_all_in_store(&elsewhere, now, inner.deadline()).await
         }
         .into_iter();
-        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| match slot {
-            Some(slot) => key.namespace.read(Some(&slot), Read::L1Hit, now),
-            None => key.namespace.read(stored.next().flatten().as_deref(), Read::StoreHit, now),
+        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| {
+            let (slot, hit) = match slot {
+                Some(slot) => (Some(slot), Read::L1Hit),
+                None => (stored.next().flatten(), Read::StoreHit),
+            };
+            key.namespace.read(&key.identity, slot.as_deref(), hit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())
     }
@@ -157,8 +174,9 @@ impl Values {
         &self,
         items: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), Error> {
-        let ttl = self.state()?.ttl;
-        let item = |(key, value): (K, V)| Ok((key.into(), self.new_value(to_bytes(&value)?, ttl)));
+        let (format, ttl) = (self.state()?.format, self.state()?.ttl);
+        let item =
+            |(key, value): (K, V)| Ok((key.into(), self.new_value(to_bytes(format, &value)?, ttl)));
         let items = items.into_iter().map(item).collect::<Result<Vec<_>, Error>>()?;
         self.put(&items, &[]).await
     }
@@ -234,8 +252,11 @@ impl Values {
     }
 
     pub(crate) fn new_value(&self, payload: Bytes, ttl: Ttl) -> NewEntry {
-        let options = self.state.as_ref().map(|state| state.options).unwrap_or_default();
+        let (options, format) = match &self.state {
+            Ok(state) => (state.options, state.format),
+            Err(_) => (Options::new(), Format::default()),
+        };
         let times = options.times(self.cache.inner.clock.now(), ttl, fastrand::f64());
-        NewEntry { payload, format: Format::MessagePack, schema: 0, times, decoded: None }
+        NewEntry { payload, format, schema: 0, times, decoded: None }
     }
 }

@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::clock::{Deadline, Millis, Stopwatch, as_millis};
-use crate::codec::{encode, tombstone};
-use crate::entry::EntryTimes;
+use crate::codec::tombstone;
+use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
 use crate::fill::{GENERATION_LIFETIME, NewEntry, TOMBSTONE, create_generations, too_large};
 use crate::invalidate::Tag;
@@ -43,6 +46,7 @@ impl Inner {
             }
         }
         let items = last_of_each_key(items);
+        let mut access = Accesses::begin(Operation::Set, items.iter().map(|(key, _)| key));
         let (began, asked_at) = (Stopwatch::start(), self.clock.now());
         let mut fences: Vec<Fence> = Vec::with_capacity(items.len());
         for (key, _) in &items {
@@ -59,6 +63,7 @@ impl Inner {
             self.note_replaced(&writes);
             let stored = self.put_in_store(&**store, &mut writes, deadline).await;
             if stored.is_err() {
+                access.outcome = Outcome::Failed;
                 for write in &writes {
                     write.key.namespace.counters.errors.one();
                 }
@@ -90,6 +95,7 @@ impl Inner {
                 self.fences.break_with(key.hash, || region.remove(key.hash));
             }
         }
+        access.end(Outcome::Done);
         Ok(())
     }
 
@@ -185,8 +191,11 @@ impl Inner {
         writes: &[Write],
         deadline: Deadline,
     ) -> Result<bool, Error> {
+        let entries = writes.iter().map(Write::entry).collect::<Result<Vec<_>, _>>()?;
+        let bytes = self.pack_all(entries, Some(deadline)).await?;
         let now = self.clock.now();
-        let puts = writes.iter().map(|write| write.put(now)).collect::<Result<Vec<Put>, _>>()?;
+        let puts = writes.iter().zip(bytes).map(|(write, bytes)| write.put(bytes, now));
+        let puts: Vec<Put> = puts.collect();
         let longest = puts.iter().map(|put| put.keep_for.unwrap_or(FOREVER)).max();
         let generations = || writes.iter().flat_map(|write| &write.generations);
         let mut wanted = WantedScopes::new(generations().map(|generation| &generation.cell));
@@ -227,7 +236,7 @@ impl Inner {
         let mut entry = stored.entry;
         entry.id = fastrand::u64(1..);
         entry.times = EntryTimes { created: entry.times.created, ..times };
-        let Some(value) = encode(&entry) else { return Ok(false) };
+        let value = self.pack_one(key, entry, Some(deadline)).await?;
         let now = self.clock.now();
         let keep_for = times.keep_for(now);
         let expect = Some(expect);
@@ -293,18 +302,22 @@ struct Write {
 }
 
 impl Write {
-    fn put(&self, now: Millis) -> Result<Put, Error> {
+    fn entry(&self) -> Result<(Arc<EntryKey>, Entry), Error> {
         let tags = self.tags.clone();
-        let value = new_entry(self.id, &self.key, &self.value, &self.generations, tags)
-            .and_then(|entry| encode(&entry))
-            .ok_or_else(|| Error::new(ErrorKind::Encode, "a key or tag is too long"))?;
-        Ok(Put {
+        let entry = new_entry(self.id, &self.key, &self.value, &self.generations, tags);
+        let entry =
+            entry.ok_or_else(|| Error::new(ErrorKind::Protocol, "a scope has no generation"))?;
+        Ok((Arc::clone(&self.key), entry))
+    }
+
+    fn put(&self, bytes: Bytes, now: Millis) -> Put {
+        Put {
             key: self.key.rendered.to_string(),
-            value,
+            value: bytes,
             keep_for: self.value.times.keep_for(now),
             expect: None,
             guard: None,
-        })
+        }
     }
 }
 

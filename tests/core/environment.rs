@@ -116,6 +116,8 @@ fn what_is_invalid_is_one_error_that_names_the_variable() {
         ("REDIS_MIN_CONNECTIONS", "s3cret"),
         ("SEARCH_CACHE_TTL", "1.5s3cret"),
         ("ENABLE_CACHING", "s3cret"),
+        ("REDIS_ENABLE_COMPRESSION", "s3cret"),
+        ("REDIS_COMPRESSION_THRESHOLD", "1k s3cret"),
         ("REDIS_CLUSTER_NODES", "s3cret:1,s3cret:2"),
     ] {
         let error = vars(&[(name, value)]).and_then(Builder::build).unwrap_err();

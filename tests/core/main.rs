@@ -1,6 +1,7 @@
 //! cache-core against real servers: the store contract, every operation on every kind of setup,
 //! finality of invalidation, faults, limits.
 
+mod audit;
 mod batches;
 mod board;
 mod board_lost;
@@ -10,9 +11,11 @@ mod bumps;
 mod claims;
 mod coherence;
 mod command_counts;
+mod compression;
 mod compute_options;
 mod contract;
 mod corrupt;
+mod encryption;
 mod environment;
 mod events;
 mod extremes;
@@ -21,6 +24,7 @@ mod faults;
 mod finality_keys;
 mod finality_scopes;
 mod finality_sweeps;
+mod formats;
 mod gated_store;
 mod gathering;
 mod heard;
@@ -28,6 +32,7 @@ mod interleave;
 mod keepalive;
 mod limits;
 mod memory_bounds;
+mod mixed_fleets;
 mod named_tags;
 mod namespaces;
 mod operations;

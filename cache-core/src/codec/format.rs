@@ -3,16 +3,47 @@
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::raw;
 use crate::error::{Error, ErrorKind};
 
-/// The encoding of a value inside its envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The encoding of a namespace's values: [`Namespace::format`](crate::Namespace::format).
+///
+/// Each entry says which one it is in, and is read by that: what was stored before a namespace got
+/// another format is still read.
+///
+/// ```
+/// use bytes::Bytes;
+/// use cache_core::{Cache, ErrorKind, Format, Namespace};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let cache = Cache::builder()
+///     .namespace(Namespace::new("rates").format(Format::Json))
+///     .namespace(Namespace::new("thumbnails").format(Format::Raw))
+///     .build()?;
+///
+/// cache.set("rates", "EUR", &1.08).await?;
+/// cache.set("thumbnails", "7", &Bytes::from_static(b"\x89PNG")).await?;
+/// assert_eq!(cache.get::<Bytes>("thumbnails", "7").await?.as_deref(), Some(&b"\x89PNG"[..]));
+///
+/// // Anything but bytes has no place there, and is never made of them.
+/// let refused = cache.set("thumbnails", "8", "a text").await.unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::Encode);
+/// assert_eq!(cache.get::<String>("thumbnails", "7").await?, None);
+/// # Ok::<(), cache_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {
-    /// Bytes that the caller made sense of.
+    /// The bytes that the caller gives: values are `bytes::Bytes`, `Vec<u8>` or the like. Any other
+    /// type is refused by a write and a miss to a read. (`Vec<u8>` goes byte by byte: prefer
+    /// `Bytes`.)
     Raw,
-    /// MessagePack with named fields, so that a field may be added to a struct.
+    /// MessagePack with named fields, so that a field may be added to a struct. The default.
+    #[default]
     MessagePack,
+    /// JSON, for people who look into Redis and for services in other languages. Larger and slower;
+    /// bytes become lists of numbers, and what is not finite among numbers does not come back.
+    Json,
 }
 
 impl Format {
@@ -20,6 +51,7 @@ impl Format {
         match self {
             Self::Raw => 0,
             Self::MessagePack => 1,
+            Self::Json => 2,
         }
     }
 
@@ -27,22 +59,38 @@ impl Format {
         match code {
             0 => Some(Self::Raw),
             1 => Some(Self::MessagePack),
+            2 => Some(Self::Json),
             _ => None,
         }
     }
 }
 
-/// Serializes a typed value.
-pub(crate) fn to_bytes<V: Serialize + ?Sized>(value: &V) -> Result<Bytes, Error> {
-    rmp_serde::to_vec_named(value)
-        .map(Bytes::from)
-        .map_err(|e| Error::new(ErrorKind::Encode, "the value can't be serialized").with_source(e))
+/// Serializes a typed value. However large, it is done where it is called: a value that is only
+/// borrowed can't go to another thread.
+pub(crate) fn to_bytes<V: Serialize + ?Sized>(format: Format, value: &V) -> Result<Bytes, Error> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(ErrorKind::Encode, "the value can't be serialized").with_source(source)
+    };
+    match format {
+        Format::MessagePack => {
+            rmp_serde::to_vec_named(value).map(Bytes::from).map_err(|e| failed(e.into()))
+        }
+        Format::Json => serde_json::to_vec(value).map(Bytes::from).map_err(|e| failed(e.into())),
+        Format::Raw => raw::to_bytes(value).map_err(|e| {
+            Error::new(
+                ErrorKind::Encode,
+                "the namespace holds raw bytes, and the value is not that",
+            )
+            .with_source(e)
+        }),
+    }
 }
 
 /// Reads a typed value; `None` if the bytes are something else.
 pub(crate) fn from_bytes<V: DeserializeOwned>(format: Format, bytes: &[u8]) -> Option<V> {
     match format {
         Format::MessagePack => rmp_serde::from_slice(bytes).ok(),
-        Format::Raw => None,
+        Format::Json => serde_json::from_slice(bytes).ok(),
+        Format::Raw => raw::from_bytes(bytes).ok(),
     }
 }

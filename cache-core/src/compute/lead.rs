@@ -75,7 +75,8 @@ where
     let Computed { value, ttl, tags, store, etag } = computed;
     let (value, payload) = match value {
         New::Value(value) => {
-            let payload = to_bytes(&value).map(|payload| (Format::MessagePack, payload));
+            let format = namespace.format;
+            let payload = to_bytes(format, &value).map(|payload| (format, payload));
             (value, payload)
         }
         New::Unchanged(value, slot) => (value, Ok((slot.format, slot.payload.clone()))),
@@ -106,8 +107,12 @@ where
 
 /// Whether a value says that there is nothing.
 fn is_nothing(format: Format, payload: &[u8]) -> bool {
-    const NIL: u8 = 0xC0;
-    format == Format::MessagePack && payload == [NIL]
+    const NIL: &[u8] = &[0xC0];
+    match format {
+        Format::MessagePack => payload == NIL,
+        Format::Json => payload == b"null",
+        Format::Raw => false,
+    }
 }
 
 fn fail(

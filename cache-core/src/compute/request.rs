@@ -14,6 +14,7 @@ use super::computed::Previous;
 use super::options::Options;
 use super::run::{Call, Launch};
 use super::{BoxCompute, ComputeError};
+use crate::audit::{Operation, Outcome};
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::middleware::Read;
@@ -167,6 +168,7 @@ where
             && !options.is_due(&slot.times, now)
         {
             state.counters.count(Read::L1Hit);
+            state.audit(Operation::Get, Outcome::Read(Read::L1Hit), &identity);
             if options.sliding.is_some() {
                 inner.slide(&state, &key, &slot, &options, now);
             }

@@ -10,6 +10,7 @@ use super::computed::{Computed, Previous};
 use super::lead::{How, Outcome, lead, outcome};
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
+use crate::audit::{self, Operation};
 use crate::background::Place;
 use crate::clock::Deadline;
 use crate::codec::from_bytes;
@@ -65,11 +66,9 @@ impl<'a> Call<'a> {
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
         let inner = Arc::clone(&self.inner);
-        let namespace = Arc::clone(&self.key.namespace);
-        let counters = &namespace.counters;
         let patience = self.options.timeout.map(Deadline::after);
         if !self.read {
-            counters.count(Read::Miss);
+            self.note(Read::Miss);
             let fill = inner.fill_anew(&self.key, inner.deadline()).await;
             let fill = self.begun(self.expecting(fill)).await;
             return self.compute(fill, None, None, compute, patience).await;
@@ -79,8 +78,10 @@ impl<'a> Call<'a> {
         loop {
             let (mut fill, former) = match inner.find(&self.key, inner.deadline()).await {
                 Found::Value(value, slot, hit) => {
-                    if !counted {
-                        counters.count(hit);
+                    if counted {
+                        self.audit(audit::Outcome::Read(hit));
+                    } else {
+                        self.note(hit);
                     }
                     return Ok(self.refreshed(value, &slot, compute).await);
                 }
@@ -94,7 +95,7 @@ impl<'a> Call<'a> {
             fill = self.expecting(fill);
             if let Some(error) = inner.failures.get::<E>(&fill) {
                 if !counted {
-                    counters.count(Read::Miss);
+                    self.note(Read::Miss);
                 }
                 return self.stand_in(former.as_ref(), ComputeError::Compute(error));
             }
@@ -108,7 +109,7 @@ impl<'a> Call<'a> {
                 continue;
             }
             if !counted {
-                counters.count(Read::Miss);
+                self.note(Read::Miss);
                 counted = true;
             }
             match joined {
@@ -125,7 +126,10 @@ impl<'a> Call<'a> {
                     drop(fill);
                     let number = follower.number();
                     match self.follow(follower, former.is_some(), patience, false).await {
-                        Ended::Done(Ok(value)) => return Ok(value),
+                        Ended::Done(Ok(value)) => {
+                            self.audit(audit::Outcome::Shared);
+                            return Ok(value);
+                        }
                         Ended::Done(Err(error)) => return self.stand_in(former.as_ref(), error),
                         Ended::Abandoned => {}
                         Ended::TooLong { hung: true } => given_up = Some(number),
@@ -139,6 +143,16 @@ impl<'a> Call<'a> {
                 }
             }
         }
+    }
+
+    /// Counts what a read came to.
+    fn note(&self, read: Read) {
+        self.key.namespace.counters.count(read);
+        self.audit(audit::Outcome::Read(read));
+    }
+
+    fn audit(&self, outcome: audit::Outcome) {
+        self.key.namespace.audit(Operation::Get, outcome, &self.key.identity);
     }
 
     /// Others have declared more, or bumped the version.
@@ -327,6 +341,7 @@ impl<'a> Call<'a> {
         match former.and_then(|slot| from_bytes(slot.format, &slot.payload)) {
             Some(value) => {
                 self.key.namespace.counters.stale.one();
+                self.audit(audit::Outcome::Stale);
                 Ok(value)
             }
             None => Err(error),

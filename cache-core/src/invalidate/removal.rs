@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::clock::{Deadline, Millis};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{GenerationCell, Soft};
@@ -133,6 +134,7 @@ impl Inner {
         removals: Removals,
         deadline: Deadline,
     ) -> Result<Invalidated, Error> {
+        let access = Accesses::begin(Operation::Delete, &removals.keys);
         let mut under_way = UnderWay::begin(self, removals);
         let mut answer = Ok(Invalidated::Complete);
         let batch = under_way.send(deadline).await;
@@ -156,6 +158,11 @@ impl Inner {
             under_way.refused = true;
             under_way.closed = error.kind() == ErrorKind::Closed;
         }
+        access.end(match &answer {
+            Ok(Invalidated::Complete) => Outcome::Done,
+            Ok(Invalidated::Queued) => Outcome::Queued,
+            Err(_) => Outcome::Failed,
+        });
         answer
     }
 

@@ -10,11 +10,11 @@
 
 use std::sync::Arc;
 
-use crate::clock::Deadline;
-use crate::codec::{Decoded, decode, encode};
+use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 use crate::invalidate::generation::Soft;
 use crate::l1::Slot;
+use crate::lookup::StoredEntry;
 use crate::state::{EntryKey, Inner};
 use crate::store::{Put, Store, WriteBatch};
 
@@ -36,7 +36,7 @@ impl Inner {
         Softly { soft, keys, tombstones, names }: Softly<'_>,
         deadline: Deadline,
     ) -> Result<(), Error> {
-        let puts = self.stale_puts(store, keys, tombstones, deadline).await?;
+        let puts = self.stale_puts(keys, tombstones, deadline).await?;
         let tail = soft.render();
         let tails: Vec<(&str, &str)> = names.iter().map(|name| (*name, &*tail)).collect();
         let batch = WriteBatch { puts: &puts, tails: &tails, ..WriteBatch::default() };
@@ -58,7 +58,6 @@ impl Inner {
     /// For each key, what it is to hold from now on.
     async fn stale_puts(
         &self,
-        store: &dyn Store,
         keys: &[Arc<EntryKey>],
         tombstones: &[Put],
         deadline: Deadline,
@@ -66,24 +65,36 @@ impl Inner {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let names: Vec<&str> = keys.iter().map(|key| &*key.rendered).collect();
-        let found = self.fetch(store, &names, deadline).await?;
+        let found = self.stored_entries(keys, deadline).await?;
         let now = self.clock.now();
-        let stale = |key: &EntryKey, found: &bytes::Bytes| {
-            let Decoded::Value(mut entry) = decode(found) else { return None };
-            let expect = Some(entry.id.to_le_bytes().to_vec().into());
-            entry.id = fastrand::u64(1..);
-            entry.times = entry.times.stale_from(now);
-            let is_of_use = entry.identity == key.bound && entry.times.is_alive(now);
-            let (value, keep_for) = (encode(&entry)?, entry.times.keep_for(now));
-            let key = key.rendered.to_string();
-            is_of_use.then_some(Put { key, value, keep_for, expect, guard: None })
-        };
-        let each = keys.iter().zip(found).zip(tombstones);
-        let put = each.map(|((key, found), tombstone)| {
-            found.and_then(|found| stale(key, &found)).unwrap_or_else(|| tombstone.clone())
-        });
-        Ok(put.collect())
+        let mut puts = Vec::with_capacity(keys.len());
+        for ((key, found), tombstone) in keys.iter().zip(found).zip(tombstones) {
+            let put = match found {
+                Some(stored) => self.stale_put(key, stored, now, deadline).await,
+                None => None,
+            };
+            puts.push(put.unwrap_or_else(|| tombstone.clone()));
+        }
+        Ok(puts)
+    }
+
+    /// The same entry, stale; `None` if it is of no use then.
+    async fn stale_put(
+        &self,
+        key: &Arc<EntryKey>,
+        StoredEntry { mut entry, .. }: StoredEntry,
+        now: Millis,
+        deadline: Deadline,
+    ) -> Option<Put> {
+        let expect = Some(entry.id.to_le_bytes().to_vec().into());
+        entry.id = fastrand::u64(1..);
+        entry.times = entry.times.stale_from(now);
+        if !entry.times.is_alive(now) {
+            return None;
+        }
+        let keep_for = entry.times.keep_for(now);
+        let value = self.pack_one(key, entry, Some(deadline)).await.ok()?;
+        Some(Put { key: key.rendered.to_string(), value, keep_for, expect, guard: None })
     }
 
     /// Where there is no store: entries in memory become stale. Fills of these keys that are under

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Asked;
 use crate::clock::Millis;
-use crate::codec::{Decoded, WriteId, decode, write_id};
+use crate::codec::{Decoded, Wrapping, WriteId, decode, write_id};
 use crate::entry::{Entry, EntryTimes};
 use crate::error::Error;
 use crate::invalidate::generation::{GenerationRefs, Standing};
@@ -12,6 +12,8 @@ use crate::invalidate::generation::{GenerationRefs, Standing};
 /// An entry that came back from the store.
 pub(crate) struct StoredEntry {
     pub(crate) entry: Entry,
+    /// How its payload is packed, until it is opened.
+    pub(super) wrapping: Option<Wrapping>,
     /// Those of the key, then those of the tags, in the state in which the entry was filled.
     pub(crate) generations: GenerationRefs,
     /// Its tags are current as far as is known here, and that is proven.
@@ -42,23 +44,24 @@ pub(super) enum Answer {
         /// What a compare-and-set has to compare with.
         state: WriteId,
         corrupt: bool,
+        /// It is not readable here, but elsewhere: no fill may take its place.
+        left: bool,
     },
 }
 
 impl Answer {
     pub(super) fn found(value: Option<&Bytes>) -> Self {
-        let decoded = value.map(decode);
-        Self::Found {
-            corrupt: matches!(decoded, Some(Decoded::Corrupt)),
-            entry: match decoded {
-                Some(Decoded::Value(entry)) => {
-                    let generations = GenerationRefs::new();
-                    Some(StoredEntry { entry, generations, vouched_for: false })
-                }
-                _ => None,
-            },
-            state: write_id(value),
-        }
+        let (entry, wrapping, corrupt) = match value.map(decode) {
+            Some(Decoded::Value(entry)) => (Some(entry), None, false),
+            Some(Decoded::Packed(entry, wrapping)) => (Some(entry), Some(wrapping), false),
+            Some(Decoded::Corrupt) => (None, None, true),
+            Some(Decoded::Tombstone) | None => (None, None, false),
+        };
+        let stored = |entry| {
+            let generations = GenerationRefs::new();
+            StoredEntry { entry, wrapping, generations, vouched_for: false }
+        };
+        Self::Found { entry: entry.map(stored), state: write_id(value), corrupt, left: false }
     }
 
     /// The place of an entry that has tags.
@@ -78,12 +81,12 @@ pub(super) fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) 
     match answer {
         Answer::Failed(error) => {
             key.namespace.counters.errors.one();
-            tracing::debug!(%error, key = %key.rendered, "lookup failed");
+            tracing::debug!(%error, key = %key.shown(), "lookup failed");
         }
         Answer::Found { entry, corrupt, .. } => {
             if *corrupt {
                 key.namespace.counters.errors.one();
-                tracing::debug!(key = %key.rendered, "damaged entry");
+                tracing::debug!(key = %key.shown(), "damaged entry");
             }
             entry.take_if(|stored| !is_valid(asked, stored, now));
         }

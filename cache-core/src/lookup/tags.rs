@@ -53,7 +53,7 @@ impl Inner {
         };
         wanted.answer(&found);
         for entry in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()) {
-            entry.take_if(|StoredEntry { entry, generations, vouched_for }| {
+            entry.take_if(|StoredEntry { entry, generations, vouched_for, .. }| {
                 if *vouched_for {
                     return false;
                 }

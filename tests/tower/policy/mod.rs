@@ -17,6 +17,7 @@ mod mixed;
 mod nested;
 mod origin;
 mod outage;
+mod packed;
 mod partial;
 mod patterns;
 mod posts;

@@ -114,7 +114,7 @@ impl Board {
             tags: Vec::new(),
             etag: None,
             identity: Bytes::copy_from_slice(key.as_bytes()),
-            payload: to_bytes(&payload).ok()?,
+            payload: to_bytes(Format::MessagePack, &payload).ok()?,
         })
     }
 

@@ -1,0 +1,187 @@
+//! The access audit of sensitive namespaces: an event for each access to a key, and in no event the
+//! key or the value.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Once;
+
+use cache_core::{Cache, Keyring, Namespace, Scope, minutes};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::pages;
+use crate::setup::{Setup, delete, fill, on_every_setup, settled, text};
+
+type Fields = BTreeMap<&'static str, String>;
+
+thread_local! {
+    /// What was heard in this thread, if its test listens.
+    static HEARD: RefCell<Option<Vec<Fields>>> = const { RefCell::new(None) };
+}
+
+/// Of the whole process: with one for a thread, `tracing` would ask whichever thread comes first
+/// whether anybody listens, and keep the answer.
+struct Listener;
+
+impl Subscriber for Listener {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        HEARD.with_borrow(Option::is_some) && metadata.target().starts_with("cache_core")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut noted = Noted::default();
+        event.record(&mut noted);
+        HEARD.with_borrow_mut(|heard| heard.as_mut().expect("this listens").push(noted.0));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Noted(Fields);
+
+impl Visit for Noted {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
+
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Listener).expect("the first"));
+    tracing::callsite::rebuild_interest_cache();
+    HEARD.set(Some(Vec::new()));
+}
+
+/// `operation outcome` of each access since this was asked last, and what else was said of a key.
+fn heard() -> Vec<String> {
+    let events = HEARD.replace(Some(Vec::new())).expect("this listens");
+    let told = |event: Fields| {
+        let shown = format!("{event:?}");
+        assert!(!shown.contains(KEY) && !shown.contains(VALUE), "{shown}");
+        if !event.contains_key("operation") {
+            // Others are heard if they are about a key.
+            return event.contains_key("key").then(|| event["message"].clone());
+        }
+        assert!(["patients", "pages"].contains(&&*event["namespace"]), "{event:?}");
+        let names = ["key_hash", "message", "namespace", "operation", "outcome"];
+        assert!(event.keys().copied().eq(names), "{event:?}");
+        assert_eq!(event["key_hash"].len(), 32);
+        Some(format!("{} {}", event["operation"], event["outcome"]))
+    };
+    events.into_iter().filter_map(told).collect()
+}
+
+const KEY: &str = "ada-lovelace";
+const VALUE: &str = "a diagnosis";
+
+fn cache(setup: &Setup) -> Cache {
+    setup
+        .builder()
+        .namespace(Namespace::new("patients").sensitive())
+        .namespace(Namespace::new("pages").sensitive())
+        .namespace(Namespace::new("sessions").encrypted())
+        .keyring(Keyring::new(1, [1; 32]))
+        .build()
+        .unwrap()
+}
+
+async fn every_access_is_an_event(setup: Setup) {
+    let cache = cache(&setup);
+    listen();
+    let hit = if setup.has_l1() { "get l1_hit" } else { "get store_hit" };
+    assert_eq!(text(&cache, "patients", KEY).await, None);
+    assert_eq!(heard(), ["get miss"]);
+    cache.set("patients", KEY, VALUE).await.unwrap();
+    assert_eq!(heard(), ["set done"]);
+    assert!(text(&cache, "patients", KEY).await.is_some());
+    assert_eq!(heard(), [hit]);
+    fill(&cache, "patients", KEY, "not asked for").await;
+    assert_eq!(heard(), [hit]);
+    assert!(cache.exists("patients", KEY).await.unwrap());
+    assert_eq!(heard(), [hit.replace("get", "ttl")]);
+    assert!(cache.touch("patients", KEY, minutes(1)).await.unwrap());
+    assert_eq!(heard(), ["touch done"]);
+    delete(&cache, "patients", KEY).await;
+    assert_eq!(heard(), ["delete done"]);
+    cache.invalidate(Scope::key("patients", KEY)).await.unwrap();
+    assert_eq!(heard(), ["delete done"]);
+    assert!(!cache.touch("patients", KEY, minutes(1)).await.unwrap());
+    assert_eq!(heard(), ["touch not_done"]);
+    fill(&cache, "patients", KEY, VALUE).await;
+    settled(&cache).await;
+    assert_eq!(heard(), ["get miss", "fill done"]);
+    let other = format!("{KEY}-2");
+    cache.set_many("patients", [(KEY, VALUE), (&other, VALUE)]).await.unwrap();
+    assert_eq!(heard(), ["set done"; 2]);
+    let none = format!("{KEY}-3");
+    cache.get_many::<String, _>("patients", [KEY, &other, &none]).await.unwrap();
+    assert_eq!(heard(), [hit, hit, "get miss"]);
+    assert_eq!(cache.get::<u64>("patients", KEY).await.unwrap(), None);
+    assert_eq!(heard(), ["stored as another type", "get miss"]);
+}
+
+async fn middleware_is_audited_too(setup: Setup) {
+    let cache = cache(&setup);
+    listen();
+    let key = cache_core::Key::from(KEY);
+    let cache_core::Lookup::Miss(mut begun) = pages::look_up(&cache, &key, KEY).await else {
+        panic!("there is nothing")
+    };
+    assert_eq!(heard(), ["get miss"]);
+    begun.begin(&[], pages::deadline()).await;
+    pages::commit(&cache, begun).await;
+    assert_eq!(heard(), ["fill done"]);
+    let found = pages::look_up(&cache, &key, KEY).await;
+    assert!(matches!(found, cache_core::Lookup::Hit(_)));
+    assert_eq!(heard(), [if setup.has_l1() { "get l1_hit" } else { "get store_hit" }]);
+}
+
+async fn what_is_not_sensitive_is_not_audited(setup: Setup) {
+    let cache = cache(&setup);
+    listen();
+    for namespace in ["sessions", "made on the fly"] {
+        cache.set(namespace, KEY, VALUE).await.unwrap();
+        assert!(text(&cache, namespace, KEY).await.is_some());
+        delete(&cache, namespace, KEY).await;
+    }
+    assert_eq!(heard(), [""; 0]);
+}
+
+async fn a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been(setup: Setup) {
+    let cache = cache(&setup);
+    listen();
+    let mut set = Box::pin(std::future::IntoFuture::into_future(cache.set("patients", KEY, VALUE)));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let done = set.as_mut().poll(&mut context).is_ready();
+    drop(set);
+    assert_eq!(heard(), [if done { "set done" } else { "set abandoned" }]);
+}
+
+on_every_setup!(
+    every_access_is_an_event,
+    middleware_is_audited_too,
+    what_is_not_sensitive_is_not_audited,
+    a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been,
+);
