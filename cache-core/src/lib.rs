@@ -28,6 +28,7 @@
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute` |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
+//! | [`key_hash`] | pure: stable digests of structured input |
 //! | `lookup`, `fill`, `pending`, `write` | the flow: find, fill, write single keys |
 //! | `family` | tags that only the value itself will name |
 //! | `invalidate` | scopes, generations, patterns, fences, sweeps |
@@ -59,6 +60,7 @@ mod flight;
 mod health;
 mod invalidate;
 mod key;
+pub mod key_hash;
 mod l1;
 mod lookup;
 mod middleware;
@@ -95,6 +97,7 @@ pub use invalidate::{
     TagFamily, Template, TemplateError,
 };
 pub use key::Key;
+pub use key_hash::{AnyOrder, KeyHash, any_order};
 pub use l1::{Shared, Slot};
 pub use lookup::{Decode, Lookup};
 pub use middleware::Read;
