@@ -11,9 +11,11 @@ use crate::codec::{from_bytes, to_bytes};
 use crate::entry::EntryTimes;
 use crate::fill::{Fill, NewEntry};
 use crate::flight::{Joined, Landing, Leader};
+use crate::invalidate::Tag;
 use crate::l1::Shared;
 use crate::middleware::Read;
 use crate::state::{EntryKey, Inner, plain_identity};
+use crate::ttl::Ttl;
 use crate::typed::{Found, Typed, typed};
 use crate::values::Values;
 use crate::{Format, Key};
@@ -31,6 +33,14 @@ pub enum ComputeError<E> {
     /// The one who computed went away, again and again.
     #[error("the one who computed the value went away")]
     LeaderFailed,
+}
+
+/// What is said about a value before it is computed.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// That of the namespace, if none.
+    pub(crate) ttl: Option<Ttl>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 /// Those who wait for somebody else's computation compute themselves after this long.
@@ -67,13 +77,28 @@ impl Values {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
+        self.get_or_compute_with(key.into(), Options::default(), compute).await
+    }
+
+    pub(crate) async fn get_or_compute_with<V, E, F, Fut>(
+        &self,
+        key: Key,
+        options: Options,
+        compute: F,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: Serialize + DeserializeOwned,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
         let failed = |error: E| ComputeError::Compute(Arc::new(error));
         let inner = &self.cache.inner;
         // Nothing is cached when caching is off, or the namespace can't be used.
         let (Ok(state), true) = (self.state(), inner.enabled) else {
             return compute().await.map_err(failed);
         };
-        let (key, counters) = (state.key(key.into()), &state.counters);
+        let (key, counters) = (state.key(key), &state.counters);
         let (identity, now) = (plain_identity(&key), inner.clock.now());
         if let Some(slot) = state.peek(state.hash(&identity), &identity, now)
             && let Typed::Value(value) = typed(&slot, now)
@@ -109,7 +134,7 @@ impl Values {
             }
             match joined {
                 Joined::Leader(leader) => {
-                    return lead(inner, &key, fill, leader, compute, deadline).await;
+                    return lead(inner, &key, options, fill, leader, compute, deadline).await;
                 }
                 Joined::Follower(follower) => {
                     drop(fill);
@@ -154,6 +179,7 @@ fn outcome<V: DeserializeOwned, E: Send + Sync + 'static>(
 async fn lead<V, E, F, Fut>(
     inner: &Inner,
     key: &EntryKey,
+    options: Options,
     mut fill: Fill,
     leader: Leader<Shared>,
     compute: F,
@@ -165,7 +191,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = Result<V, E>>,
 {
-    fill.begin(&[], deadline).await;
+    fill.begin(&options.tags, deadline).await;
     let value = match compute().await {
         Ok(value) => value,
         Err(error) => {
@@ -176,7 +202,8 @@ where
     };
     match to_bytes(&value) {
         Ok(payload) => {
-            let times = EntryTimes::new(inner.clock.now(), key.namespace.ttl);
+            let times =
+                EntryTimes::new(inner.clock.now(), options.ttl.unwrap_or(key.namespace.ttl));
             let entry = NewEntry {
                 payload: payload.clone(),
                 format: Format::MessagePack,

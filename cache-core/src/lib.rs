@@ -27,6 +27,7 @@
 //! |---|---|
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute` |
+//! | `decorators` | `#[cached]`, `#[invalidates]` |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
 //! | [`key_hash`] | pure: stable digests of structured input |
 //! | `lookup`, `fill`, `pending`, `write` | the flow: find, fill, write single keys |
@@ -41,6 +42,7 @@
 //! # Features
 //!
 //! - `redis` (default): the Redis store.
+//! - `macros`: the attributes `#[cached]` and `#[invalidates]` ([`decorators`](crate::decorators)).
 
 mod background;
 mod builder;
@@ -51,6 +53,8 @@ mod codec;
 pub mod coherence;
 mod compute;
 pub mod config;
+#[cfg(feature = "macros")]
+pub mod decorators;
 mod entry;
 mod error;
 mod evict;
@@ -81,10 +85,15 @@ mod write;
 pub use background::Background;
 pub use builder::Builder;
 pub use cache::Cache;
+#[cfg(feature = "macros")]
+pub use cache_macros::{cached, invalidates};
 pub use clock::{Clock, Deadline, Millis, Stopwatch};
 pub use codec::Format;
 pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
 pub use compute::ComputeError;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use decorators::private as __private;
 pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};
 pub use evict::Evictable;

@@ -8,6 +8,8 @@ mod coherence;
 mod command_counts;
 mod contract;
 mod corrupt;
+mod decorated_forms;
+mod decorators;
 mod environment;
 mod events;
 mod extremes;
