@@ -42,7 +42,7 @@
 //! # Features
 //!
 //! - `redis` (default): the Redis store.
-//! - `macros`: the attributes `#[cached]` and `#[invalidates]` ([`decorators`](crate::decorators)).
+//! - `macros`: the attributes `#[cached]` and `#[invalidates]` (see `decorators`).
 
 mod background;
 mod builder;

@@ -1,6 +1,6 @@
 //! `#[invalidates]`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
@@ -45,10 +45,10 @@ pub(crate) fn expand(options: TokenStream, function: TokenStream) -> syn::Result
     let (change, kind, output) = (ours("change"), ours("kind"), ours("output"));
     let cache = quote_spanned!(cache.span().resolved_at(Span::mixed_site())=> &#cache);
     let returned = kind_of(&function, &krate);
-    let end = match options.strict {
-        Some(span) => syn::Ident::new("end_strictly", span.resolved_at(Span::mixed_site())),
-        None => ours("end"),
-    };
+    let strict = options.strict.iter().map(|span| {
+        let strict = Ident::new("strict", span.resolved_at(Span::mixed_site()));
+        quote!(.#strict())
+    });
     Ok(function.with_body(|body| {
         quote! {
             let #change = #krate::__private::Change::new(#cache)
@@ -60,7 +60,7 @@ pub(crate) fn expand(options: TokenStream, function: TokenStream) -> syn::Result
                 }
                 #body
             }.await;
-            #kind.#end(#change, #output).await
+            #kind #(#strict)* .end(#change, #output).await
         }
     }))
 }

@@ -1,8 +1,9 @@
 //! Templates: text with holes, for keys, patterns and tags.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::LitStr;
+use syn::spanned::Spanned;
 
 use crate::function::Function;
 use crate::hole::Hole;
@@ -162,8 +163,12 @@ impl Template {
 fn render(pieces: &[Piece], krate: &TokenStream) -> TokenStream {
     let parts = pieces.iter().map(|piece| match piece {
         Piece::Text(text) => quote!(.text(#text)),
-        Piece::Hole(Hole { value, hashed: true, .. }) => quote!(.hash(&#value)),
-        Piece::Hole(Hole { value, .. }) => quote!(.value(&#value)),
+        Piece::Hole(Hole { value, hashed, .. }) => {
+            // Where a value that can't be put there is seen.
+            let span = value.span().resolved_at(Span::mixed_site());
+            let put = Ident::new(if *hashed { "hash" } else { "value" }, span);
+            quote_spanned!(span=> .#put(&#value))
+        }
     });
     quote!(#krate::__private::Text::new() #(#parts)*)
 }

@@ -42,27 +42,27 @@ impl<T> AnyType<T> for Returned<T> {
 /// The function returns `Result<T, E>`.
 pub struct Fallible<T, E>(PhantomData<fn() -> Result<T, E>>);
 
+/// A function that returns its invalidation's error.
+pub struct Strict<T, E> {
+    returned: fn(Error) -> E,
+    value: PhantomData<fn() -> T>,
+}
+
 /// The function returns `T`, which is no `Result`.
 pub struct Plain<T>(PhantomData<fn() -> T>);
 
-/// The error of a cached function, and that of its body.
+/// The error of a cached function, of which `B` is that of its body.
 #[diagnostic::on_unimplemented(
     message = "`#[cached]`: the error of this function has to be `ComputeError<{Self}>`",
     label = "write `Result<.., ComputeError<{Self}>>` here",
     note = "all who wait for one value are given the same error: `ComputeError` shares it",
     note = "the body of the function goes on returning `Result<.., {Self}>`"
 )]
-pub trait CachedError: Sized {
-    /// The error of the body.
-    type Body;
-
-    fn shared(error: ComputeError<Self::Body>) -> Self;
+pub trait CachedError<B> {
+    fn shared(error: ComputeError<B>) -> Self;
 }
 
-// Bounds here would be those of the future: with `dyn Error` in it, that would not be `Send`.
-impl<E> CachedError for ComputeError<E> {
-    type Body = E;
-
+impl<B> CachedError<B> for ComputeError<B> {
     fn shared(error: Self) -> Self {
         error
     }
@@ -115,9 +115,9 @@ impl<T, E, B> FallibleCached<T, E, B> {
 impl<T, E> Fallible<T, E> {
     /// As the type of a cached function: the only place that asks for the bound, so that there is
     /// one error if it does not hold.
-    pub fn cached(self) -> FallibleCached<T, E, E::Body>
+    pub fn cached<B>(self) -> FallibleCached<T, E, B>
     where
-        E: CachedError,
+        E: CachedError<B>,
     {
         FallibleCached { shared: E::shared, value: PhantomData }
     }
@@ -136,20 +136,25 @@ impl<T, E> Fallible<T, E> {
         output
     }
 
-    /// As `end`; fails if the invalidation does.
-    pub async fn end_strictly(self, change: Change, output: Result<T, E>) -> Result<T, E>
+    /// As the type of a function that returns what its invalidation failed with.
+    pub fn strict(self) -> Strict<T, E>
     where
         E: ReturnedError,
     {
-        match output {
-            Ok(output) => match change.invalidate().await {
-                Ok(()) => Ok(output),
-                Err(error) => Err(E::returned(error)),
-            },
-            Err(error) => {
-                change.cancel();
-                Err(error)
-            }
+        Strict { returned: E::returned, value: PhantomData }
+    }
+}
+
+impl<T, E> Strict<T, E> {
+    /// The end of a function that invalidates: fails if the invalidation does.
+    pub async fn end(self, change: Change, output: Result<T, E>) -> Result<T, E> {
+        if output.is_err() {
+            change.cancel();
+            return output;
+        }
+        match change.invalidate().await {
+            Ok(()) => output,
+            Err(error) => Err((self.returned)(error)),
         }
     }
 }
@@ -192,11 +197,12 @@ impl<T> Plain<T> {
     }
 
     /// There is no way to return an error.
-    pub async fn end_strictly(self, change: Change, output: T) -> T
+    #[must_use]
+    pub fn strict(self) -> Self
     where
         T: ReturnedError,
     {
-        self.end(change, output).await
+        self
     }
 }
 
@@ -220,6 +226,12 @@ impl<T, E> fmt::Debug for Fallible<T, E> {
 impl<T, E, B> fmt::Debug for FallibleCached<T, E, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FallibleCached")
+    }
+}
+
+impl<T, E> fmt::Debug for Strict<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Strict")
     }
 }
 
