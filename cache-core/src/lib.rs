@@ -27,7 +27,9 @@
 //! |---|---|
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute` |
+//! | `decorators` | `#[cached]`, `#[invalidates]` |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
+//! | [`key_hash`] | pure: stable digests of structured input |
 //! | `lookup`, `fill`, `pending`, `write` | the flow: find, fill, write single keys |
 //! | `family` | tags that only the value itself will name |
 //! | `invalidate` | scopes, generations, patterns, fences, sweeps |
@@ -46,6 +48,7 @@
 //!   compiles C). See `Compression`.
 //! - `encryption`: values encrypted on the way to the store, and sensitive namespaces, whose accesses
 //!   are events. See `Keyring`.
+//! - `macros`: the attributes `#[cached]` and `#[invalidates]` (see `decorators`).
 
 mod audit;
 mod background;
@@ -57,6 +60,8 @@ mod codec;
 pub mod coherence;
 mod compute;
 pub mod config;
+#[cfg(feature = "macros")]
+pub mod decorators;
 mod entry;
 mod error;
 mod evict;
@@ -66,6 +71,7 @@ mod flight;
 mod health;
 mod invalidate;
 mod key;
+pub mod key_hash;
 mod l1;
 mod lookup;
 mod middleware;
@@ -90,6 +96,8 @@ mod write;
 pub use background::Background;
 pub use builder::Builder;
 pub use cache::Cache;
+#[cfg(feature = "macros")]
+pub use cache_macros::{cached, invalidates};
 pub use clock::{Clock, Deadline, Millis, Stopwatch};
 #[cfg(feature = "compression")]
 pub use codec::Compression;
@@ -98,6 +106,9 @@ pub use codec::Format;
 pub use codec::Keyring;
 pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
 pub use compute::{BoxCompute, ComputeError, Computed, Computing, GetOrCompute, Options, Previous};
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use decorators::private as __private;
 pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
@@ -110,6 +121,7 @@ pub use invalidate::{
     TagFamily, Template, TemplateError,
 };
 pub use key::Key;
+pub use key_hash::{AnyOrder, KeyHash, any_order};
 pub use l1::{Shared, Slot};
 pub use lookup::{Decode, Lookup};
 pub use middleware::Read;

@@ -15,6 +15,8 @@ mod compression;
 mod compute_options;
 mod contract;
 mod corrupt;
+mod decorated_forms;
+mod decorators;
 mod encryption;
 mod environment;
 mod events;
