@@ -119,8 +119,8 @@ mod forms {
         point: &'a (impl Serialize + Sync),
     ) -> Option<T>
     where
-        T: Kind + Default + Serialize + DeserializeOwned,
-        S: Display,
+        T: Kind + Default + Serialize + DeserializeOwned + Send,
+        S: Display + Send,
     {
         let _ = (text, pair, a, point);
         (N > 0).then(T::default)

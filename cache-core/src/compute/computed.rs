@@ -108,8 +108,8 @@ impl<V> Computed<V> {
     /// What the function is told when the value has to be computed again
     /// ([`Previous::etag`]): at most 65,535 bytes; a longer one is not kept.
     pub fn etag(mut self, etag: impl Into<String>) -> Self {
-        self.etag =
-            Some(etag.into().into()).filter(|etag: &Box<str>| u16::try_from(etag.len()).is_ok());
+        let etag = etag.into();
+        self.etag = u16::try_from(etag.len()).is_ok().then(|| etag.into_boxed_str());
         self
     }
 }

@@ -15,6 +15,7 @@ use super::options::Options;
 use super::run::{Call, Launch};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{Operation, Outcome};
+use crate::background::Place;
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::middleware::Read;
@@ -42,7 +43,7 @@ pub struct GetOrCompute<'a, V, E, F> {
     pub(super) result: PhantomData<fn() -> Result<V, E>>,
 }
 
-impl<'a, V, E, F> GetOrCompute<'a, V, E, F> {
+impl<V, E, F> GetOrCompute<'_, V, E, F> {
     /// How the value is kept and computed; what is not said here the namespace says, or the cache.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options.or(self.options);
@@ -136,7 +137,7 @@ impl<V, E, F> GetOrCompute<'static, V, E, F> {
     /// as [`Builder::background_tasks`](crate::Builder::background_tasks) says; without one it runs
     /// as if this had not been said.
     pub fn in_background(mut self) -> Self {
-        self.launch = Some(|place, task| place.spawn(task));
+        self.launch = Some(Place::spawn);
         self
     }
 }

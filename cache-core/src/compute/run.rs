@@ -269,7 +269,7 @@ impl<'a> Call<'a> {
     }
 
     /// Starts the computation in the background; what it was to be done with, if there is no place.
-    #[allow(clippy::type_complexity, reason = "handed back as it came")]
+    #[allow(clippy::type_complexity, clippy::result_large_err, reason = "handed back as it came")]
     fn launched<V, E, F>(
         &self,
         fill: Fill,
