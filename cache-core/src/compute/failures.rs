@@ -1,6 +1,7 @@
 //! Errors that are remembered for a while, so that a source in trouble is left alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quick_cache::sync::Cache as QuickCache;
 
@@ -32,7 +33,9 @@ impl Default for Failures {
 
 impl Failures {
     pub(super) fn remember(&self, key: u128, error: Shared, fill: FillWatch, for_ms: Millis) {
-        let until = Deadline::after(std::time::Duration::from_millis(for_ms));
+        let until = Deadline::after(Duration::from_millis(for_ms));
+        // There are few; those whose time has passed must not stay until they are asked for.
+        self.0.retain(|_, failure| !failure.until.has_passed());
         self.0.insert(key, Arc::new(Failure { error, until, fill }));
     }
 
