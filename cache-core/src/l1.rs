@@ -55,8 +55,9 @@ impl Slot {
     /// invalidated softly since.
     pub fn times_at(&self, now: Millis) -> EntryTimes {
         match Standing::of(&self.generations) {
+            Standing::Current => self.times,
             Standing::Stale(at) => self.times.stale_since(at, now),
-            Standing::Current | Standing::Invalid => self.times,
+            Standing::Invalid => self.times.stale_since(0, now),
         }
     }
 
@@ -65,8 +66,10 @@ impl Slot {
     pub fn stale_since(&self) -> Option<Millis> {
         let by_itself = self.times.is_born_stale().then_some(self.times.fresh_until);
         match Standing::of(&self.generations) {
+            Standing::Current => by_itself,
             Standing::Stale(at) => Some(by_itself.map_or(at, |since| since.min(at))),
-            Standing::Current | Standing::Invalid => by_itself,
+            // Since it was looked up. Whether it was stale before, it does not tell any more.
+            Standing::Invalid => Some(0),
         }
     }
 
@@ -308,6 +311,7 @@ impl Hasher for AlreadyHashed {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::invalidate::generation::{GenerationTable, Soft};
     use crate::ttl::Ttl;
 
     /// An entry of no namespace in particular.
@@ -346,6 +350,22 @@ pub(crate) mod tests {
         assert!(found_at(900), "a reader that took the time before the entry was made");
         assert!(!found_at(899));
         assert_eq!(region.len(), 0, "nor when the clock has come that far again");
+    }
+
+    /// Pinned: what was stale when it was looked up was fresh again if one of its scopes was
+    /// invalidated before its times were asked for.
+    #[test]
+    fn what_is_stale_is_never_fresh_again_because_it_becomes_invalid() {
+        let table = GenerationTable::default();
+        let (softened, ended) = (table.cell("a"), table.cell("b"));
+        for cells in [[&softened, &ended], [&softened, &softened], [&ended, &ended]] {
+            let generations = cells.iter().map(|cell| cell.snapshot()).collect();
+            let slot = Slot { generations, ..(*slot(7)).clone() };
+            assert!(slot.times_at(1).is_fresh(1) && slot.stale_since().is_none());
+            softened.soften(Soft::new(1));
+            cells[1].invalidate();
+            assert!(!slot.times_at(1).is_fresh(1) && slot.stale_since().is_some());
+        }
     }
 
     #[test]

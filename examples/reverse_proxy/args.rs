@@ -27,6 +27,7 @@ usage: reverse_proxy --upstream URL [options]
                            whatever order, share what varies by them
   --no-l1                  keep nothing in memory beside Redis
   --l1-bytes N             how much to keep in memory
+  --budget MS              how long a request may wait for Redis [50]
   --help                   print this";
 
 /// The settings of one run.
@@ -63,6 +64,8 @@ pub(crate) struct CacheSettings {
     pub(crate) no_l1: bool,
     /// How many bytes to keep in memory.
     pub(crate) l1_bytes: Option<u64>,
+    /// How many milliseconds a request may wait for Redis.
+    pub(crate) budget: Option<u64>,
 }
 
 /// The address of a Redis server; may hold a password, so it isn't printed.
@@ -98,6 +101,7 @@ impl Settings {
                 "--normalize" => cache.normalize = true,
                 "--no-l1" => cache.no_l1 = true,
                 "--l1-bytes" => cache.l1_bytes = Some(args.parsed()?),
+                "--budget" => cache.budget = Some(args.parsed()?),
                 "--help" | "-h" => return Ok(None),
                 _ => return Err(args.unknown()),
             }
@@ -137,7 +141,7 @@ mod tests {
         let settings = parse(
             "--listen 0.0.0.0:1 --upstream http://a/b --redis redis://:secret@r --prefix p \
              --workspace-header X-Tenant --require-workspace --max-body 10 --heuristic --normalize \
-             --l1-bytes=20",
+             --l1-bytes=20 --budget 70",
         );
         let expected = Settings {
             listen: SocketAddr::from(([0, 0, 0, 0], 1)),
@@ -152,6 +156,7 @@ mod tests {
                 normalize: true,
                 no_l1: false,
                 l1_bytes: Some(20),
+                budget: Some(70),
             },
         };
         assert!(!format!("{settings:?}").contains("secret"));

@@ -1,5 +1,7 @@
 //! The cache of the proxy, from its command line.
 
+use std::time::Duration;
+
 use cache_core::{Cache, Error, RedisOptions, hours};
 use cache_tower::{HttpCache, Workspace};
 
@@ -17,6 +19,9 @@ pub(crate) fn build(settings: CacheSettings) -> Result<HttpCache, Error> {
     }
     if let Some(prefix) = settings.prefix {
         cache = cache.prefix(prefix);
+    }
+    if let Some(budget) = settings.budget {
+        cache = cache.operation_budget(Duration::from_millis(budget));
     }
     if let Some(bytes) = settings.l1_bytes {
         cache = cache.l1_bytes(bytes);

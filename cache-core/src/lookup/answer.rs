@@ -24,9 +24,10 @@ impl StoredEntry {
     /// Its times; as they are since the latest soft invalidation, if there was one.
     pub(crate) fn times(&self, now: Millis) -> EntryTimes {
         match Standing::of(&self.generations) {
+            Standing::Current => self.entry.times,
             Standing::Stale(at) => self.entry.times.stale_since(at, now),
-            // What became invalid only now was valid when it was asked for.
-            Standing::Current | Standing::Invalid => self.entry.times,
+            // Since it was checked. Whether it was stale before, it does not tell any more.
+            Standing::Invalid => self.entry.times.stale_since(0, now),
         }
     }
 }

@@ -174,6 +174,8 @@ async fn a_hit_takes_one_fetch_and_the_first_meeting_two() {
     for lines in [english, german, english] {
         assert_eq!(fetches(&first, lines, HIT).await, 1);
     }
+    // Who meets the namespace for the first time takes one more, whatever is asked for.
+    second.get("/unrelated", &[]).await;
     assert_eq!(fetches(&second, english, HIT).await, 2);
     for lines in [english, german, german] {
         assert_eq!(fetches(&second, lines, HIT).await, 1);
