@@ -348,6 +348,32 @@ async fn a_tag_of_a_result_that_is_invalidated_meanwhile_voids_it(setup: Setup) 
     assert!(!cache.exists("users", "1").await.unwrap());
 }
 
+/// Pinned: who came after an invalidation of a tag was given what had begun before it, since those
+/// who wait look at the scopes of the key only.
+async fn who_asks_after_an_invalidation_of_its_tag_does_not_wait_for_what_began_before(
+    setup: Setup,
+) {
+    let ours = || Tag::in_workspace("ws1", "t");
+    for (tag, invalidated) in [(Tag::new("t"), Tag::new("t")), (ours(), ours())] {
+        let cache = setup.cache();
+        let gate = Gate::new();
+        let asking = tokio::spawn({
+            let (cache, work) = (cache.clone(), held(&gate));
+            let tag = tag.clone();
+            async move { cache.get_or_compute("users", "1", || work).tag(tag).await }
+        });
+        gate.waiting(1).await;
+        cache.invalidate(invalidated).await.unwrap();
+        let later = cache.get_or_compute("users", "1", async || good("newer")).tag(tag).await;
+        assert_eq!(later.unwrap(), "newer");
+        gate.open(1);
+        assert_eq!(join(asking).await.unwrap(), "new");
+        settled(&cache).await;
+        assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("newer"));
+        cache.clear("users").await.unwrap();
+    }
+}
+
 async fn times_are_spread(setup: Setup) {
     const SPREAD: Namespace = Namespace::new("spread").options(Options::new().jitter(50));
     let cache = setup.builder().namespace(SPREAD).build().unwrap();
@@ -386,6 +412,7 @@ on_every_setup!(
     the_function_is_told_what_there_was_and_may_leave_it,
     a_result_says_how_it_is_kept,
     a_tag_of_a_result_that_is_invalidated_meanwhile_voids_it,
+    who_asks_after_an_invalidation_of_its_tag_does_not_wait_for_what_began_before,
     times_are_spread,
 );
 

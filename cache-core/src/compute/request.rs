@@ -175,7 +175,7 @@ where
             }
             return Computing::Found(Some(value));
         }
-        let families = if self.rich { families(&key) } else { Vec::new() };
+        let families = families(&self.tags, self.rich, &key);
         let (entry_key, plain) = (Arc::new(inner.entry_key(&state, &key, &identity)), key);
         let call = Call {
             inner: Arc::clone(inner),
@@ -192,10 +192,15 @@ where
     }
 }
 
-/// Those whose tags a value may name.
-fn families(key: &Key) -> Vec<TagFamily> {
-    let workspace = key.workspace_part().map(TagFamily::of_rendered_partition);
-    std::iter::once(TagFamily::global()).chain(workspace).collect()
+/// Those whose tags the value has, or may turn out to have. Who waits for it looks at them, not at
+/// the tags.
+fn families(tags: &[Tag], rich: bool, key: &Key) -> Vec<TagFamily> {
+    let mut families: Vec<TagFamily> = tags.iter().map(|tag| tag.family().clone()).collect();
+    if rich {
+        families.push(TagFamily::global());
+        families.extend(key.workspace_part().map(TagFamily::of_rendered_partition));
+    }
+    families
 }
 
 /// Nothing is cached when caching is off, or the namespace can't be used.
