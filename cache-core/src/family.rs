@@ -117,7 +117,7 @@ async fn verify(
     let mut unchanged = true;
     for family in families {
         let now = wanted.found(&family.cell);
-        if !family.is_of(now) {
+        if !family.is_of(now.as_ref()) {
             unchanged = false;
             // So that the next fill knows.
             family.clone().observe(now);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::{Deadline, Millis};
+use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
@@ -26,7 +26,7 @@ pub(crate) struct Removals {
     keys: Vec<Arc<EntryKey>>,
     sweeps: Vec<Sweep>,
     /// It is to become stale, not invalid.
-    soft: Option<Soft>,
+    softly: bool,
 }
 
 #[derive(Debug)]
@@ -109,8 +109,8 @@ impl Removals {
     }
 
     /// What this is about is to become stale, not invalid.
-    pub(crate) fn soften(&mut self, at: Millis) {
-        self.soft = Some(Soft::new(at));
+    pub(crate) fn soften(&mut self) {
+        self.softly = true;
     }
 
     fn is_empty(&self) -> bool {
@@ -171,6 +171,8 @@ impl Inner {
 struct UnderWay<'i> {
     inner: &'i Arc<Inner>,
     removals: Removals,
+    /// As long as it can be done softly.
+    soft: Option<Soft>,
     /// What takes the place of the keys: it keeps fills from committing that began before, here
     /// or elsewhere.
     tombstones: Vec<Put>,
@@ -200,7 +202,9 @@ impl<'i> UnderWay<'i> {
         let put = |key: &Arc<EntryKey>| tombstone_of(key, fastrand::u64(1..), now);
         let tombstones =
             if confirmed { Vec::new() } else { removals.keys.iter().map(put).collect() };
-        let this = Self { inner, removals, tombstones, confirmed, refused: false, closed: false };
+        let soft = removals.softly.then(|| Soft::new(now));
+        let (refused, closed) = (false, false);
+        let this = Self { inner, removals, soft, tombstones, confirmed, refused, closed };
         this.take_effect_here();
         if !this.confirmed {
             inner.note_removals(this.removed());
@@ -209,12 +213,12 @@ impl<'i> UnderWay<'i> {
     }
 
     fn take_effect_here(&self) {
-        let Removals { generations, keys, soft, .. } = &self.removals;
-        match soft {
-            Some(soft) => generations.iter().for_each(|removed| removed.cell.soften(*soft)),
+        let Removals { generations, keys, .. } = &self.removals;
+        match self.soft {
+            Some(soft) => generations.iter().for_each(|removed| removed.cell.soften(soft)),
             None => generations.iter().for_each(|removed| removed.cell.invalidate()),
         }
-        if soft.is_some() && self.inner.store.is_none() {
+        if self.soft.is_some() && self.inner.store.is_none() {
             self.inner.soften_in_memory(keys);
         } else {
             self.inner.forget(keys.iter());
@@ -228,7 +232,7 @@ impl<'i> UnderWay<'i> {
             return Ok(());
         };
         self.publish_declared(&**store, deadline).await?;
-        if let Some(soft) = self.removals.soft {
+        if let Some(soft) = self.soft {
             let (keys, tombstones) = (&self.removals.keys[..], &self.tombstones[..]);
             let softly = Softly { soft, keys, tombstones, names: &self.names() };
             match inner.soften_in_store(&**store, softly, deadline).await {
@@ -239,7 +243,7 @@ impl<'i> UnderWay<'i> {
                     return Ok(());
                 }
             }
-            self.removals.soft = None;
+            self.soft = None;
             self.take_effect_here();
         }
         self.send_hard(&**store, deadline).await
