@@ -40,8 +40,8 @@ impl EntryTimes {
     /// whatever the clock says that looks at it.
     pub(crate) fn stale_from(self, now: Millis) -> Self {
         let times = self.stale_since(now, now);
-        let stale_until = times.stale_until.max(now);
-        Self { created: now, fresh_until: now, stale_until }
+        // What has been stale for some time already has been so since then.
+        Self { created: now, stale_until: times.stale_until.max(now), ..times }
     }
 
     /// Whether the entry has never been fresh.
@@ -135,5 +135,6 @@ mod tests {
             assert!(stale.fresh_until <= stale.stale_until, "{now}");
         }
         assert_eq!(times.stale_from(120).stale_until, 170);
+        assert_eq!(times.stale_from(120).stale_from(160).fresh_until, 120, "a second time");
     }
 }

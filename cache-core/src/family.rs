@@ -59,11 +59,8 @@ impl Fill {
         if tags.is_empty() && former.is_empty() {
             return true;
         }
-        if self.inner.coherence.is_none() && self.inner.store.is_some() {
-            // Who asks for the key does not ask for its tags, and nobody tells of them. Those who
-            // wait by now are covered by the look at the families below.
-            self.withdraw_confirmation();
-        }
+        // Those who wait by now are covered by the look at the families below.
+        self.note_tagged();
         let Some(families) = self.expected_of(tags.iter().chain(former)) else { return false };
         let texts: Vec<Box<str>> = tags.iter().map(Tag::rendered).collect();
         let cell = |text| self.inner.generations.cell(&self.inner.names.tag(text));
@@ -120,7 +117,7 @@ async fn verify(
     let mut unchanged = true;
     for family in families {
         let now = wanted.found(&family.cell);
-        if !family.is_of(now) {
+        if !family.is_of(now.as_ref()) {
             unchanged = false;
             // So that the next fill knows.
             family.clone().observe(now);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::audit::{Accesses, Operation, Outcome};
 use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::codec::{Format, WriteId};
+use crate::coherence::Coherence;
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::flight::UNCONFIRMED_FLIGHT;
@@ -48,8 +49,18 @@ pub struct Fill {
     began: Stopwatch,
     /// When the cache was asked for what is to be filled: L1 counts from then.
     asked_at: Millis,
-    /// Shared with those who watch: see [`FillWatch::confirmed`].
-    confirmed: OnceLock<Arc<AtomicBool>>,
+    /// Shared with those who watch.
+    vouching: OnceLock<Arc<Vouching>>,
+}
+
+/// What there is to show that a fill was not overtaken elsewhere.
+#[derive(Debug)]
+struct Vouching {
+    /// The store has told the ids of all its scopes before the value was computed: then an
+    /// invalidation elsewhere shows to whoever asks the store.
+    confirmed: AtomicBool,
+    /// The value has named its tags, which those who ask for the key do not ask for.
+    tagged: AtomicBool,
 }
 
 /// Knows whether a fill that somebody else leads is still worth waiting for.
@@ -62,22 +73,34 @@ pub(crate) struct FillWatch {
     began: Stopwatch,
     /// The key's state in the store when the fill began.
     expect: Option<WriteId>,
-    /// Whether the store has told the ids of all its scopes before the value was computed: then
-    /// an invalidation elsewhere shows to whoever asks the store.
-    confirmed: Arc<AtomicBool>,
+    vouching: Arc<Vouching>,
+    /// There is no store: nobody else invalidates anything.
+    alone: bool,
+    coherence: Option<Arc<Coherence>>,
 }
 
 impl FillWatch {
     /// Whether one who asks now may be given the outcome. Where nothing can tell that the fill was
     /// overtaken elsewhere, only for a short time from its beginning.
     pub(crate) fn may_serve(&self, asker: &Fill) -> bool {
-        let provable = asker.has_word() && self.confirmed.load(Ordering::Acquire);
+        let Vouching { confirmed, tagged } = &*self.vouching;
+        let provable = asker.has_word()
+            && confirmed.load(Ordering::Acquire)
+            && (!tagged.load(Ordering::Acquire) || self.is_told());
         // Who finds the key in another state has asked after a delete or a write elsewhere.
         let same = match (&self.expect, &asker.expect) {
             (Some(then), Some(now)) => then == now,
             _ => true,
         };
         same && self.is_current() && (provable || self.began.elapsed() < UNCONFIRMED_FLIGHT)
+    }
+
+    /// Whether an invalidation elsewhere would have been heard of, and nothing of the kind is being
+    /// looked into. What was missed before is: see `GenerationTable::doubt_all`.
+    fn is_told(&self) -> bool {
+        let proven = |coherence: &Arc<Coherence>| coherence.truth.is_proven();
+        let settled = || self.generations.iter().all(|scope| scope.cell.is_settled());
+        self.alone || (self.coherence.as_ref().is_some_and(proven) && settled())
     }
 
     fn is_current(&self) -> bool {
@@ -143,7 +166,7 @@ impl Fill {
             claimed: false,
             began: Stopwatch::start(),
             asked_at,
-            confirmed: OnceLock::new(),
+            vouching: OnceLock::new(),
         }
     }
 
@@ -177,8 +200,8 @@ impl Fill {
         if !matches!(known, Ok(true)) {
             self.expect = None;
         }
-        if let Some(confirmed) = self.confirmed.get() {
-            confirmed.store(self.is_confirmed(), Ordering::Release);
+        if let Some(vouching) = self.vouching.get() {
+            vouching.confirmed.store(self.is_confirmed(), Ordering::Release);
         }
     }
 
@@ -194,9 +217,9 @@ impl Fill {
     }
 
     /// From now on an invalidation elsewhere may not show to whoever asks the store.
-    pub(crate) fn withdraw_confirmation(&self) {
-        if let Some(confirmed) = self.confirmed.get() {
-            confirmed.store(false, Ordering::Release);
+    pub(crate) fn note_tagged(&self) {
+        if let Some(vouching) = self.vouching.get() {
+            vouching.tagged.store(true, Ordering::Release);
         }
     }
 
@@ -240,7 +263,7 @@ impl Fill {
             claimed: false,
             began: self.began,
             asked_at: self.asked_at,
-            confirmed: self.confirmed.clone(),
+            vouching: self.vouching.clone(),
         }
     }
 
@@ -274,14 +297,19 @@ impl Fill {
 
     /// Tells whether this fill is still current, for those who would wait for its outcome.
     pub(crate) fn watch(&self) -> FillWatch {
-        let confirmed = || Arc::new(AtomicBool::new(self.is_confirmed()));
+        let vouching = || {
+            let (confirmed, tagged) = (self.is_confirmed().into(), (!self.tags.is_empty()).into());
+            Arc::new(Vouching { confirmed, tagged })
+        };
         FillWatch {
             fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
             generations: self.scopes().cloned().collect(),
             broken: !self.is_current(),
             began: self.began,
             expect: self.expect.clone(),
-            confirmed: Arc::clone(self.confirmed.get_or_init(confirmed)),
+            vouching: Arc::clone(self.vouching.get_or_init(vouching)),
+            alone: self.inner.store.is_none(),
+            coherence: self.inner.coherence.clone(),
         }
     }
 

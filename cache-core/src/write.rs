@@ -211,7 +211,7 @@ impl Inner {
         let mut valid = true;
         for mut generation in asked {
             let found = wanted.found(&generation.cell);
-            let unchanged = generation.is_of(found);
+            let unchanged = generation.is_of(found.as_ref());
             valid &= generation.observe(found) && unchanged;
         }
         Ok(valid)

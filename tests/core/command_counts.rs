@@ -108,7 +108,7 @@ async fn softly_a_script_for_each_generation_in_one_round_trip() {
         let done = cache.invalidate(scopes.clone()).soft().await.unwrap();
         assert_eq!(done, Invalidated::Complete);
         assert_eq!(commands(&redis).get("evalsha"), Some(&generations), "{scopes:?}");
-        let inside = |name: &str| ["evalsha", "strlen", "setrange"].contains(&name);
+        let inside = |name: &str| ["evalsha", "strlen", "getrange", "setrange"].contains(&name);
         assert!(commands(&redis).keys().all(|name| inside(name)), "{scopes:?}");
         assert_eq!(found(&cache).await, 0, "{scopes:?}");
     }

@@ -187,6 +187,28 @@ async fn a_write_reads_what_its_puts_left(at: Subject) {
     assert_eq!(read, [Some(value("o")), Some(value("1")), None]);
 }
 
+async fn a_tail_is_put_in_behind_the_first_bytes_of_what_is_there(at: Subject) {
+    let head = "0123456789abcdef";
+    at.write(&[at.put("a", Bytes::from(head)), at.put("short", Bytes::from(&head[1..]))]).await;
+    let [a, short, none] = ["a", "short", "none"].map(|name| at.key(name));
+    let mut tails = String::new();
+    for n in 0..10 {
+        let tail = n.to_string().repeat(32);
+        let each = [(&*a, &*tail), (&short, &tail), (&none, &tail)];
+        let batch = WriteBatch { tails: &each, ..WriteBatch::default() };
+        at.store.write(batch, soon()).await.unwrap();
+        tails = tail + &tails;
+        tails.truncate(32 + 224);
+        let found = at.fetch(&["a", "short", "none"]).await;
+        let expected = format!("{head}{tails}");
+        assert_eq!(
+            found,
+            [Some(Bytes::from(expected)), Some(Bytes::from(&head[1..])), None],
+            "{n}"
+        );
+    }
+}
+
 async fn a_write_removes_too_and_reads_what_is_left(at: Subject) {
     at.write(&[at.put("a", value("a")), at.put("b", value("b")), at.put("c", value("c"))]).await;
     let [a, b, c, none] = ["a", "b", "c", "none"].map(|name| at.key(name));
@@ -360,6 +382,7 @@ on_every_store!(
     short_values_compare_by_the_bytes_they_have,
     each_put_of_a_batch_has_its_own_answer,
     a_write_reads_what_its_puts_left,
+    a_tail_is_put_in_behind_the_first_bytes_of_what_is_there,
     a_write_removes_too_and_reads_what_is_left,
     values_are_kept_for_as_long_as_asked,
     extending_never_shortens,

@@ -98,6 +98,41 @@ async fn it_is_of_use_for_as_long_as_past_its_freshness_and_no_longer(setup: Set
     assert!(found(&cache, "b").await.is_none());
 }
 
+/// Pinned: what had been stale for too long was of use again once its scope was invalidated anew.
+async fn a_second_time_gives_it_no_more_time(setup: Setup) {
+    let cache = setup.cache();
+    declare(&cache);
+    for (n, scope) in scopes().into_iter().enumerate() {
+        let page = format!("{n}");
+        filled(&cache, &page).await;
+        cache.invalidate(scope.clone()).soft().await.unwrap();
+        let (older, later) = (format!("{n} older"), format!("{n} later"));
+        filled(&cache, &older).await;
+        setup.clock.advance(std::time::Duration::from_millis(GRACE - 10));
+        cache.invalidate(scope.clone()).soft().await.unwrap();
+        filled(&cache, &later).await;
+        assert_eq!(stale_for(&cache, &page).await, Some(GRACE - 10), "{scope:?}");
+        setup.clock.advance(std::time::Duration::from_millis(10));
+        cache.invalidate(scope.clone()).soft().await.unwrap();
+        let elsewhere = if setup.is_memory() { cache.clone() } else { setup.cache() };
+        for cache in [&cache, &elsewhere] {
+            assert!(found(cache, &page).await.is_none(), "{scope:?}");
+            assert_eq!(stale_for(cache, &older).await, Some(10), "{scope:?}");
+            assert_eq!(stale_for(cache, &later).await, Some(0), "{scope:?}");
+        }
+    }
+}
+
+/// Pinned: it was stale from when the invalidation was made ready, not from when it was made.
+async fn it_is_stale_from_when_the_invalidation_is_carried_out(setup: Setup) {
+    let cache = setup.cache();
+    let prepared = cache.invalidate(Tag::new("late")).soft();
+    setup.clock.advance(minutes(1));
+    filled(&cache, "a").await;
+    prepared.await.unwrap();
+    assert_eq!(stale_for(&cache, "a").await, Some(0));
+}
+
 async fn a_value_that_may_not_be_stale_is_gone(setup: Setup) {
     let cache = setup.cache();
     for scope in [Tag::new("t").into(), Scope::namespace("users"), Scope::key("users", "1")] {
@@ -175,6 +210,8 @@ async fn what_replaces_a_stale_entry_is_fresh(setup: Setup) {
 on_every_setup!(
     what_was_filled_before_is_stale_and_what_comes_after_is_fresh,
     it_is_of_use_for_as_long_as_past_its_freshness_and_no_longer,
+    a_second_time_gives_it_no_more_time,
+    it_is_stale_from_when_the_invalidation_is_carried_out,
     a_value_that_may_not_be_stale_is_gone,
     a_single_entry_becomes_stale_and_its_neighbours_do_not,
     a_fill_that_began_before_is_not_kept,

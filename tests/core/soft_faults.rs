@@ -46,6 +46,13 @@ async fn a_generation_keeps_its_time_and_one_that_is_not_there_is_not_made() {
     assert_eq!(soften(&cache, Scope::workspace("ws1")).await, Invalidated::Complete);
     let softened = redis.command(&["GET", name]).text();
     assert!(softened.len() == 48 && softened.starts_with(&id), "{softened}");
+    // So does any number of them; the latest are told apart.
+    for count in [2, 3, 4, 5, 6, 7, 8, 8] {
+        assert_eq!(soften(&cache, Scope::workspace("ws1")).await, Invalidated::Complete);
+        let again = redis.command(&["GET", name]).text();
+        assert!(again.len() == 16 + 32 * count && again.starts_with(&id), "{again}");
+        assert_ne!(is_stale(&cache, "a").await, Some(false));
+    }
     let left: u64 = redis.command(&["PTTL", name]).text().parse().unwrap();
     assert!((3_000_000..=4_000_000).contains(&left), "{left}");
 }

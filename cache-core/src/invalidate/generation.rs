@@ -5,8 +5,8 @@
 //! epochs before it begins; what it produced is valid as long as all of them still stand. Epochs
 //! only grow, so an id that comes back (a late reply, a restored snapshot) revives nothing here.
 //!
-//! A **soft** invalidation changes the second half of a generation only. What was filled before it
-//! is then stale: it may be used where what is stale may, but never as fresh.
+//! A **soft** invalidation leaves the id, and is noted behind it. What was filled before it is then
+//! stale: it may be used where what is stale may, but never as fresh.
 //!
 //! - `stored`: a generation as the store holds it (pure);
 //! - `cell`: a scope's generation as this process knows it, and what a fill remembers of it;
@@ -17,7 +17,7 @@ mod stored;
 mod table;
 
 pub(crate) use cell::{GenerationCell, GenerationRef, GenerationRefs, Standing};
-pub(crate) use stored::{Generation, SOFT_AT, Soft, render_id};
+pub(crate) use stored::{Generation, SOFT_AT, SOFT_KEPT, Soft, render_id};
 pub(crate) use table::GenerationTable;
 
 #[cfg(test)]

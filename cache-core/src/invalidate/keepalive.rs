@@ -165,6 +165,11 @@ impl Inner {
         let asked: Vec<_> = cells.iter().map(GenerationCell::snapshot).collect();
         let mut wanted = WantedScopes::new(cells);
         let names: Vec<&str> = wanted.names().collect();
+        // What could not be invalidated in the store must not be learnt again. Asked after the cells
+        // were looked at: what is invalidated later, they tell.
+        if !self.unconfirmed.settle(store, deadline).await {
+            return Ok(());
+        }
         wanted.answer(&self.fetch(store, &names, deadline).await?);
         for mut generation in asked {
             let found = wanted.found(&generation.cell);

@@ -3,10 +3,11 @@
 //! Whatever becomes of the call, what it asked for is not forgotten: what the store has not
 //! confirmed when it ends, or when its future is dropped, is queued (see `unconfirmed`).
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::audit::{Accesses, Operation, Outcome};
-use crate::clock::{Deadline, Millis};
+use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
@@ -20,14 +21,17 @@ use crate::write::tombstone_of;
 /// What one call invalidates.
 #[derive(Debug, Default)]
 pub(crate) struct Removals {
-    /// Held until the end, so that the cell of a read that begins meanwhile is this one.
-    generations: Vec<Removed>,
+    /// Held until the end, so that the cell of a read that begins meanwhile is this one. Those of
+    /// families of tags come first: they have to end no later than those of the tags (see `family`).
+    generations: VecDeque<Removed>,
+    /// Their names: each is removed once.
+    known: HashSet<Arc<str>>,
     /// What has to be known to others before it can be said that it is done.
     declared: Vec<(Arc<NamespaceState>, Template)>,
     keys: Vec<Arc<EntryKey>>,
     sweeps: Vec<Sweep>,
     /// It is to become stale, not invalid.
-    soft: Option<Soft>,
+    softly: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +75,8 @@ impl Removals {
                         let name = names.pattern(&namespace.name, &instance);
                         let cell = inner.generations.cell(&name);
                         let covering = Some(Arc::clone(&namespace.cell));
-                        self.generations.push(Removed { cell, namespace: covering });
+                        self.known.insert(Arc::clone(&cell.name));
+                        self.generations.push_back(Removed { cell, namespace: covering });
                         self.declared.push((namespace, template));
                     }
                     None => self.sweeps.push(Sweep { namespace, pattern, done: false }),
@@ -90,28 +95,29 @@ impl Removals {
     /// Adds a generation of entries in any namespace.
     fn generation(&mut self, inner: &Inner, name: &str) {
         let cell = inner.generations.cell(name);
-        self.generations.push(Removed { cell, namespace: None });
+        if self.known.insert(Arc::clone(&cell.name)) {
+            self.generations.push_back(Removed { cell, namespace: None });
+        }
     }
 
     /// Adds that of a namespace, which covers what can't be removed otherwise.
     fn namespace(&mut self, cell: &Arc<GenerationCell>) {
-        if !self.generations.iter().any(|known| Arc::ptr_eq(&known.cell, cell)) {
-            self.generations.push(Removed { cell: Arc::clone(cell), namespace: None });
+        if self.known.insert(Arc::clone(&cell.name)) {
+            self.generations.push_back(Removed { cell: Arc::clone(cell), namespace: None });
         }
     }
 
-    /// Adds the generation of a family of tags: in front, since it has to end no later than those
-    /// of the tags (see `family`).
+    /// Adds the generation of a family of tags.
     fn family(&mut self, inner: &Inner, name: &str) {
         let cell = inner.generations.cell(name);
-        if !self.generations.iter().any(|known| Arc::ptr_eq(&known.cell, &cell)) {
-            self.generations.insert(0, Removed { cell, namespace: None });
+        if self.known.insert(Arc::clone(&cell.name)) {
+            self.generations.push_front(Removed { cell, namespace: None });
         }
     }
 
     /// What this is about is to become stale, not invalid.
-    pub(crate) fn soften(&mut self, at: Millis) {
-        self.soft = Some(Soft::new(at));
+    pub(crate) fn soften(&mut self) {
+        self.softly = true;
     }
 
     fn is_empty(&self) -> bool {
@@ -178,6 +184,8 @@ impl Inner {
 struct UnderWay<'i> {
     inner: &'i Arc<Inner>,
     removals: Removals,
+    /// As long as it can be done softly.
+    soft: Option<Soft>,
     /// What takes the place of the keys: it keeps fills from committing that began before, here
     /// or elsewhere.
     tombstones: Vec<Put>,
@@ -207,7 +215,9 @@ impl<'i> UnderWay<'i> {
         let put = |key: &Arc<EntryKey>| tombstone_of(key, fastrand::u64(1..), now);
         let tombstones =
             if confirmed { Vec::new() } else { removals.keys.iter().map(put).collect() };
-        let this = Self { inner, removals, tombstones, confirmed, refused: false, closed: false };
+        let soft = removals.softly.then(|| Soft::new(now));
+        let (refused, closed) = (false, false);
+        let this = Self { inner, removals, soft, tombstones, confirmed, refused, closed };
         this.take_effect_here();
         if !this.confirmed {
             inner.note_removals(this.removed());
@@ -216,12 +226,12 @@ impl<'i> UnderWay<'i> {
     }
 
     fn take_effect_here(&self) {
-        let Removals { generations, keys, soft, .. } = &self.removals;
-        match soft {
-            Some(soft) => generations.iter().for_each(|removed| removed.cell.soften(*soft)),
+        let Removals { generations, keys, .. } = &self.removals;
+        match self.soft {
+            Some(soft) => generations.iter().for_each(|removed| removed.cell.soften(soft)),
             None => generations.iter().for_each(|removed| removed.cell.invalidate()),
         }
-        if soft.is_some() && self.inner.store.is_none() {
+        if self.soft.is_some() && self.inner.store.is_none() {
             self.inner.soften_in_memory(keys);
         } else {
             self.inner.forget(keys.iter());
@@ -235,7 +245,7 @@ impl<'i> UnderWay<'i> {
             return Ok(());
         };
         self.publish_declared(&**store, deadline).await?;
-        if let Some(soft) = self.removals.soft {
+        if let Some(soft) = self.soft {
             let (keys, tombstones) = (&self.removals.keys[..], &self.tombstones[..]);
             let softly = Softly { soft, keys, tombstones, names: &self.names() };
             match inner.soften_in_store(&**store, softly, deadline).await {
@@ -246,7 +256,7 @@ impl<'i> UnderWay<'i> {
                     return Ok(());
                 }
             }
-            self.removals.soft = None;
+            self.soft = None;
             self.take_effect_here();
         }
         self.send_hard(&**store, deadline).await

@@ -106,6 +106,7 @@ impl Invalidation {
     /// Softly: what it is about becomes stale rather than invalid. It may be used where what is
     /// stale may (by a response cache within its grace, while one request asks the origin anew), for
     /// no longer from now on than past its freshness, but never as fresh: `get` does not find it.
+    /// Another soft invalidation gives it no more time (of one scope, the last eight are told apart).
     /// Fills that began before are not kept, as always.
     ///
     /// ```
@@ -124,7 +125,7 @@ impl Invalidation {
     /// forgot.
     pub fn soft(mut self) -> Self {
         if let Ok(removals) = &mut self.removals {
-            removals.soften(self.cache.inner.clock.now());
+            removals.soften();
         }
         self
     }

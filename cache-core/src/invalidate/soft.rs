@@ -1,7 +1,8 @@
 //! Soft invalidation: what it is about becomes stale, not invalid.
 //!
-//! - A scope gets a new second half of its generation (see `generation`): one step, and a scope
-//!   that has none needs none. Entries that were filled before carry the old one, and are stale.
+//! - It is noted behind the id of a scope's generation (see `generation`): one step, and a scope
+//!   that has none needs none. Entries that were filled before lack it, and are stale since the
+//!   first of those that they lack.
 //! - A single entry is put again, stale from now on, if it is still the one that was read.
 //!
 //! A fill that began before is not stored, as if the invalidation were hard. And hard is what it

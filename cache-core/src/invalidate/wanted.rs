@@ -62,7 +62,7 @@ impl<'c> WantedScopes<'c> {
 
     /// The generation of a scope, according to the answer.
     pub(crate) fn found(&self, cell: &GenerationCell) -> Option<Generation> {
-        self.found.get(self.place(cell)?).copied().flatten()
+        self.found.get(self.place(cell)?).cloned().flatten()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::codec::{is_tombstone, write_id};
 use crate::coherence::CoherenceMode;
 use crate::error::Error;
-use crate::invalidate::generation::SOFT_AT;
+use crate::invalidate::generation::{SOFT_AT, SOFT_KEPT};
 use crate::invalidate::pattern::Pattern;
 
 /// Keeps bytes in a map. Unbounded: for tests, where several [`Cache`](crate::Cache)s share one
@@ -153,8 +153,9 @@ impl Store for MemoryStore {
             if let Some(found) = read(&values, key, now)
                 && let Some(kept) = values.get_mut(*key)
             {
-                let head = found.get(..SOFT_AT.min(found.len())).unwrap_or_default();
-                kept.value = [head, tail.as_bytes()].concat().into();
+                let Some((head, rest)) = found.split_at_checked(SOFT_AT) else { continue };
+                let rest = rest.get(..SOFT_KEPT).unwrap_or(rest);
+                kept.value = [head, tail.as_bytes(), rest].concat().into();
                 self.tell(key);
             }
         }

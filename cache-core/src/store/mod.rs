@@ -153,8 +153,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 pub struct WriteBatch<'a> {
     /// Values to put.
     pub puts: &'a [Put],
-    /// Texts to put behind the first 16 bytes of what is under a key, in place of what is there.
-    /// A key with nothing under it stays so; one that has keeps its time.
+    /// Texts to put in behind the first 16 bytes of what is under a key: of what is there already,
+    /// 224 bytes stay behind them. A key with less than 16 bytes under it stays as it is, and the
+    /// others keep their times.
     pub tails: &'a [(&'a str, &'a str)],
     /// Keys to remove. Works also when the puts find no memory.
     pub remove: &'a [&'a str],

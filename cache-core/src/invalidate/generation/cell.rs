@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::stored::{Generation, Soft};
+use super::stored::{Generation, MOST, Soft, Softs, latest, stale_since};
 use crate::clock::Millis;
 use crate::entry::Recorded;
 
@@ -27,10 +27,9 @@ pub(crate) struct GenerationCell {
     aged: AtomicU64,
     /// The id last seen in the store; zero: not seen, or invalidated since.
     id: AtomicU64,
-    /// The latest soft invalidation, and its time; zero: there was none.
+    /// The latest soft invalidation; zero: there was none.
     soft: AtomicU64,
-    soft_at: AtomicU64,
-    changing: Mutex<()>,
+    changing: Mutex<Softs>,
     /// Counts the reasons to doubt the id: pushes of the store about it, and gaps between them.
     doubts: AtomicU64,
     /// The doubts as of the latest question that the id agrees with.
@@ -48,6 +47,7 @@ pub(crate) struct GenerationRef {
     aged: u64,
     /// Zero: none.
     id: u64,
+    /// Of an entry, the latest soft invalidation when it was filled.
     soft: u64,
     /// The doubts there were then.
     doubts: u64,
@@ -72,7 +72,10 @@ struct State {
     epoch: u64,
     ended: u64,
     aged: u64,
-    known: Option<Generation>,
+    /// The latest soft invalidation, also of a scope whose id is not known; zero: there was none.
+    soft: u64,
+    /// The id, and that.
+    known: Option<(u64, u64)>,
 }
 
 impl Standing {
@@ -111,7 +114,7 @@ impl GenerationRef {
         } else if cell.ended.load(Ordering::Acquire) != self.ended {
             Standing::Invalid
         } else if cell.aged.load(Ordering::Acquire) != self.aged {
-            Standing::Stale(cell.soft_at.load(Ordering::Acquire))
+            Standing::Stale(stale_since(&lock(&cell.changing), self.soft))
         } else {
             Standing::Current
         }
@@ -140,8 +143,8 @@ impl GenerationRef {
     }
 
     /// Whether this is the generation that was known then.
-    pub(crate) fn is_of(&self, generation: Option<Generation>) -> bool {
-        generation.is_some_and(|g| (g.id, g.soft_id()) == (self.id, self.soft))
+    pub(crate) fn is_of(&self, generation: Option<&Generation>) -> bool {
+        generation.is_some_and(|generation| generation.ids() == (self.id, self.soft))
     }
 
     /// The same state, for a question that is asked only now.
@@ -169,6 +172,7 @@ impl GenerationRef {
         let mut of_entry = self.clone();
         if is_outdated {
             (of_entry.epoch, of_entry.aged) = (BEFORE_ALL, BEFORE_ALL);
+            of_entry.soft = recorded.soft;
         }
         Some(of_entry)
     }
@@ -177,42 +181,42 @@ impl GenerationRef {
     /// this state. False if the scope was invalidated in between: then the answer is older than
     /// the invalidation, and worth nothing.
     pub(crate) fn observe(&mut self, seen: Option<Generation>) -> bool {
-        let agrees = |known: Option<Generation>| {
-            known.is_some_and(|known| {
-                seen.is_some_and(|seen| (seen.id, seen.soft_id()) == (known.id, known.soft_id()))
-            })
-        };
+        let ids = seen.as_ref().map(Generation::ids);
+        let agrees = |known: Option<(u64, u64)>| known.is_some() && known == ids;
         let state = self.cell.state();
-        if agrees(state.known) {
+        // Of several soft invalidations some may not have been heard of.
+        let is_told_by_ids = seen.as_ref().is_none_or(|seen| seen.softs.len() <= 1);
+        if agrees(state.known) && is_told_by_ids {
             self.take(state);
             self.cell.settle(self.doubts);
             return true;
         }
-        let changing = lock(&self.cell.changing);
+        let mut softs = lock(&self.cell.changing);
         let State { epoch, known, .. } = self.cell.state();
-        if !agrees(known) {
+        if agrees(known) {
+            *softs = seen.map(|seen| seen.softs).unwrap_or_default();
+        } else {
             if epoch != self.epoch {
                 return false;
             }
-            if seen != known {
+            if ids != known {
                 if self.doubts < self.cell.settled.load(Ordering::Acquire) {
                     // A later question has had another answer: which is newer has to be asked.
                     self.cell.doubt();
                 }
-                self.cell.change(seen);
+                self.cell.change(&mut softs, seen);
             }
         }
         self.cell.settle(self.doubts);
         let state = self.cell.state();
-        drop(changing);
+        drop(softs);
         self.take(state);
         true
     }
 
-    fn take(&mut self, State { epoch, ended, aged, known }: State) {
+    fn take(&mut self, State { epoch, ended, aged, soft, known }: State) {
         (self.epoch, self.ended, self.aged) = (epoch, ended, aged);
-        self.id = known.map_or(0, |known| known.id);
-        self.soft = known.map_or(0, |known| known.soft_id());
+        (self.id, self.soft) = (known.unwrap_or_default().0, soft);
     }
 }
 
@@ -226,8 +230,7 @@ impl GenerationCell {
             aged: AtomicU64::new(0),
             id: AtomicU64::new(0),
             soft: AtomicU64::new(0),
-            soft_at: AtomicU64::new(0),
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
             doubts: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             extended: AtomicU64::new(0),
@@ -237,8 +240,8 @@ impl GenerationCell {
     /// The state as of now.
     pub(crate) fn snapshot(self: &Arc<Self>) -> GenerationRef {
         let doubts = self.doubts.load(Ordering::Acquire);
-        let State { epoch, ended, aged, known } = self.state();
-        let (id, soft) = known.map_or((0, 0), |known| (known.id, known.soft_id()));
+        let State { epoch, ended, aged, soft, known } = self.state();
+        let id = known.unwrap_or_default().0;
         GenerationRef { cell: Arc::clone(self), epoch, ended, aged, id, soft, doubts }
     }
 
@@ -270,27 +273,26 @@ impl GenerationCell {
         let aged = self.aged.load(Ordering::Acquire);
         let epoch = self.epoch.load(Ordering::Acquire);
         let id = self.id.load(Ordering::Acquire);
-        let (soft, at) = (self.soft.load(Ordering::Acquire), self.soft_at.load(Ordering::Acquire));
-        let soft = (soft != 0).then_some(Soft { id: soft, at });
-        State { epoch, ended, aged, known: (id != 0).then_some(Generation { id, soft }) }
+        let soft = self.soft.load(Ordering::Acquire);
+        State { epoch, ended, aged, soft, known: (id != 0).then_some((id, soft)) }
     }
 
     /// To be called under the lock.
-    fn change(&self, to: Option<Generation>) {
-        let id = to.map_or(0, |to| to.id);
+    fn change(&self, softs: &mut Softs, to: Option<Generation>) {
+        let Generation { id, softs: to } =
+            to.unwrap_or_else(|| Generation { id: 0, softs: Softs::new() });
         if id == 0 || id != self.id.load(Ordering::Acquire) {
             self.id.store(id, Ordering::Release);
             self.ended.fetch_add(1, Ordering::AcqRel);
             self.extended.store(0, Ordering::Relaxed);
         }
-        self.note_soft(to.and_then(|to| to.soft));
+        *softs = to;
+        self.note_soft(latest(softs));
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn note_soft(&self, soft: Option<Soft>) {
-        let id = soft.map_or(0, |soft| soft.id);
+    fn note_soft(&self, id: u64) {
         if id != self.soft.load(Ordering::Acquire) {
-            self.soft_at.store(soft.map_or(0, |soft| soft.at), Ordering::Release);
             self.soft.store(id, Ordering::Release);
             self.aged.fetch_add(1, Ordering::AcqRel);
         }
@@ -313,16 +315,20 @@ impl GenerationCell {
 
     /// Makes everything that was filled under this scope invalid, here and now.
     pub(crate) fn invalidate(&self) {
-        let _changing = lock(&self.changing);
-        self.change(None);
+        self.change(&mut lock(&self.changing), None);
     }
 
     /// Makes everything that was filled under this scope stale, here and now. Again for the same
     /// soft invalidation it is not, unless an older one was learnt meanwhile; but answers to
     /// questions from before are worth nothing then.
     pub(crate) fn soften(&self, soft: Soft) {
-        let _changing = lock(&self.changing);
-        self.note_soft(Some(soft));
+        let mut softs = lock(&self.changing);
+        if latest(&softs) != soft.id {
+            softs.retain(|known| known.id != soft.id);
+            softs.insert(0, soft);
+            softs.truncate(MOST);
+        }
+        self.note_soft(soft.id);
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 }

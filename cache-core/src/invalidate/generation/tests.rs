@@ -7,7 +7,7 @@ use crate::entry::Recorded;
 /// Never invalidated softly.
 #[allow(clippy::unnecessary_wraps, reason = "what a store answers")]
 fn hard(id: u64) -> Option<Generation> {
-    Some(Generation { id, soft: None })
+    Some(Generation { id, softs: Vec::new() })
 }
 
 #[test]
@@ -152,7 +152,7 @@ const SOFT: Soft = Soft { id: 9, at: 1_000 };
 fn what_was_filled_before_a_soft_invalidation_is_stale_until_it_is_invalid() {
     for id in [None, hard(1)] {
         let cell = GenerationTable::default().cell("a");
-        assert!(cell.snapshot().observe(id));
+        assert!(cell.snapshot().observe(id.clone()));
         let before = cell.snapshot();
         assert_eq!(before.standing(), Standing::Current);
         cell.soften(SOFT);
@@ -174,12 +174,12 @@ fn a_soft_invalidation_elsewhere_is_learnt_and_a_late_answer_takes_nothing_back(
     let cell = GenerationTable::default().cell("a");
     assert!(cell.snapshot().observe(hard(1)));
     let (before, mut late) = (cell.snapshot(), cell.snapshot());
-    let softened = Some(Generation { id: 1, soft: Some(SOFT) });
-    assert!(cell.snapshot().observe(softened));
+    let softened = Some(Generation { id: 1, softs: vec![SOFT] });
+    assert!(cell.snapshot().observe(softened.clone()));
     assert_eq!(before.standing(), Standing::Stale(1_000));
     assert!(!late.observe(hard(1)));
-    assert_eq!((cell.snapshot().soft_id(), before.is_of(softened)), (9, false));
-    assert!(cell.snapshot().is_of(softened));
+    assert_eq!((cell.snapshot().soft_id(), before.is_of(softened.as_ref())), (9, false));
+    assert!(cell.snapshot().is_of(softened.as_ref()));
 }
 
 /// What was read while a soft invalidation was on its way to the store is stale when it has ended.

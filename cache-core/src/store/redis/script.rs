@@ -2,7 +2,7 @@
 //!
 //! - Compare-and-set: write only if what is there is what the fill saw when it began, and its
 //!   namespace has not been swept since.
-//! - A new tail: write behind the first bytes of what is there, if anything is.
+//! - A new tail: put in behind the first bytes of what is there, if anything is.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use bb8_redis::redis::{Cmd, Script, ServerErrorKind, Value, aio::MultiplexedConn
 use super::commands::longest;
 use super::fault::{protocol_error, server_error};
 use crate::error::Error;
-use crate::invalidate::generation::SOFT_AT;
+use crate::invalidate::generation::{SOFT_AT, SOFT_KEPT};
 use crate::store::Put;
 
 /// Bytes 8 to 15 of an envelope are its write id; of an absent key, nothing.
@@ -28,8 +28,12 @@ static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| {
 static NEW_TAIL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "if redis.call('STRLEN', KEYS[1]) < {SOFT_AT} then return 0 end
-         redis.call('SETRANGE', KEYS[1], {SOFT_AT}, ARGV[1])
-         return 1"
+         local head = redis.call('GETRANGE', KEYS[1], {SOFT_AT}, {SOFT_AT} + #ARGV[1] - 1)
+         if head == ARGV[1] then return 1 end
+         local rest = redis.call('GETRANGE', KEYS[1], {SOFT_AT}, {})
+         redis.call('SETRANGE', KEYS[1], {SOFT_AT}, ARGV[1] .. rest)
+         return 1",
+        SOFT_AT + SOFT_KEPT - 1
     ))
 });
 
