@@ -22,7 +22,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::coherence::Coherence;
 use crate::coherence::watch::Watching;
-use crate::compute::{Failures, Options};
+use crate::compute::{Failures, Options, Refreshes};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
@@ -38,7 +38,7 @@ use crate::offload::Offload;
 use crate::packing::PackingOptions;
 use crate::slide::Sliding;
 use crate::state::{Defaults, Inner};
-use crate::stats::InvalidationCounters;
+use crate::stats::{HitRatioWarning, InvalidationCounters, Workspaces};
 use crate::store::Store;
 use crate::ttl::{Ttl, hours};
 
@@ -61,6 +61,7 @@ pub struct Builder {
     clock: Option<Clock>,
     place: Option<Place>,
     packing: PackingOptions,
+    hit_ratio: Option<HitRatioWarning>,
     environment: Environment,
 }
 
@@ -160,6 +161,15 @@ impl Builder {
         self
     }
 
+    /// A line in the log (`tracing`, level warn, target `cache_core`) when less than so many percent
+    /// of a namespace's reads are hits: over a minute at least, and over so many reads at least. One
+    /// line for each namespace in five minutes. Zero percent: none. Default: none, for what is low
+    /// depends on what it is used for.
+    pub fn hit_ratio_warning(mut self, percent: u8, reads: u64) -> Self {
+        self.hit_ratio = Some(HitRatioWarning { percent, reads });
+        self
+    }
+
     /// How values are compressed on the way to the store, in namespaces that don't say and are not
     /// encrypted. Default: off.
     #[cfg(feature = "compression")]
@@ -242,6 +252,7 @@ impl Builder {
             l1: self.l1.unwrap_or(true),
             l1_ttl: self.l1_ttl,
             packing: std::mem::take(&mut self.packing).or(&environment),
+            hit_ratio: self.hit_ratio,
         };
         let namespaces = self.declared_namespaces()?;
         #[cfg(feature = "encryption")]
@@ -270,6 +281,8 @@ impl Builder {
             keepalive: KeepAlive::default(),
             replaying: Sole::default(),
             invalidations: InvalidationCounters::default(),
+            workspaces: Workspaces::default(),
+            refreshes: Refreshes::default(),
             everything,
             fences: Arc::new(Fences::beside_others(coherence.as_ref())),
             flights: Flights::default(),

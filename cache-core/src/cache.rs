@@ -15,7 +15,7 @@ use crate::invalidate::{DeletePattern, Invalidated, Invalidation, Pattern, Scope
 use crate::key::Key;
 use crate::set::Set;
 use crate::state::{Inner, NamespaceState};
-use crate::stats::Stats;
+use crate::stats::{NamespaceStats, Stats};
 use crate::ttl::Ttl;
 use crate::values::Values;
 
@@ -251,13 +251,22 @@ impl Cache {
         self.namespace(namespace).version()
     }
 
-    /// Counters of this process, by namespace.
+    /// Counters of this process, by namespace and by workspace.
     pub fn stats(&self) -> Stats {
         let snapshot = |state: Arc<NamespaceState>| (state.name.clone(), state.counters.snapshot());
+        let (workspaces, other_workspaces) = self.inner.workspaces.snapshot();
         Stats {
+            workspaces,
+            other_workspaces,
             namespaces: self.inner.namespaces().into_iter().map(snapshot).collect(),
             invalidations: self.inner.invalidations.snapshot(),
         }
+    }
+
+    /// What was counted of one workspace; `None` if nothing was, or it is among the
+    /// [others](Stats::other_workspaces).
+    pub fn workspace_stats(&self, workspace: impl AsRef<str>) -> Option<NamespaceStats> {
+        self.inner.workspaces.snapshot_of(workspace.as_ref())
     }
 
     /// What works right now; answers within 100 ms whatever the store does.
@@ -270,6 +279,7 @@ impl Cache {
     /// cache answers nothing from the store afterwards.
     pub async fn shutdown(&self) -> bool {
         self.inner.watching.end();
+        self.inner.refreshes.close();
         let drained = self.inner.background.drain(DRAIN_FOR).await;
         let Some(store) = &self.inner.store else { return drained };
         let told = self.inner.tell_all(&**store, self.inner.deadline()).await;

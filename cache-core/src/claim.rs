@@ -63,7 +63,7 @@ impl Fill {
         self.claimed = true;
         let current = self.is_current();
         if current {
-            key.namespace.counters.deletes.one();
+            key.note(|counts| counts.deletes.one());
         }
         current.then_some(self)
     }

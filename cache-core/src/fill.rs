@@ -345,7 +345,7 @@ impl Fill {
             fence.note_fill();
         }
         if stored_here || self.expect.is_some() {
-            namespace.counters.sets.one();
+            self.key.note(|counts| counts.sets.one());
             access.end(Outcome::Done);
         }
         Ok(self.expect.map(|expect| PendingWrite {

@@ -186,6 +186,25 @@ pub(crate) fn escape_workspace(workspace: &str, out: &mut String) {
     }
 }
 
+/// What [`escape`] was given.
+pub(crate) fn unescape(rendered: &str) -> String {
+    let mut bytes = Vec::with_capacity(rendered.len());
+    let mut rest = rendered.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex =
+            after.get(..2).filter(|_| *first == b'%').and_then(|hex| str::from_utf8(hex).ok());
+        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a rendered first segment says that there is no workspace.
+pub(crate) fn is_shared_partition(rendered: &str) -> bool {
+    rendered == SHARED_PARTITION
+}
+
 /// Whether a byte would mean something to us, to a glob or to a cluster slot.
 fn must_escape(byte: u8) -> bool {
     matches!(byte, b':' | b'*' | b'?' | b'[' | b']' | b'\\' | b'{' | b'}' | b'%')
@@ -298,6 +317,7 @@ mod tests {
                 prop_assert_eq!(key.parts().count(), segments.len());
             }
             prop_assert!(key.as_str().bytes().all(|b| (0x20..0x7f).contains(&b)));
+            prop_assert!(key.parts().zip(&segments).all(|(part, segment)| unescape(part) == *segment));
             let special = ['*', '?', '[', ']', '\\', '{', '}'];
             prop_assert!(!key.as_str().contains(special));
         }

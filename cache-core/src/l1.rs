@@ -20,6 +20,7 @@ use crate::coherence::Coherence;
 use crate::coherence::versions::Mark;
 use crate::entry::EntryTimes;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, Standing};
+use crate::stats::Counters;
 
 /// A value made from an entry's payload once, shared by all hits.
 pub type Shared = Arc<dyn Any + Send + Sync>;
@@ -32,6 +33,8 @@ pub struct Slot {
     pub(crate) identity: Bytes,
     /// The key in the store.
     pub(crate) rendered: Arc<str>,
+    /// What is counted of the workspace that the key names.
+    pub(crate) workspace: Option<Arc<Counters>>,
     pub(crate) id: u64,
     pub(crate) times: EntryTimes,
     /// From when L1 counts.
@@ -320,6 +323,7 @@ pub(crate) mod tests {
             namespace: 0,
             identity: Bytes::from_static(b"k"),
             rendered: "p:n:v1:k".into(),
+            workspace: None,
             id,
             times: EntryTimes::new(0, Ttl::Never),
             since: 1,

@@ -26,7 +26,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
-//! | `compute` | `get_or_compute` |
+//! | `compute` | `get_or_compute`; keys that are kept warm, or filled beforehand |
+//! | `stats` | counters by namespace and by workspace |
 //! | `decorators` | `#[cached]`, `#[invalidates]` |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
 //! | [`key_hash`] | pure: stable digests of structured input |
@@ -105,7 +106,10 @@ pub use codec::Format;
 #[cfg(feature = "encryption")]
 pub use codec::Keyring;
 pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
-pub use compute::{BoxCompute, ComputeError, Computed, Computing, GetOrCompute, Options, Previous};
+pub use compute::{
+    BoxCompute, ComputeError, Computed, Computing, GetOrCompute, MAX_REFRESHERS, Options, Previous,
+    Refresh, Refresher, Warm, Warmed,
+};
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub use decorators::private as __private;
@@ -129,7 +133,7 @@ pub use namespace::{API_RESPONSES, Namespace};
 pub use pending::PendingWrite;
 pub use set::Set;
 pub use state::EntryKey;
-pub use stats::{InvalidationStats, NamespaceStats, Stats};
+pub use stats::{Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, Stats};
 pub use store::Store;
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};

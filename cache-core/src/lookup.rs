@@ -229,6 +229,9 @@ impl Inner {
         let (values, ids) = found.split_at_checked(answers.len()).unwrap_or((&[], &[]));
         wanted.answer(ids);
         for ((asked, answer), value) in answers.iter_mut().zip(values) {
+            if let Some(value) = value {
+                asked.key.note(|counts| counts.bytes_read.add(value.len() as u64));
+            }
             if let Some(swept) = &mut asked.swept {
                 // What was found is right whatever was swept meanwhile; a fill begins after this.
                 swept.observe(wanted.found(&swept.cell));
@@ -301,7 +304,7 @@ fn slot(
         Some(decode) => {
             let decoded = decode(&entry.payload);
             if decoded.is_none() {
-                key.namespace.counters.errors.one();
+                key.note(|counts| counts.errors.one());
                 return None;
             }
             decoded

@@ -45,10 +45,24 @@ impl Values {
         Some(slot)
     }
 
-    /// Counts a read; those of this level count none of their own.
+    /// Counts a read of a key that names no workspace; those of this level count none of their own.
     pub fn count(&self, read: Read) {
         if let Ok(state) = &self.state {
-            state.counters.count(read);
+            state.count(read, None);
+        }
+    }
+
+    /// As [`count`](Self::count), of the key of this entry, and of the workspace that it names.
+    pub fn count_hit(&self, read: Read, found: &Slot) {
+        if let Ok(state) = &self.state {
+            state.count(read, found.workspace.as_deref());
+        }
+    }
+
+    /// As [`count`](Self::count), of this key, and of the workspace that it names.
+    pub fn count_of(&self, read: Read, key: &EntryKey) {
+        if let Ok(state) = &self.state {
+            state.count(read, key.workspace.as_deref());
         }
     }
 

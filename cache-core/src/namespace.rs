@@ -15,6 +15,7 @@ use crate::codec::Compression;
 use crate::codec::Format;
 use crate::compute::Options;
 use crate::error::Error;
+use crate::stats::HitRatioWarning;
 use crate::ttl::Ttl;
 
 /// A named family of entries. All methods are `const`, so that it can be a constant.
@@ -29,6 +30,7 @@ pub struct Namespace {
     pub(crate) l1: bool,
     pub(crate) l1_ttl: Option<Duration>,
     pub(crate) by_workspace: bool,
+    pub(crate) hit_ratio: Option<HitRatioWarning>,
     pub(crate) format: Format,
     #[cfg(feature = "compression")]
     pub(crate) compression: Option<Compression>,
@@ -73,6 +75,7 @@ impl Namespace {
             l1: true,
             l1_ttl: None,
             by_workspace: false,
+            hit_ratio: None,
             format: Format::MessagePack,
             #[cfg(feature = "compression")]
             compression: None,
@@ -148,6 +151,12 @@ impl Namespace {
     /// covers this namespace.
     pub const fn by_workspace(mut self) -> Self {
         self.by_workspace = true;
+        self
+    }
+
+    /// See [`Builder::hit_ratio_warning`](crate::Builder::hit_ratio_warning); beats what that says.
+    pub const fn hit_ratio_warning(mut self, percent: u8, reads: u64) -> Self {
+        self.hit_ratio = Some(HitRatioWarning { percent, reads });
         self
     }
 

@@ -46,14 +46,13 @@ impl Inner {
 }
 
 fn pack_entry(key: &EntryKey, entry: &Entry) -> Result<Bytes, Error> {
-    let namespace = &key.namespace;
-    let packed = pack(entry, &namespace.packing, &key.rendered);
+    let packed = pack(entry, &key.namespace.packing, &key.rendered);
     let Packed { bytes, compressed } = packed.ok_or_else(|| {
         // The system's randomness may be missing too, where there is something to encrypt.
         Error::new(ErrorKind::Encode, "a key or tag is too long, or the value can't be encrypted")
     })?;
     if let Some((before, after)) = compressed {
-        namespace.counters.compressed(before, after);
+        key.note(|counts| counts.compressed(before, after));
     }
     Ok(bytes)
 }

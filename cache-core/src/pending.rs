@@ -46,6 +46,7 @@ impl PendingWrite {
             return;
         }
         let now = self.inner.clock.now();
+        let written = bytes.len() as u64;
         let Some(put) = self.put(bytes, now) else { return };
         let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
@@ -55,7 +56,8 @@ impl PendingWrite {
             self.inner.note_written(slot, false);
         }
         match store.write(batch, self.inner.deadline()).await {
-            Ok(written) if written.stored.first() == Some(&true) => {
+            Ok(answer) if answer.stored.first() == Some(&true) => {
+                self.key.note(|counts| counts.bytes_written.add(written));
                 self.fence.note_fill();
                 if let Some(slot) = &self.slot {
                     // The entry has an id for each of its scopes, or it could not be written.
@@ -67,7 +69,7 @@ impl PendingWrite {
             Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
             Err(error) => {
                 forget_extensions(&self.generations);
-                self.key.namespace.counters.errors.one();
+                self.key.note(|counts| counts.errors.one());
                 tracing::debug!(%error, key = %self.key.shown(), "write failed");
             }
         }
@@ -81,7 +83,7 @@ impl PendingWrite {
         let bytes = self.inner.pack_one(&self.key, entry, None).await;
         bytes
             .inspect_err(|error| {
-                self.key.namespace.counters.errors.one();
+                self.key.note(|counts| counts.errors.one());
                 tracing::debug!(%error, key = %self.key.shown(), "not written");
             })
             .ok()
@@ -161,6 +163,7 @@ pub(crate) fn new_slot(
         namespace: key.namespace.number,
         identity: key.identity.clone(),
         rendered: Arc::clone(&key.rendered),
+        workspace: key.workspace.clone(),
         id,
         times: value.times,
         since: now,

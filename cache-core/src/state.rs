@@ -14,7 +14,7 @@ use crate::clock::{Clock, Deadline, Millis, as_millis};
 use crate::codec::{Format, Packing};
 use crate::coherence::watch::Watching;
 use crate::coherence::{COHERENCE_BOUND, Coherence};
-use crate::compute::{Failures, Options};
+use crate::compute::{Failures, Options, Refreshes};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invalidate::board::{BoardState, Facts};
@@ -26,11 +26,12 @@ use crate::invalidate::scope::ScopeNames;
 use crate::invalidate::unconfirmed::Unconfirmed;
 use crate::key::{Key, escape, fold};
 use crate::l1::{Region, Slot};
+use crate::middleware::Read;
 use crate::namespace::Namespace;
 use crate::offload::Offload;
 use crate::packing::PackingOptions;
 use crate::slide::Sliding;
-use crate::stats::{Counters, InvalidationCounters};
+use crate::stats::{Counters, HitRatio, HitRatioWarning, InvalidationCounters, Workspaces};
 use crate::store::Store;
 use crate::ttl::Ttl;
 
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     /// The task that repeats what is unconfirmed.
     pub(crate) replaying: Sole,
     pub(crate) invalidations: InvalidationCounters,
+    pub(crate) workspaces: Workspaces,
+    pub(crate) refreshes: Refreshes,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
     pub(crate) failures: Failures,
@@ -84,6 +87,7 @@ pub(crate) struct Defaults {
     /// `None`: 5 s where nothing is proven, and as long as the entry lives where it is.
     pub(crate) l1_ttl: Option<Duration>,
     pub(crate) packing: PackingOptions,
+    pub(crate) hit_ratio: Option<HitRatioWarning>,
 }
 
 /// A namespace as this cache runs it.
@@ -110,6 +114,7 @@ pub(crate) struct NamespaceState {
     /// carries it.
     pub(crate) swept: Arc<GenerationCell>,
     pub(crate) counters: Counters,
+    hit_ratio: Option<HitRatio>,
     /// What its keys are made by, and how far that agrees with the store.
     pub(crate) board: BoardState,
     seed: u64,
@@ -180,6 +185,10 @@ impl Inner {
             cell: self.generations.cell(&self.names.namespace(name)),
             swept: self.generations.cell(&self.names.sweeps(name)),
             counters: Counters::default(),
+            hit_ratio: namespace
+                .hit_ratio
+                .or(self.defaults.hit_ratio)
+                .map(|limit| HitRatio::new(limit, self.clock.clone())),
             board: BoardState::new(self.names.board(name), Facts::new(stem, namespace.version)),
             seed: self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         }
@@ -234,8 +243,10 @@ impl Inner {
         let mut cells: SmallVec<[Arc<GenerationCell>; 4]> = SmallVec::new();
         cells.push(Arc::clone(&self.everything));
         cells.push(Arc::clone(&namespace.cell));
-        if let Some(workspace) = key.workspace_part() {
-            cells.push(self.generations.cell(&self.names.workspace(workspace)));
+        let mut workspace = None;
+        if let Some(name) = key.workspace_part() {
+            cells.push(self.generations.cell(&self.names.workspace(name)));
+            workspace = self.workspaces.of(name);
         }
         for template in facts.templates() {
             if let Some(instance) = template.instance(key) {
@@ -249,6 +260,7 @@ impl Inner {
             bound,
             rendered: fold([facts.base(), key.as_str()].concat()).into(),
             namespace: Arc::clone(namespace),
+            workspace,
             cells,
             facts,
         }
@@ -264,6 +276,19 @@ impl NamespaceState {
     /// L1's hash of an identity; seeded, so that nobody outside can choose collisions.
     pub(crate) fn hash(&self, identity: &[u8]) -> u128 {
         xxh3_128_with_seed(identity, self.seed)
+    }
+
+    /// Counts a read of a key that names this workspace, or none.
+    pub(crate) fn count(&self, read: Read, workspace: Option<&Counters>) {
+        self.counters.count(read);
+        if let Some(workspace) = workspace {
+            workspace.count(read);
+        }
+        if read == Read::Miss
+            && let Some(hit_ratio) = &self.hit_ratio
+        {
+            hit_ratio.missed(&self.name, &self.counters);
+        }
     }
 
     /// A plain key of this namespace, with its workspace if the namespace says that it has one.
@@ -283,6 +308,8 @@ pub struct EntryKey {
     pub(crate) bound: Bytes,
     /// The key in the store.
     pub(crate) rendered: Arc<str>,
+    /// What is counted of the workspace that it names.
+    pub(crate) workspace: Option<Arc<Counters>>,
     pub(crate) cells: SmallVec<[Arc<GenerationCell>; 4]>,
     /// What the key was made by.
     facts: Arc<Facts>,
@@ -299,6 +326,19 @@ impl EntryKey {
     /// Whether the key is the one by which its entry is found now.
     pub(crate) fn is_of_current_version(&self) -> bool {
         self.facts.version() == self.namespace.facts().version()
+    }
+
+    /// Counts something, of the namespace and of the workspace.
+    pub(crate) fn note(&self, count: impl Fn(&Counters)) {
+        count(&self.namespace.counters);
+        if let Some(workspace) = &self.workspace {
+            count(workspace);
+        }
+    }
+
+    /// Counts a read.
+    pub(crate) fn count(&self, read: Read) {
+        self.namespace.count(read, self.workspace.as_deref());
     }
 
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.

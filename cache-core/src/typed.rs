@@ -11,6 +11,7 @@ use crate::fill::Fill;
 use crate::l1::Slot;
 use crate::middleware::Read;
 use crate::state::{EntryKey, Inner, NamespaceState};
+use crate::stats::Counters;
 
 /// What an entry is to somebody who asks for a type.
 pub(crate) enum Typed<V> {
@@ -42,25 +43,26 @@ impl NamespaceState {
         &self,
         identity: &[u8],
         slot: Option<&Slot>,
+        workspace: Option<&Counters>,
         hit: Read,
         now: Millis,
     ) -> Option<V> {
         let value = match slot.map(|slot| (slot, typed(slot, now))) {
             Some((_, Typed::Value(value))) => Some(value),
             Some((slot, Typed::OtherType)) => {
-                self.note_other_type(identity, &slot.rendered);
+                self.note_other_type(identity, &slot.rendered, workspace);
                 None
             }
             Some((_, Typed::Stale)) | None => None,
         };
         let read = if value.is_some() { hit } else { Read::Miss };
-        self.counters.count(read);
+        self.count(read, workspace);
         self.audit(Operation::Get, Outcome::Read(read), identity);
         value
     }
 
-    fn note_other_type(&self, identity: &[u8], rendered: &str) {
-        self.counters.errors.one();
+    fn note_other_type(&self, identity: &[u8], rendered: &str, workspace: Option<&Counters>) {
+        std::iter::once(&self.counters).chain(workspace).for_each(|counts| counts.errors.one());
         tracing::debug!(key = %self.shown(identity, rendered), "stored as another type");
     }
 }
@@ -90,7 +92,8 @@ impl Inner {
             }
         }
         if other_type {
-            key.namespace.note_other_type(&key.identity, &key.rendered);
+            let workspace = key.workspace.as_deref();
+            key.namespace.note_other_type(&key.identity, &key.rendered, workspace);
         }
         Found::Nothing(fill, stale)
     }

@@ -10,6 +10,7 @@ use crate::audit::{Accesses, Operation, Outcome};
 use crate::cache::Cache;
 use crate::codec::{Format, to_bytes};
 use crate::compute::Options;
+use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
 use crate::invalidate::{DeletePattern, Invalidated, Pattern, Scope, Tag, Template};
@@ -55,23 +56,26 @@ impl Values {
             if state.options.sliding.is_some() {
                 inner.slide(state, &key, &slot, &state.options, now);
             }
-            return Ok(state.read(&identity, Some(&slot), Read::L1Hit, now));
+            let workspace = slot.workspace.as_deref();
+            return Ok(state.read(&identity, Some(&slot), workspace, Read::L1Hit, now));
         }
         let deadline = inner.deadline();
         let look = async || {
-            let key = [Arc::new(inner.entry_key(state, &key, &identity))];
-            let found = inner.find_all_in_store(&key, now, deadline).await.pop().flatten();
-            if let (Some(slot), [key]) = (&found, &key) {
-                inner.slide_found(key, slot, &state.options, now);
+            let key = Arc::new(inner.entry_key(state, &key, &identity));
+            let keys = std::slice::from_ref(&key);
+            let found = inner.find_all_in_store(keys, now, deadline).await.pop().flatten();
+            if let Some(slot) = &found {
+                inner.slide_found(&key, slot, &state.options, now);
             }
-            (found, key.iter().all(|key| key.is_up_to_date()))
+            (found, key)
         };
-        let (mut found, up_to_date) = look().await;
-        if !up_to_date {
+        let (mut found, key) = look().await;
+        if !key.is_up_to_date() {
             // Others have declared more, or bumped the version.
             found = look().await.0;
         }
-        Ok(state.read(&identity, found.as_deref(), Read::StoreHit, now))
+        let workspace = key.workspace.as_deref();
+        Ok(state.read(&identity, found.as_deref(), workspace, Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
@@ -93,7 +97,17 @@ impl Values {
 
     /// See [`Cache::ttl`].
     pub async fn ttl(&self, key: impl Into<Key>) -> Result<Option<Ttl>, Error> {
-        let key = self.entry_key(key.into())?;
+        let times = self.times(key.into()).await?;
+        let now = self.cache.inner.clock.now();
+        Ok(times.map(|times| match times.fresh_for(now) {
+            Some(ms) => Ttl::After(Duration::from_millis(ms)),
+            None => Ttl::Never,
+        }))
+    }
+
+    /// The times of an entry that is fresh.
+    pub(crate) async fn times(&self, key: Key) -> Result<Option<EntryTimes>, Error> {
+        let key = self.entry_key(key)?;
         let inner = &self.cache.inner;
         if !inner.enabled {
             return Ok(None);
@@ -112,10 +126,7 @@ impl Values {
         let now = inner.clock.now();
         let times = times.filter(|times| times.is_fresh(now));
         access.end(Outcome::Read(if times.is_some() { hit } else { Read::Miss }));
-        Ok(times.map(|times| match times.fresh_for(now) {
-            Some(ms) => Ttl::After(Duration::from_millis(ms)),
-            None => Ttl::Never,
-        }))
+        Ok(times)
     }
 
     /// See [`Cache::touch`].
@@ -164,7 +175,8 @@ impl Values {
                 Some(slot) => (Some(slot), Read::L1Hit),
                 None => (stored.next().flatten(), Read::StoreHit),
             };
-            key.namespace.read(&key.identity, slot.as_deref(), hit, now)
+            let workspace = key.workspace.as_deref();
+            key.namespace.read(&key.identity, slot.as_deref(), workspace, hit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())
     }

@@ -65,7 +65,7 @@ impl Inner {
             if stored.is_err() {
                 access.outcome = Outcome::Failed;
                 for write in &writes {
-                    write.key.namespace.counters.errors.one();
+                    write.key.note(|counts| counts.errors.one());
                 }
             }
             valid = stored?;
@@ -73,7 +73,7 @@ impl Inner {
         }
         for (write, mut fence) in writes.into_iter().zip(fences) {
             let Write { key, value, generations, id, .. } = write;
-            key.namespace.counters.sets.one();
+            key.note(|counts| counts.sets.one());
             let region = &key.namespace.region;
             let inserted = key.namespace.l1 && valid && key.is_up_to_date() && {
                 let mark = fence.noted().covered();
@@ -207,6 +207,9 @@ impl Inner {
         let asked: GenerationRefs = generations().map(GenerationRef::asked_now).collect();
         let written = store.write(batch, deadline).await;
         let written = written.inspect_err(|_| forget_extensions(generations()))?;
+        for (write, put) in writes.iter().zip(&puts) {
+            write.key.note(|counts| counts.bytes_written.add(put.value.len() as u64));
+        }
         wanted.answer(&written.read);
         let mut valid = true;
         for mut generation in asked {
@@ -237,6 +240,7 @@ impl Inner {
         entry.id = fastrand::u64(1..);
         entry.times = EntryTimes { created: entry.times.created, ..times };
         let value = self.pack_one(key, entry, Some(deadline)).await?;
+        let bytes = value.len() as u64;
         let now = self.clock.now();
         let keep_for = times.keep_for(now);
         let expect = Some(expect);
@@ -249,9 +253,13 @@ impl Inner {
         self.forget(std::iter::once(key));
         let written = written.inspect_err(|_| {
             forget_extensions(&stored.generations);
-            key.namespace.counters.errors.one();
+            key.note(|counts| counts.errors.one());
         })?;
-        Ok(written.stored.first() == Some(&true))
+        let touched = written.stored.first() == Some(&true);
+        if touched {
+            key.note(|counts| counts.bytes_written.add(bytes));
+        }
+        Ok(touched)
     }
 
     pub(crate) fn touch_in_memory(&self, key: &EntryKey, times: EntryTimes) -> bool {

@@ -15,7 +15,7 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::pages;
 use crate::setup::{Setup, delete, fill, on_every_setup, settled, text};
 
-type Fields = BTreeMap<&'static str, String>;
+pub(crate) type Fields = BTreeMap<&'static str, String>;
 
 thread_local! {
     /// What was heard in this thread, if its test listens.
@@ -67,11 +67,18 @@ impl Visit for Noted {
     }
 }
 
-fn listen() {
+/// Notes what this crate says in this thread from now on.
+pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Listener).expect("the first"));
     tracing::callsite::rebuild_interest_cache();
     HEARD.set(Some(Vec::new()));
+}
+
+/// What was said with this message since this was asked last.
+pub(crate) fn said(message: &str) -> Vec<Fields> {
+    let events = HEARD.replace(Some(Vec::new())).expect("this listens");
+    events.into_iter().filter(|event| event["message"] == message).collect()
 }
 
 /// `operation outcome` of each access since this was asked last, and what else was said of a key.

@@ -25,18 +25,15 @@ async fn each_operation_counts_what_it_did(setup: Setup) {
     cache.ttl("users", "none").await.unwrap();
     cache.touch("users", "1", minutes(1)).await.unwrap();
     cache.delete_pattern("users", "*").await.unwrap();
-    let expected = NamespaceStats {
-        computes: 1,
-        compute_us: stats(&cache).compute_us,
-        hits: 4,
-        l1_hits: if setup.has_l1() { 4 } else { 0 },
-        misses: 3,
-        sets: 4,
-        deletes: 4,
-        ..NamespaceStats::default()
-    };
-    assert_eq!(stats(&cache), expected);
-    assert_eq!(cache.stats().total(), expected);
+    let counted = stats(&cache);
+    let NamespaceStats { hits, l1_hits, misses, sets, deletes, computes, .. } = counted;
+    assert_eq!((hits, misses, sets, deletes, computes), (4, 3, 4, 4, 1));
+    assert_eq!(l1_hits, if setup.has_l1() { 4 } else { 0 });
+    assert_eq!((counted.stale, counted.errors, counted.unreadable), (0, 0, 0));
+    assert_eq!(counted.compute_times.count(), 1);
+    assert_eq!(counted.bytes_written > 0, !setup.is_memory(), "{counted:?}");
+    assert_eq!(counted.bytes_read > 0, !setup.is_memory(), "{counted:?}");
+    assert_eq!(cache.stats().total(), counted);
     let json = serde_json::to_string(&cache.stats()).unwrap();
     assert_eq!(serde_json::from_str::<Stats>(&json).unwrap(), cache.stats());
 }
@@ -98,6 +95,70 @@ on_every_setup!(
     hits_and_misses_are_reads,
     a_cancelled_leader_is_one_read_and_its_waiters_one_each,
 );
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_saves_what_it_takes_to_compute() {
+    let cache = Setup::memory().cache();
+    let slow = async || {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        Ok::<_, std::io::Error>("v".to_owned())
+    };
+    for _ in 0..4 {
+        cache.get_or_compute("users", "1", slow).await.unwrap();
+    }
+    let counted = stats(&cache);
+    assert_eq!((counted.hits, counted.misses, counted.computes), (3, 1, 1));
+    assert_eq!(counted.saved_us, 3 * counted.compute_us);
+    assert!(counted.compute_us >= 20_000, "{counted:?}");
+    assert_eq!(counted.saved_times.count(), 3);
+    let mut both = counted;
+    both.merge(&counted);
+    assert_eq!((both.saved_us, both.hit_ratio()), (2 * counted.saved_us, Some(0.75)));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_an_older_version_is_read() {
+    let older = r#"{"namespaces":{"users":{"hits":3,"of_a_newer_version":1}}}"#;
+    let stats: Stats = serde_json::from_str(older).unwrap();
+    assert_eq!((stats.namespaces["users"].hits, stats.total().misses), (3, 0));
+}
+
+#[tokio::test]
+async fn a_ratio_that_stays_low_is_said_once_in_a_while() {
+    const LOW: &str = "hardly any read is a hit";
+    let setup = Setup::memory();
+    let quiet = cache_core::Namespace::new("quiet").hit_ratio_warning(0, 10);
+    let cache = setup.builder().namespace(quiet).hit_ratio_warning(50, 10).build().unwrap();
+    crate::audit::listen();
+    cache.set("good", "1", "v").await.unwrap();
+    let minute = async || {
+        setup.clock.advance(minutes(1));
+        for n in 0..20 {
+            text(&cache, "users", "none").await;
+            text(&cache, "quiet", "none").await;
+            text(&cache, "few", "none").await;
+            text(&cache, "good", if n % 2 == 0 { "1" } else { "none" }).await;
+            if n == 0 {
+                // Fewer reads than tell something.
+                cache.set("few", "none", "v").await.unwrap();
+            }
+        }
+    };
+    for n in 0..20 {
+        text(&cache, "users", &n.to_string()).await;
+    }
+    assert_eq!(crate::audit::said(LOW).len(), 0, "it is not low for long");
+    minute().await;
+    let said = crate::audit::said(LOW);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((&*said[0]["namespace"], &*said[0]["hit_percent"]), ("users", "0"));
+    for _ in 0..4 {
+        minute().await;
+    }
+    assert_eq!(crate::audit::said(LOW).len(), 0, "said not long ago");
+    minute().await;
+    assert_eq!(crate::audit::said(LOW).len(), 1);
+}
 
 /// Pinned: a fill that could be stored nowhere counted as a value written.
 #[tokio::test]

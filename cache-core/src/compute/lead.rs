@@ -59,10 +59,12 @@ where
     E: Send + Sync + 'static,
     F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
 {
-    let namespace = Arc::clone(&fill.key().namespace);
+    let key = Arc::clone(fill.key());
+    let namespace = &key.namespace;
     let watch = Stopwatch::start();
     let computed = compute(Previous::new(former)).await;
-    namespace.counters.computed(watch.elapsed(), computed.is_ok());
+    let took = watch.elapsed();
+    key.note(|counts| counts.computed(took, computed.is_ok()));
     let computed = match computed {
         Ok(computed) => computed,
         Err(error) => {

@@ -4,6 +4,7 @@
 //! - `request`: the call as the caller sees it, and what is in memory;
 //! - `run`: looking up, waiting, standing in with what is stale;
 //! - `lead`: computing, for oneself and those who wait;
+//! - `refresh`, `refreshing`: keys that are kept warm; `warm`: keys that are filled beforehand;
 //! - `computed`: what a function is given, and what it answers;
 //! - `failures`: errors that are remembered for a while.
 
@@ -11,8 +12,11 @@ mod computed;
 mod failures;
 mod lead;
 mod options;
+mod refresh;
+mod refreshing;
 mod request;
 mod run;
+mod warm;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -22,7 +26,10 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::computed::{Computed, Previous};
 pub(crate) use self::failures::Failures;
 pub use self::options::Options;
+pub(crate) use self::refresh::Refreshes;
+pub use self::refresh::{MAX_REFRESHERS, Refresh, Refresher};
 pub use self::request::{Computing, GetOrCompute};
+pub use self::warm::{Warm, Warmed};
 use crate::key::Key;
 use crate::store::BoxFuture;
 use crate::values::Values;
@@ -155,6 +162,7 @@ impl Values {
             tags: Vec::new(),
             read: true,
             write: true,
+            counted: true,
             launch: None,
             rich,
             result: PhantomData,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Millis, as_millis};
 use crate::entry::EntryTimes;
-use crate::ttl::Ttl;
+use crate::ttl::{NEVER, Ttl};
 
 /// How values are kept and computed. What a call says goes before what its namespace says, and that
 /// before what the cache says ([`Builder::options`](crate::Builder::options)).
@@ -35,6 +35,8 @@ pub struct Options {
     pub(crate) error_ttl: Option<Duration>,
     pub(crate) sliding: Option<Duration>,
     pub(crate) fleet: Option<bool>,
+    /// How old a value becomes that is kept warm.
+    pub(crate) refresh_after: Option<Duration>,
 }
 
 impl Options {
@@ -51,6 +53,7 @@ impl Options {
             error_ttl: None,
             sliding: None,
             fleet: None,
+            refresh_after: None,
         }
     }
 
@@ -146,6 +149,7 @@ impl Options {
             error_ttl: self.error_ttl.or(others.error_ttl),
             sliding: self.sliding.or(others.sliding),
             fleet: self.fleet.or(others.fleet),
+            refresh_after: self.refresh_after.or(others.refresh_after),
         }
     }
 
@@ -165,12 +169,33 @@ impl Options {
 
     /// Whether so much of the time of a value has passed that one should compute it anew.
     pub(crate) fn is_due(&self, times: &EntryTimes, now: Millis) -> bool {
-        let Some(percent) = self.early_refresh.filter(|percent| *percent < 100) else {
-            return false;
-        };
-        let Some(left) = times.fresh_for(now) else { return false };
-        let whole = times.fresh_until.saturating_sub(times.created);
-        u128::from(left) * 100 <= u128::from(whole) * u128::from(100 - percent)
+        self.due_at(times).is_some_and(|due| due <= now)
+    }
+
+    /// When one should compute a value anew; `None`: not before its end.
+    pub(crate) fn due_at(&self, times: &EntryTimes) -> Option<Millis> {
+        let by_age = self.refresh_after.map(|age| times.created.saturating_add(as_millis(age)));
+        let share = self.early_refresh.filter(|percent| *percent < 100);
+        let by_share = share.filter(|_| times.fresh_until != NEVER).map(|percent| {
+            let whole = u128::from(times.fresh_until.saturating_sub(times.created));
+            let last = whole * u128::from(100 - percent) / 100;
+            times.fresh_until.saturating_sub(u64::try_from(last).unwrap_or(u64::MAX))
+        });
+        match (by_age, by_share) {
+            (Some(age), Some(share)) => Some(age.min(share)),
+            (age, share) => age.or(share),
+        }
+    }
+
+    /// A value is due up to a tenth earlier; `random` is below 1. So those that were computed at
+    /// once are not computed at once again.
+    pub(crate) fn earlier(mut self, random: f64) -> Self {
+        let part = 1.0 - random / 10.0;
+        self.refresh_after = self.refresh_after.map(|age| age.mul_f64(part));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "100 at most")]
+        let shorten = |percent| (f64::from(percent) * part) as u8;
+        self.early_refresh = self.early_refresh.map(shorten);
+        self
     }
 
     /// Until when a value would be fresh that is used at `now`, if that is worth writing down.
@@ -223,6 +248,19 @@ mod tests {
         assert!(!Options::new().is_due(&times, 99_999));
         assert!(!Options::new().early_refresh(100).is_due(&times, 99_999));
         assert!(!options.is_due(&options.times(0, Ttl::Never, 0.0), 99_999));
+    }
+
+    #[test]
+    fn what_is_kept_warm_is_due_by_its_age_or_before_its_end() {
+        let options =
+            Options { refresh_after: Some(seconds(30)), ..Options::new().early_refresh(80) };
+        let due = |ttl| options.due_at(&options.times(1_000, ttl, 0.0)).unwrap();
+        assert_eq!((due(Ttl::After(seconds(100))), due(Ttl::Never)), (31_000, 31_000));
+        assert_eq!(due(Ttl::After(seconds(10))), 9_000);
+        let earlier = options.earlier(0.5);
+        assert_eq!(earlier.early_refresh, Some(76));
+        assert_eq!(earlier.refresh_after, Some(std::time::Duration::from_millis(28_500)));
+        assert_eq!(options.earlier(0.0), options);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::values::Values;
 /// A value to be looked up, else computed: when it is awaited. See
 /// [`Values::get_or_compute`].
 #[must_use = "nothing is looked up until this is awaited"]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct GetOrCompute<'a, V, E, F> {
     pub(super) values: Values,
     pub(super) key: Key,
@@ -36,6 +37,8 @@ pub struct GetOrCompute<'a, V, E, F> {
     pub(super) tags: Vec<Tag>,
     pub(super) read: bool,
     pub(super) write: bool,
+    /// Somebody reads: it is a hit or a miss.
+    pub(super) counted: bool,
     /// How it goes on without its caller, where it may.
     pub(super) launch: Option<Launch<'a>>,
     /// Tags and more may come with the value.
@@ -123,6 +126,12 @@ impl<V, E, F> GetOrCompute<'_, V, E, F> {
         self
     }
 
+    /// Nobody reads.
+    pub(super) fn uncounted(mut self) -> Self {
+        self.counted = false;
+        self
+    }
+
     /// Stores nothing.
     pub fn skip_write(mut self) -> Self {
         self.write = false;
@@ -168,7 +177,9 @@ where
             && let Typed::Value(value) = typed(&slot, now)
             && !options.is_due(&slot.times, now)
         {
-            state.counters.count(Read::L1Hit);
+            if self.counted {
+                state.count(Read::L1Hit, slot.workspace.as_deref());
+            }
             state.audit(Operation::Get, Outcome::Read(Read::L1Hit), &identity);
             if options.sliding.is_some() {
                 inner.slide(&state, &key, &slot, &options, now);
@@ -185,6 +196,7 @@ where
             tags: self.tags,
             read: self.read,
             write: self.write,
+            counted: self.counted,
             launch: self.launch,
             families,
         };

@@ -37,6 +37,8 @@ pub(super) struct Call<'a> {
     pub(super) tags: Vec<Tag>,
     pub(super) read: bool,
     pub(super) write: bool,
+    /// Somebody reads: it is a hit or a miss.
+    pub(super) counted: bool,
     pub(super) launch: Option<Launch<'a>>,
     /// Those whose tags the value may turn out to have.
     pub(super) families: Vec<TagFamily>,
@@ -147,7 +149,9 @@ impl<'a> Call<'a> {
 
     /// Counts what a read came to.
     fn note(&self, read: Read) {
-        self.key.namespace.counters.count(read);
+        if self.counted {
+            self.key.count(read);
+        }
         self.audit(audit::Outcome::Read(read));
     }
 
@@ -340,7 +344,9 @@ impl<'a> Call<'a> {
         let former = former.filter(|slot| slot.is_alive(now));
         match former.and_then(|slot| from_bytes(slot.format, &slot.payload)) {
             Some(value) => {
-                self.key.namespace.counters.stale.one();
+                if self.counted {
+                    self.key.note(|counts| counts.stale.one());
+                }
                 self.audit(audit::Outcome::Stale);
                 Ok(value)
             }

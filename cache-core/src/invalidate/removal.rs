@@ -146,7 +146,7 @@ impl Inner {
         let batch = under_way.send(deadline).await;
         if let Err(error) = &batch {
             for key in &under_way.removals.keys {
-                key.namespace.counters.errors.one();
+                key.note(|counts| counts.errors.one());
             }
             tracing::debug!(%error, "an invalidation is not confirmed");
         }
@@ -366,7 +366,7 @@ impl Drop for UnderWay<'_> {
         let pending = self.pending();
         if !self.refused {
             for key in &self.removals.keys {
-                key.namespace.counters.deletes.one();
+                key.note(|counts| counts.deletes.one());
             }
         }
         let counters = &self.inner.invalidations;

@@ -81,12 +81,12 @@ pub(super) fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) 
     let key = asked.key;
     match answer {
         Answer::Failed(error) => {
-            key.namespace.counters.errors.one();
+            key.note(|counts| counts.errors.one());
             tracing::debug!(%error, key = %key.shown(), "lookup failed");
         }
         Answer::Found { entry, corrupt, .. } => {
             if *corrupt {
-                key.namespace.counters.errors.one();
+                key.note(|counts| counts.errors.one());
                 tracing::debug!(key = %key.shown(), "damaged entry");
             }
             entry.take_if(|stored| !is_valid(asked, stored, now));

@@ -64,9 +64,8 @@ impl Inner {
                 Err(why) => {
                     *entry = None;
                     *left = why.is_for_others();
-                    let namespace = &asked.key.namespace;
-                    namespace.counters.unreadable.one();
-                    let (namespace, why) = (&*namespace.name, why.as_str());
+                    asked.key.note(|counts| counts.unreadable.one());
+                    let (namespace, why) = (&*asked.key.namespace.name, why.as_str());
                     tracing::debug!(namespace, why, "an entry can't be read");
                 }
             }

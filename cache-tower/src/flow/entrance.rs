@@ -142,7 +142,7 @@ pub(crate) fn look<B, R>(
         let freshness = stored.freshness.stale_since(slot.stale_since(), now);
         match reuse(directives.as_ref(), &freshness, now) {
             Reuse::Use { age_secs } => {
-                shared.count_hit(Read::L1Hit);
+                shared.count_hit(Read::L1Hit, &slot);
                 let mut response = answer(stored, request.method(), conditions, age_secs);
                 shared.tell_hit(&mut response, &freshness, now, slot.rendered_key());
                 return Entrance::Answered(response);
@@ -152,7 +152,7 @@ pub(crate) fn look<B, R>(
                 let tally = Tally::new(shared, Decision::Unanswered);
                 let params = shared.params(&freshness, now, slot.rendered_key());
                 tally.correct(Decision::StaleHit, params, &mut response);
-                shared.values.count(Read::L1Hit);
+                shared.values.count_hit(Read::L1Hit, &slot);
                 let Some(refreshing) = shared.refreshes.begin(own_hash, now) else {
                     return Entrance::Stale(response, None);
                 };

@@ -229,7 +229,7 @@ async fn look_up<B>(
                     let mut response = answer(stored, method, Some(headers), age_secs);
                     let params = shared.params(&freshness, now, key.as_str());
                     ask.tally.correct(Decision::StaleHit, params, &mut response);
-                    shared.values.count(Read::StoreHit);
+                    ask.tally.read(Read::StoreHit);
                     return Looked::Stale(response, shared.refreshes.begin(key.hash(), now));
                 }
                 Reuse::Fetch(why) => why,

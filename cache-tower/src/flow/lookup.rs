@@ -73,7 +73,9 @@ impl Ask {
     pub(crate) fn key(&self, headers: &HeaderMap, identity: &[u8]) -> Option<Arc<EntryKey>> {
         let target = Target::of(self.partition.partition(), &self.uri, headers);
         let key = target.store_key(identity, &self.shared.key_base);
-        self.shared.values.prepare(&key, identity).ok()
+        let key = self.shared.values.prepare(&key, identity).ok()?;
+        self.tally.of(&key);
+        Some(key)
     }
 
     /// What is stored for the request, in memory or in the store: one round trip, or two when

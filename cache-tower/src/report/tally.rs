@@ -1,9 +1,9 @@
 //! Counting: every request once, however it ends; whoever listens is told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use cache_core::Read;
+use cache_core::{EntryKey, Read, Slot};
 use http::{Response, StatusCode};
 
 use crate::config::Shared;
@@ -19,6 +19,8 @@ pub(crate) struct Tally {
     unanswered: Option<Decision>,
     counted: AtomicBool,
     taken_over: Arc<AtomicBool>,
+    /// One of the keys that were looked up: it names the workspace.
+    key: OnceLock<Arc<EntryKey>>,
 }
 
 impl Tally {
@@ -28,6 +30,7 @@ impl Tally {
             unanswered: Some(unanswered),
             counted: AtomicBool::new(false),
             taken_over: Arc::default(),
+            key: OnceLock::new(),
         }
     }
 
@@ -36,6 +39,19 @@ impl Tally {
         let mut tally = Self::new(shared, Decision::Unanswered);
         tally.unanswered = None;
         tally
+    }
+
+    /// It is about this key, or another of the same workspace.
+    pub(crate) fn of(&self, key: &Arc<EntryKey>) {
+        self.key.get_or_init(|| Arc::clone(key));
+    }
+
+    /// Counts a read of the key.
+    pub(crate) fn read(&self, read: Read) {
+        match self.key.get() {
+            Some(key) => self.shared.values.count_of(read, key),
+            None => self.shared.values.count(read),
+        }
     }
 
     /// Whether the client has been answered already.
@@ -87,7 +103,8 @@ impl Tally {
     /// Counts a response that was stored, and says so itself.
     pub(crate) fn hit(&self, read: Read) {
         self.counted.store(true, Ordering::Relaxed);
-        self.shared.count_hit(read);
+        self.read(read);
+        self.shared.tell_of_hit();
     }
 
     fn count(&self, decision: Decision, origin_s: Option<StatusCode>) {
@@ -97,7 +114,7 @@ impl Tally {
         }
         self.shared.counters.count(decision);
         if decision.is_miss() {
-            self.shared.values.count(Read::Miss);
+            self.read(Read::Miss);
         }
         self.shared.trace(decision, origin_s);
     }
@@ -115,9 +132,14 @@ impl Drop for Tally {
 }
 
 impl Shared {
-    pub(crate) fn count_hit(&self, read: Read) {
+    /// Counts a hit of this entry.
+    pub(crate) fn count_hit(&self, read: Read, found: &Slot) {
+        self.values.count_hit(read, found);
+        self.tell_of_hit();
+    }
+
+    fn tell_of_hit(&self) {
         self.counters.count(Decision::Hit);
-        self.values.count(read);
         self.trace(Decision::Hit, None);
     }
 }

@@ -254,3 +254,17 @@ async fn bytes_under_another_key_are_a_miss() {
     let response = app.get("/a", &theirs).await;
     assert_eq!((told(&response).as_str(), &response.body()[..]), (HIT, &b"[\"theirs\"]"[..]));
 }
+
+#[tokio::test]
+async fn reads_are_counted_by_workspace() {
+    let cache = memory(&Clock::manual(START));
+    let http = HttpCache::builder(cache.clone()).workspace(Workspace::header(NAME)).build();
+    let app = App::layered(&http, &personal());
+    for name in ["a", "a", "b", "a"] {
+        app.send(with(&[name.as_bytes()])).await;
+    }
+    let of = |name| cache.workspace_stats(name).map(|one| (one.hits, one.misses));
+    assert_eq!((of("a"), of("b")), (Some((2, 1)), Some((0, 1))));
+    let all = cache.stats().total();
+    assert_eq!((all.hits, all.misses), (2, 2));
+}

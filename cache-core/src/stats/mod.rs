@@ -1,0 +1,181 @@
+//! Counters per namespace and per workspace, and snapshots of them.
+//!
+//! ```
+//! use cache_core::{Cache, Key};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let cache = Cache::builder().build()?;
+//! let key = Key::workspace("ws1").segment("42");
+//! let _: Option<String> = cache.get("reports", &key).await?;
+//! cache.set("reports", &key, "text").await?;
+//! let _: Option<String> = cache.get("reports", &key).await?;
+//!
+//! let stats = cache.stats();
+//! let reports = &stats.namespaces["reports"];
+//! assert_eq!((reports.hits, reports.misses, reports.hit_ratio()), (1, 1, Some(0.5)));
+//! assert_eq!(stats.workspaces["ws1"].hits, 1);
+//! # Ok::<(), cache_core::Error>(()) }).unwrap();
+//! ```
+
+mod counters;
+mod histogram;
+mod warn;
+mod workspaces;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::counters::{Counter, Counters};
+pub use self::histogram::Histogram;
+pub(crate) use self::warn::{HitRatio, HitRatioWarning};
+pub use self::workspaces::MAX_COUNTED_WORKSPACES;
+pub(crate) use self::workspaces::Workspaces;
+
+/// What happened in one namespace, or with the keys of one workspace, in this process, since it
+/// started.
+///
+/// `hits + misses` is the number of reads; `l1_hits` of the hits came from this process' memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct NamespaceStats {
+    /// Reads that were answered.
+    pub hits: u64,
+    /// Hits that did not ask the store.
+    pub l1_hits: u64,
+    /// Reads that were not answered.
+    pub misses: u64,
+    /// Of the misses, those that were answered with a value within its grace.
+    pub stale: u64,
+    /// How often a function computed a value.
+    pub computes: u64,
+    /// How often it failed.
+    pub compute_failures: u64,
+    /// How long it took, over all, in microseconds.
+    pub compute_us: u64,
+    /// How often it took how long.
+    pub compute_times: Histogram,
+    /// How long computing would have taken, over all, had there been no cache, in microseconds.
+    ///
+    /// Each hit counts as much as a computation of this namespace (or workspace) that succeeded had
+    /// taken on average until then, in this process; hits before the first count nothing. Not among
+    /// it is what is saved where several wait for one computation.
+    pub saved_us: u64,
+    /// How many hits have saved how much.
+    pub saved_times: Histogram,
+    /// How often a value was computed anew [to be kept warm](crate::Values::refresh); these are
+    /// among the computations, but are no reads.
+    pub refreshes: u64,
+    /// How often that failed, panicked, or took too long.
+    pub refresh_failures: u64,
+    /// Values written, by `set` and by fills.
+    pub sets: u64,
+    /// Keys deleted, one by one or by pattern. (By pattern: of the namespace only.)
+    pub deletes: u64,
+    /// Store operations that failed, and stored bytes that were damaged.
+    pub errors: u64,
+    /// Stored values, sound as they were, that could not be opened here: compressed in a way or
+    /// encrypted with a key that this instance does not have, not authentic, not encrypted in a
+    /// namespace that is, or larger than its limit. Each was a miss.
+    pub unreadable: u64,
+    /// Values that were compressed to be stored. (Those that it did not pay for are not.)
+    pub compressed: u64,
+    /// Bytes of those values before.
+    pub uncompressed_bytes: u64,
+    /// Bytes of those values after.
+    pub compressed_bytes: u64,
+    /// Bytes that were found in the store under keys that were asked for, as they are stored.
+    pub bytes_read: u64,
+    /// Bytes of entries that the store has been given, as they are stored.
+    pub bytes_written: u64,
+}
+
+/// A snapshot of the counters of all namespaces and workspaces.
+///
+/// What is counted of a namespace is also counted of the workspace that the key names
+/// ([`Key::workspace`](crate::Key::workspace), or the first segment in a namespace
+/// [`by_workspace`](crate::Namespace::by_workspace)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// By namespace.
+    pub namespaces: BTreeMap<String, NamespaceStats>,
+    /// By workspace, over all namespaces: [`MAX_COUNTED_WORKSPACES`] at most.
+    pub workspaces: BTreeMap<String, NamespaceStats>,
+    /// Of all other workspaces.
+    pub other_workspaces: NamespaceStats,
+    /// Of the whole cache.
+    pub invalidations: InvalidationStats,
+}
+
+/// Invalidations (and deletions of single keys) by their outcome. Those whose caller left before
+/// the store had answered are among the queued.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InvalidationStats {
+    /// Done everywhere when they ended.
+    pub complete: u64,
+    /// Done in this process when they ended, elsewhere later.
+    pub queued: u64,
+    /// Refused by the store.
+    pub failed: u64,
+}
+
+impl NamespaceStats {
+    /// The share of reads that were answered; `None`: there were no reads.
+    #[allow(clippy::cast_precision_loss, reason = "a share is no count")]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let reads = self.hits + self.misses;
+        (reads > 0).then(|| self.hits as f64 / reads as f64)
+    }
+
+    /// Adds what another one, of another namespace or instance, has counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.l1_hits += other.l1_hits;
+        self.misses += other.misses;
+        self.stale += other.stale;
+        self.computes += other.computes;
+        self.compute_failures += other.compute_failures;
+        self.compute_us = self.compute_us.saturating_add(other.compute_us);
+        self.compute_times.merge(&other.compute_times);
+        self.saved_us = self.saved_us.saturating_add(other.saved_us);
+        self.saved_times.merge(&other.saved_times);
+        self.refreshes += other.refreshes;
+        self.refresh_failures += other.refresh_failures;
+        self.sets += other.sets;
+        self.deletes += other.deletes;
+        self.errors += other.errors;
+        self.unreadable += other.unreadable;
+        self.compressed += other.compressed;
+        self.uncompressed_bytes += other.uncompressed_bytes;
+        self.compressed_bytes += other.compressed_bytes;
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+    }
+}
+
+impl Stats {
+    /// The sums over all namespaces.
+    pub fn total(&self) -> NamespaceStats {
+        let mut total = NamespaceStats::default();
+        self.namespaces.values().for_each(|one| total.merge(one));
+        total
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct InvalidationCounters {
+    pub(crate) complete: Counter,
+    pub(crate) queued: Counter,
+    pub(crate) failed: Counter,
+}
+
+impl InvalidationCounters {
+    pub(crate) fn snapshot(&self) -> InvalidationStats {
+        let (complete, queued, failed) = (&self.complete, &self.queued, &self.failed);
+        InvalidationStats { complete: complete.get(), queued: queued.get(), failed: failed.get() }
+    }
+}
