@@ -4,7 +4,7 @@
 //! `cache-core/benches/FLEET.md` has its command.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use cache_tests::{RedisServer, Twin, eventually};
@@ -85,7 +85,7 @@ async fn run(l1: bool, computation: Duration, trouble: Trouble) -> Outcome {
     outcome
 }
 
-fn text(path: &PathBuf) -> String {
+fn text(path: &Path) -> String {
     path.to_str().expect("a temporary folder with a plain name").to_owned()
 }
 
