@@ -22,7 +22,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::coherence::Coherence;
 use crate::coherence::watch::Watching;
-use crate::compute::{Failures, Options, Refreshes};
+use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
@@ -287,6 +287,7 @@ impl Builder {
             fences: Arc::new(Fences::beside_others(coherence.as_ref())),
             flights: Flights::default(),
             failures: Failures::default(),
+            refreshed_elsewhere: RefreshedElsewhere::default(),
             sliding: Sliding::default(),
             background: Background::new(self.background_tasks.unwrap_or(1024)),
             offload: Offload::default(),

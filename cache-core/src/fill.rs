@@ -205,6 +205,29 @@ impl Fill {
         }
     }
 
+    /// The tags that another fill of the key was begun with, or expects, are to be this one's.
+    pub(crate) fn take_after(&mut self, other: &Self) {
+        for tag in &other.tags {
+            let cell = self.inner.generations.cell(&self.inner.names.tag(tag));
+            self.generations.push(cell.snapshot());
+            self.tags.push(tag.clone());
+        }
+        self.families = other.families.iter().map(|family| family.cell.snapshot()).collect();
+    }
+
+    /// Stands for all that the value will be based on: who finds another basis asks after an
+    /// invalidation, or a change of the key. `None` if the store has not told.
+    pub(crate) fn basis(&self) -> Option<Vec<u8>> {
+        let mut scopes = Vec::new();
+        for scope in self.scopes() {
+            scopes.push([scope.cell.fingerprint, scope.id()?, scope.soft_id()]);
+        }
+        // Each process has an order of its own.
+        scopes.sort_unstable();
+        let scopes = scopes.iter().flatten().flat_map(|number| number.to_le_bytes());
+        Some(scopes.chain(self.expect.as_ref()?.iter().copied()).collect())
+    }
+
     /// Whether there is no store, or it has answered what this fill is based on.
     fn has_word(&self) -> bool {
         self.inner.store.is_none() || self.expect.is_some()

@@ -117,7 +117,7 @@ pub use entry::EntryTimes;
 pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
 pub use fill::{Fill, NewEntry};
-pub use flight::{Flights, Follower, Joined, Landing, Leader, UNCONFIRMED_FLIGHT};
+pub use flight::{FLEET_LEASE, Flights, Follower, Joined, Landing, Leader, UNCONFIRMED_FLIGHT};
 pub use health::Health;
 pub use invalidate::{
     Consumed, DeletePattern, Invalidated, Invalidation, Invalidations, InvalidationsBuilder,

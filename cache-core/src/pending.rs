@@ -38,16 +38,21 @@ pub struct PendingWrite {
 impl PendingWrite {
     /// Writes to the store, if the key is still in the state in which the fill found it.
     pub async fn run(self) {
-        let Some(store) = self.inner.available_store() else { return };
-        let Some(bytes) = self.bytes().await else { return };
+        self.write().await;
+    }
+
+    /// Whether the store now holds this, or what has overtaken it.
+    async fn write(self) -> bool {
+        let Some(store) = self.inner.available_store() else { return false };
+        let Some(bytes) = self.bytes().await else { return false };
         // A sweep that begins now waits for this write; one that has begun keeps it from passing.
         let _commit = self.inner.commits.read().await;
         if self.fence.pass(|| ()).is_none() {
-            return;
+            return true;
         }
         let now = self.inner.clock.now();
         let written = bytes.len() as u64;
-        let Some(put) = self.put(bytes, now) else { return };
+        let Some(put) = self.put(bytes, now) else { return false };
         let extend = extensions(&self.generations, put.keep_for, now);
         let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
@@ -63,14 +68,19 @@ impl PendingWrite {
                     // The entry has an id for each of its scopes, or it could not be written.
                     slot.mark.cover(self.fence.noted());
                 }
+                true
             }
             // Somebody wrote the key or swept the namespace while the value was computed: what we
             // hold may be older.
-            Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
+            Ok(_) => {
+                self.key.namespace.region.remove_write(self.key.hash, self.id);
+                true
+            }
             Err(error) => {
                 forget_extensions(&self.generations);
                 self.key.note(|counts| counts.errors.one());
                 tracing::debug!(%error, key = %self.key.shown(), "write failed");
+                false
             }
         }
     }
@@ -112,10 +122,19 @@ impl PendingWrite {
 
     /// As [`spawn`](Self::spawn), and lets go of something when the write is done.
     pub(crate) fn spawn_with<T: Send + 'static>(self, held: T) {
+        self.spawn_then(async move |_| drop(held));
+    }
+
+    /// As [`spawn`](Self::spawn), then does something, which is told whether the store now holds the
+    /// value, or what has overtaken it.
+    pub(crate) fn spawn_then<F>(self, then: impl FnOnce(bool) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
         let inner = Arc::clone(&self.inner);
         inner.background.try_spawn(async move {
-            self.run().await;
-            drop(held);
+            let is_there = self.write().await;
+            then(is_there).await;
         });
     }
 }

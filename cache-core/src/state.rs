@@ -14,7 +14,7 @@ use crate::clock::{Clock, Deadline, Millis, as_millis};
 use crate::codec::{Format, Packing};
 use crate::coherence::watch::Watching;
 use crate::coherence::{COHERENCE_BOUND, Coherence};
-use crate::compute::{Failures, Options, Refreshes};
+use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invalidate::board::{BoardState, Facts};
@@ -58,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
     pub(crate) failures: Failures,
+    pub(crate) refreshed_elsewhere: RefreshedElsewhere,
     pub(crate) sliding: Sliding,
     pub(crate) background: Background,
     pub(crate) offload: Offload,

@@ -26,6 +26,7 @@ mod faults;
 mod finality_keys;
 mod finality_scopes;
 mod finality_sweeps;
+mod fleet;
 mod formats;
 mod gated_store;
 mod gathering;

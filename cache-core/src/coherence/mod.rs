@@ -67,12 +67,14 @@
 //! - `truth`: until when it is proven that nothing was missed;
 //! - `own`: what this process has written lately, whose echo is no news;
 //! - `recheck`: looks again at what was written here, and at generations that changed;
+//! - `wakes`: those who wait until a key changes;
 //! - `watch`: the one task that listens.
 
 pub(crate) mod own;
 pub(crate) mod recheck;
 pub(crate) mod truth;
 pub(crate) mod versions;
+mod wakes;
 pub(crate) mod watch;
 
 use std::sync::Arc;
@@ -84,6 +86,7 @@ use self::own::OwnWrites;
 use self::recheck::Rechecks;
 use self::truth::Truth;
 use self::versions::{Mark, Noted, Versions};
+use self::wakes::{Waiter, Wakes};
 use crate::l1::Slot;
 
 pub use truth::{CoherenceHealth, CoherenceMode};
@@ -102,6 +105,7 @@ pub(crate) struct Coherence {
     pub(crate) truth: Truth,
     pub(crate) own: OwnWrites,
     pub(crate) rechecks: Rechecks,
+    wakes: Wakes,
 }
 
 impl Coherence {
@@ -130,10 +134,22 @@ impl Coherence {
         self.rechecks.add_slot(self, Arc::clone(slot))
     }
 
+    /// Any key may have changed.
+    pub(crate) fn all_changed(&self) {
+        self.versions.raise_all();
+        self.wakes.wake_all();
+    }
+
+    /// For one who waits until one of these keys changes; `None` if too many wait.
+    pub(crate) fn wait_for(&self, keys: [&str; 2]) -> Option<Waiter<'_>> {
+        self.wakes.wait_for(keys.map(|key| hash(key.as_bytes())))
+    }
+
     /// A key has changed. True if there is something to look into.
     pub(crate) fn changed(&self, key: &[u8]) -> bool {
         let hash = hash(key);
         let before = self.versions.raise(hash);
+        self.wakes.wake(hash);
         let Some(slot) = self.own.written(hash) else { return false };
         // Of what was true until now, it is most likely the echo.
         slot.mark.advance(before);

@@ -156,7 +156,7 @@ impl ChangeSink for Sink {
             return;
         };
         inner.generations.doubt_all();
-        coherence.versions.raise_all();
+        coherence.all_changed();
     }
 
     fn heard_all_before(&self, asked: Stopwatch) {

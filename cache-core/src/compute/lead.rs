@@ -7,12 +7,14 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::{Computed, New, Previous};
+use super::fleet::{Fleet, Turn, turn};
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
+use crate::audit::{self, Operation};
 use crate::clock::{Stopwatch, as_millis};
 use crate::codec::{Format, to_bytes};
 use crate::fill::{Fill, NewEntry};
-use crate::flight::Leader;
+use crate::flight::{Leader, Lease};
 use crate::l1::{Shared, Slot};
 use crate::state::Inner;
 use crate::ttl::Ttl;
@@ -34,6 +36,8 @@ type Landed = Outcome<Shared>;
 pub(super) struct How {
     pub(super) options: Options,
     pub(super) write: bool,
+    /// Whether it is done once for all processes.
+    pub(super) fleet: Option<Fleet>,
 }
 
 /// The outcome of a flight; `None` if it is not one of this kind of computation.
@@ -48,7 +52,7 @@ pub(super) fn outcome<E: Send + Sync + 'static>(landed: &Shared) -> Option<Outco
 /// Computes, stores, and tells those who wait.
 pub(super) async fn lead<'a, V, E, F>(
     inner: Arc<Inner>,
-    mut fill: Fill,
+    fill: Fill,
     former: Option<Arc<Slot>>,
     leader: Option<Leader<Shared>>,
     compute: F,
@@ -61,8 +65,25 @@ where
 {
     let key = Arc::clone(fill.key());
     let namespace = &key.namespace;
+    let turn = match how.fleet.filter(|_| leader.is_some()) {
+        Some(fleet) => turn(&inner, fill, former, fleet).await,
+        None => Turn::Compute(fill, former, None),
+    };
+    let (mut fill, former, mut lease) = match turn {
+        Turn::Compute(fill, former, lease) => (fill, former, lease),
+        Turn::Found(value, slot) => {
+            land(leader.as_ref(), Outcome::Value(slot.format, slot.payload.clone()));
+            namespace.audit(Operation::Get, audit::Outcome::Shared, &slot.identity);
+            return Ok(value);
+        }
+        Turn::Leave(value) => return value.ok_or(ComputeError::LeaderFailed),
+    };
     let watch = Stopwatch::start();
-    let computed = compute(Previous::new(former)).await;
+    let computing = compute(Previous::new(former));
+    let computed = match &mut lease {
+        Some(lease) => lease.hold(computing).await,
+        None => computing.await,
+    };
     let took = watch.elapsed();
     key.note(|counts| counts.computed(took, computed.is_ok()));
     let computed = match computed {
@@ -74,6 +95,8 @@ where
         }
     };
     inner.failures.forget(fill.key().hash);
+    // Unless it is.
+    lease.iter_mut().for_each(Lease::nothing_stored);
     let Computed { value, ttl, tags, store, etag } = computed;
     let (value, payload) = match value {
         New::Value(value) => {
@@ -100,7 +123,7 @@ where
         fill.etag = etag;
         let times = how.options.times(inner.clock.now(), ttl, fastrand::f64());
         let entry = NewEntry { payload: payload.clone(), format, schema: 0, times, decoded: None };
-        commit(fill, entry, payload, leader);
+        commit(fill, entry, payload, leader, lease);
     } else {
         land(leader.as_ref(), Outcome::Value(format, payload));
     }
@@ -137,14 +160,27 @@ fn land(leader: Option<&Leader<Shared>>, outcome: Landed) {
     }
 }
 
-fn commit(fill: Fill, entry: NewEntry, payload: Bytes, leader: Option<Leader<Shared>>) {
+fn commit(
+    fill: Fill,
+    entry: NewEntry,
+    payload: Bytes,
+    leader: Option<Leader<Shared>>,
+    lease: Option<Lease>,
+) {
     let (l1, format) = (fill.key().namespace.l1, entry.format);
     let write = fill.commit(entry);
     land(leader.as_ref(), Outcome::Value(format, payload));
     match write {
-        Ok(Some(write)) if l1 => write.spawn(),
-        // Until the value is in the store, it is found nowhere but in the flight.
-        Ok(Some(write)) => write.spawn_with(leader),
+        Ok(Some(write)) => {
+            // Until the value is in the store, it is found nowhere but in the flight.
+            let leader = leader.filter(|_| !l1);
+            write.spawn_then(async move |is_there| {
+                drop(leader);
+                if let Some(lease) = lease {
+                    lease.written(is_there).await;
+                }
+            });
+        }
         Ok(None) => {}
         Err(error) => tracing::debug!(%error, "not cached"),
     }

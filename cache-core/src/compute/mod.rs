@@ -6,10 +6,12 @@
 //! - `lead`: computing, for oneself and those who wait;
 //! - `refresh`, `refreshing`: keys that are kept warm; `warm`: keys that are filled beforehand;
 //! - `computed`: what a function is given, and what it answers;
+//! - `fleet`: waiting for another process, or computing for all;
 //! - `failures`: errors that are remembered for a while.
 
 mod computed;
 mod failures;
+mod fleet;
 mod lead;
 mod options;
 mod refresh;
@@ -25,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::computed::{Computed, Previous};
 pub(crate) use self::failures::Failures;
+pub(crate) use self::fleet::RefreshedElsewhere;
 pub use self::options::Options;
 pub(crate) use self::refresh::Refreshes;
 pub use self::refresh::{MAX_REFRESHERS, Refresh, Refresher};
@@ -56,7 +59,7 @@ impl Values {
     /// The cached value, else the one that `compute` makes, which is then cached.
     ///
     /// However many tasks of this process ask for the key at once, one computes and the others
-    /// wait for it. If that one fails, they are given its error; if it is cancelled or panics,
+    /// wait for it; with [`once_per_fleet`](GetOrCompute::once_per_fleet), of all processes. If that one fails, they are given its error; if it is cancelled or panics,
     /// one of them takes its place.
     ///
     /// ```

@@ -131,6 +131,30 @@ impl Options {
 
     /// Whether one computes for all processes that share the store, rather than one in each.
     /// Default: no.
+    ///
+    /// The one that computes holds a lease in the store (one key more, for as long as it computes; two
+    /// more round trips). The others wait until the value is there, or the lease is free: told by the
+    /// store where it [tells of changes](crate::coherence), else asking from time to time (from 4 ms
+    /// on, less and less often, each 250 ms in the end).
+    ///
+    /// - The holder fails, panics or is cancelled: another computes. Errors are not shared among
+    ///   processes: each has its own, one after the other.
+    /// - It is killed, or stands still: another computes, [`FLEET_LEASE`](crate::FLEET_LEASE) after
+    ///   its last sign of life. Of two that compute after all, the first to end stores its value; the
+    ///   other's is given to its own callers only.
+    /// - It stores nothing (its function says so, the value is too large, the store takes no writes):
+    ///   those who wait compute at once, each process for itself.
+    /// - It has begun before an invalidation, or a deletion, that the caller comes after: nobody waits
+    ///   for it; one computes for all who come after.
+    /// - A value is due for an [early refresh](Self::early_refresh): one computes it anew, nobody waits.
+    /// - Others wait for 10 s at most, and no longer than [`timeout`](Self::timeout) and
+    ///   [`soft_timeout`](Self::soft_timeout) say; then they compute.
+    /// - The store is away, full, or refuses: one computes in each process, after one operation
+    ///   budget at most.
+    ///
+    /// Calls that [skip the cache](crate::GetOrCompute::skip_read) take no part. All calls of a key
+    /// should be of one form (`get_or_compute`, or `get_or_compute_with`) and name the same tags: others
+    /// are based on other things, and so are computed beside them.
     pub const fn once_per_fleet(mut self, on: bool) -> Self {
         self.fleet = Some(on);
         self

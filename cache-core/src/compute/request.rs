@@ -12,10 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::Previous;
 use super::options::Options;
-use super::run::{Call, Launch};
+use super::run::{Call, FOLLOW_FOR, Launch};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{Operation, Outcome};
 use crate::background::Place;
+use crate::clock::Deadline;
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::middleware::Read;
@@ -107,7 +108,18 @@ impl<V, E, F> GetOrCompute<'_, V, E, F> {
         self
     }
 
-    /// See [`Options::once_per_fleet`].
+    /// One computes for all processes that share the store: see [`Options::once_per_fleet`].
+    ///
+    /// ```
+    /// use cache_core::{Cache, seconds};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let answers = Cache::builder().build()?.namespace("ai_responses");
+    /// let ask_model = async || Ok::<_, std::io::Error>("Paris".to_owned());
+    /// let answer = answers.get_or_compute("capital:fr", ask_model).once_per_fleet().timeout(seconds(30));
+    /// assert_eq!(answer.await?, "Paris");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn once_per_fleet(mut self) -> Self {
         self.options = self.options.once_per_fleet(true);
         self
@@ -199,6 +211,9 @@ where
             counted: self.counted,
             launch: self.launch,
             families,
+            deadline: inner.deadline(),
+            others: Deadline::after(FOLLOW_FOR),
+            refreshing: false,
         };
         Computing::Asking(Box::pin(call.run(self.compute)))
     }

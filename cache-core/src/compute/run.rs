@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout_at;
 
 use super::computed::{Computed, Previous};
+use super::fleet::Fleet;
 use super::lead::{How, Outcome, lead, outcome};
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
@@ -42,10 +43,16 @@ pub(super) struct Call<'a> {
     pub(super) launch: Option<Launch<'a>>,
     /// Those whose tags the value may turn out to have.
     pub(super) families: Vec<TagFamily>,
+    /// Until when the cache may keep it waiting before it computes.
+    pub(super) deadline: Deadline,
+    /// How long it waits for other processes.
+    pub(super) others: Deadline,
+    /// What was found is still fresh.
+    pub(super) refreshing: bool,
 }
 
 /// Those who wait for somebody else's computation start another after this long.
-const FOLLOW_FOR: Duration = Duration::from_secs(10);
+pub(super) const FOLLOW_FOR: Duration = Duration::from_secs(10);
 
 /// What somebody's computation came to.
 enum Ended<V, E> {
@@ -71,20 +78,22 @@ impl<'a> Call<'a> {
         let patience = self.options.timeout.map(Deadline::after);
         if !self.read {
             self.note(Read::Miss);
-            let fill = inner.fill_anew(&self.key, inner.deadline()).await;
+            let fill = inner.fill_anew(&self.key, self.deadline).await;
             let fill = self.begun(self.expecting(fill)).await;
             return self.compute(fill, None, None, compute, patience).await;
         }
         let (mut counted, mut looked_again, mut made_again) = (false, false, false);
         let mut given_up = None;
         loop {
-            let (mut fill, former) = match inner.find(&self.key, inner.deadline()).await {
+            self.deadline = inner.deadline();
+            let (mut fill, former) = match inner.find(&self.key, self.deadline).await {
                 Found::Value(value, slot, hit) => {
                     if counted {
                         self.audit(audit::Outcome::Read(hit));
                     } else {
                         self.note(hit);
                     }
+                    self.refreshing = true;
                     return Ok(self.refreshed(value, &slot, compute).await);
                 }
                 Found::Nothing(fill, former) => (fill, former),
@@ -168,7 +177,7 @@ impl<'a> Call<'a> {
 
     async fn begun(&self, mut fill: Fill) -> Fill {
         if self.write {
-            fill.begin(&self.tags, self.inner.deadline()).await;
+            fill.begin(&self.tags, self.deadline).await;
         }
         fill
     }
@@ -296,7 +305,10 @@ impl<'a> Call<'a> {
     }
 
     fn how(&self) -> How {
-        How { options: self.options, write: self.write }
+        let (deadline, until, refreshing) = (self.deadline, self.others, self.refreshing);
+        let once = self.write && self.options.fleet == Some(true);
+        let fleet = once.then_some(Fleet { deadline, until, refreshing });
+        How { options: self.options, write: self.write, fleet }
     }
 
     /// Until when the caller waits; not for long if there is something to stand in.

@@ -7,12 +7,16 @@
 //! [`UNCONFIRMED_FLIGHT`] only. So is one whose value has turned out to have tags, for as long as it is
 //! not proven that this process is told of all changes: who looks for a key does not ask for tags.
 //!
-//! - `local`: within one process.
+//! - `local`: within one process;
+//! - `lease`: one process computes for all that share the store.
 
+mod lease;
 mod local;
 
 use std::time::Duration;
 
+pub use lease::FLEET_LEASE;
+pub(crate) use lease::{Lease, Taken};
 pub use local::{Flights, Follower, Joined, Landing, Leader};
 
 /// How long a computation in progress is shared with those who come, where nothing can tell whether

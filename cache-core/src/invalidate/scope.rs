@@ -113,6 +113,13 @@ impl ScopeNames {
         fold(key)
     }
 
+    /// No generation: the lease of whoever computes for all processes (see `flight`). `rendered` is
+    /// an entry's key in the store, `state` what the computation is based on.
+    pub(crate) fn lease(&self, prefix: &str, rendered: &str, state: u64) -> String {
+        let entry = rendered.strip_prefix(prefix).unwrap_or(rendered);
+        fold(format!("{}l{entry}:{state:016x}", self.base))
+    }
+
     /// `rendered` is the workspace as it stands in a key.
     pub(crate) fn workspace(&self, rendered: &str) -> String {
         fold(format!("{}w:{rendered}", self.base))

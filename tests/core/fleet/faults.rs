@@ -1,0 +1,130 @@
+//! Redis is away, or refuses things: then each process computes, and nobody has an error.
+
+use cache_core::{FLEET_LEASE, Options};
+use cache_tests::{RedisServer, eventually};
+
+use super::{Work, missed, value};
+use crate::setup::{PATIENCE, at, join, on, settled, text};
+
+#[tokio::test]
+async fn who_waits_while_redis_is_killed_computes() {
+    let redis = RedisServer::start();
+    let (holder, other) = (on(&redis).build().unwrap(), on(&redis).build().unwrap());
+    let work = Work::default();
+    let holding = work.ask(&holder, value("value"));
+    work.have_begun(1).await;
+    let waiting = work.ask(&other, value("value"));
+    missed(&other, 1).await;
+    redis.kill();
+    work.have_begun(2).await;
+    work.gate.open_for_good();
+    assert_eq!(join(holding).await.unwrap(), "value");
+    assert_eq!(join(waiting).await.unwrap(), "value");
+    // And so does each process while it is away.
+    for cache in [&holder, &other] {
+        let again = work.ask_for("2".to_owned(), cache, value("again"));
+        assert_eq!(join(again).await.unwrap(), "again");
+    }
+    assert_eq!(work.begun(), 4);
+}
+
+#[tokio::test]
+async fn who_may_not_take_a_lease_computes() {
+    let redis = RedisServer::start();
+    redis.command(&["ACL", "SETUSER", "app", "on", ">pw", "~coldcopy:reports:*", "&*", "+@all"]);
+    redis.command(&["ACL", "SETUSER", "app", "~coldcopy:gen:p", "~coldcopy:gen:n:*"]);
+    redis.command(&["ACL", "SETUSER", "app", "~coldcopy:gen:s:*", "~coldcopy:gen:b:*"]);
+    redis.command(&["ACL", "SETUSER", "app", "~coldcopy:gen:f*"]);
+    let url = format!("redis://app:pw@127.0.0.1:{}", redis.port());
+    let caches = [at(&url).build().unwrap(), at(&url).build().unwrap()];
+    let work = Work::default();
+    let callers: Vec<_> = caches.iter().map(|cache| work.ask(cache, value("value"))).collect();
+    work.have_begun(2).await;
+    work.gate.open_for_good();
+    for caller in callers {
+        assert_eq!(join(caller).await.unwrap(), "value");
+    }
+    for cache in &caches {
+        settled(cache).await;
+        assert_eq!(text(cache, "reports", "1").await.unwrap(), "value");
+    }
+}
+
+#[tokio::test]
+async fn redis_is_full() {
+    let redis = RedisServer::start();
+    let caches = [on(&redis).build().unwrap(), on(&redis).build().unwrap()];
+    redis.config_set("maxmemory", "1");
+    let work = Work::default();
+    let callers: Vec<_> = caches.iter().map(|cache| work.ask(cache, value("value"))).collect();
+    work.have_begun(2).await;
+    work.gate.open_for_good();
+    for caller in callers {
+        assert_eq!(join(caller).await.unwrap(), "value");
+    }
+}
+
+/// A lease takes no script; a value does, so with none there is nothing to wait for in the end.
+#[tokio::test]
+async fn without_scripts_a_lease_is_held_renewed_and_released() {
+    let redis = RedisServer::start();
+    let user = ["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-@scripting"];
+    redis.command(&user);
+    let url = format!("redis://app:pw@127.0.0.1:{}", redis.port());
+    let caches = [at(&url), at(&url), at(&url)].map(|builder| builder.build().unwrap());
+    let work = Work::default();
+    let holding = work.ask(&caches[0], value("value"));
+    work.have_begun(1).await;
+    let name = redis.keys("coldcopy:gen:l:*").pop().unwrap();
+    let waiting: Vec<_> = caches[1..].iter().map(|cache| work.ask(cache, value("value"))).collect();
+    for cache in &caches[1..] {
+        missed(cache, 1).await;
+    }
+    let left = || redis.command(&["PTTL", &name]).int().unwrap();
+    let whole = i64::try_from(FLEET_LEASE.as_millis()).unwrap();
+    for _ in 0..2 {
+        eventually(PATIENCE, "time passes", || left() < whole * 3 / 4).await;
+        eventually(PATIENCE, "it is renewed", || left() > whole * 3 / 4).await;
+    }
+    assert_eq!(work.begun(), 1);
+    work.gate.open(1);
+    assert_eq!(join(holding).await.unwrap(), "value");
+    // Nothing could be stored, which the others are told.
+    work.gate.waiting(2).await;
+    work.gate.open_for_good();
+    for caller in waiting {
+        assert_eq!(join(caller).await.unwrap(), "value");
+    }
+    assert_eq!(work.begun(), 3);
+    // Who fails has nothing to say.
+    let failing = work.ask(&caches[0], super::failure);
+    assert!(join(failing).await.is_err() || caches[0].stats().namespaces["reports"].hits > 0);
+    eventually(PATIENCE, "no lease is left", || redis.keys("coldcopy:gen:l:*").is_empty()).await;
+}
+
+/// As a whole cache is told.
+#[tokio::test]
+async fn by_the_options_of_a_cache() {
+    let redis = RedisServer::start();
+    let cache = || on(&redis).options(Options::new().once_per_fleet(true)).build().unwrap();
+    let (holder, other) = (cache(), cache());
+    let work = Work::default();
+    let ask = |cache: &cache_core::Cache| {
+        let (work, cache) = (work.clone(), cache.clone());
+        tokio::spawn(async move {
+            let compute = async || {
+                drop(work.run(value("value")()).await?);
+                Ok::<_, std::io::Error>("value".to_owned())
+            };
+            cache.get_or_compute("reports", "1", compute).await
+        })
+    };
+    let holding = ask(&holder);
+    work.have_begun(1).await;
+    let waiting = ask(&other);
+    missed(&other, 1).await;
+    work.gate.open_for_good();
+    assert_eq!(join(holding).await.unwrap(), "value");
+    assert_eq!(join(waiting).await.unwrap(), "value");
+    assert_eq!(work.begun(), 1);
+}
