@@ -105,7 +105,10 @@ pub use codec::Format;
 #[cfg(feature = "encryption")]
 pub use codec::Keyring;
 pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
-pub use compute::{BoxCompute, ComputeError, Computed, Computing, GetOrCompute, Options, Previous};
+pub use compute::{
+    BatchOutcome, BoxCompute, ComputeError, Computed, Computing, GetOrCompute, GetOrComputeMany,
+    Options, Previous,
+};
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub use decorators::private as __private;

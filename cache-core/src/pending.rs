@@ -9,6 +9,7 @@ use crate::clock::Millis;
 use crate::codec::WriteId;
 use crate::coherence::versions::Mark;
 use crate::entry::{Entry, Recorded};
+use crate::error::Error;
 use crate::fill::NewEntry;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
@@ -38,39 +39,68 @@ pub struct PendingWrite {
 impl PendingWrite {
     /// Writes to the store, if the key is still in the state in which the fill found it.
     pub async fn run(self) {
-        let Some(store) = self.inner.available_store() else { return };
-        let Some(bytes) = self.bytes().await else { return };
+        Self::run_all(vec![self]).await;
+    }
+
+    /// As [`run`](Self::run), for several of one cache, in one round trip.
+    async fn run_all(writes: Vec<Self>) {
+        let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return };
+        let Some(store) = inner.available_store() else { return };
+        let mut packed = Vec::with_capacity(writes.len());
+        for write in writes {
+            if let Some(bytes) = write.bytes().await {
+                packed.push((write, bytes));
+            }
+        }
         // A sweep that begins now waits for this write; one that has begun keeps it from passing.
-        let _commit = self.inner.commits.read().await;
-        if self.fence.pass(|| ()).is_none() {
+        let _commit = inner.commits.read().await;
+        let now = inner.clock.now();
+        let passing = packed.into_iter().filter_map(|(write, bytes)| {
+            write.fence.pass(|| ())?;
+            let put = write.put(bytes, now)?;
+            Some((write, put))
+        });
+        let (writes, puts): (Vec<Self>, Vec<Put>) = passing.unzip();
+        if puts.is_empty() {
             return;
         }
-        let now = self.inner.clock.now();
-        let Some(put) = self.put(bytes, now) else { return };
-        let extend = extensions(&self.generations, put.keep_for, now);
-        let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-        let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
-        if let Some(slot) = &self.slot {
+        let extend = writes.iter().zip(&puts);
+        let extend: Vec<(Arc<str>, Millis)> = extend
+            .flat_map(|(write, put)| extensions(&write.generations, put.keep_for, now))
+            .collect();
+        let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
+        let batch = WriteBatch { puts: &puts, extend: &extend, ..WriteBatch::default() };
+        for slot in writes.iter().filter_map(|write| write.slot.as_ref()) {
             // Before its echo can come.
-            self.inner.note_written(slot, false);
+            inner.note_written(slot, false);
         }
-        match store.write(batch, self.inner.deadline()).await {
-            Ok(written) if written.stored.first() == Some(&true) => {
-                self.fence.note_fill();
-                if let Some(slot) = &self.slot {
-                    // The entry has an id for each of its scopes, or it could not be written.
-                    slot.mark.cover(self.fence.noted());
-                }
+        match store.write(batch, inner.deadline()).await {
+            Ok(written) => {
+                let stored = written.stored.into_iter().chain(std::iter::repeat(false));
+                writes.iter().zip(stored).for_each(|(write, stored)| write.end(stored));
             }
+            Err(error) => writes.iter().for_each(|write| write.fail(&error)),
+        }
+    }
+
+    fn end(&self, stored: bool) {
+        if !stored {
             // Somebody wrote the key or swept the namespace while the value was computed: what we
             // hold may be older.
-            Ok(_) => self.key.namespace.region.remove_write(self.key.hash, self.id),
-            Err(error) => {
-                forget_extensions(&self.generations);
-                self.key.namespace.counters.errors.one();
-                tracing::debug!(%error, key = %self.key.shown(), "write failed");
-            }
+            self.key.namespace.region.remove_write(self.key.hash, self.id);
+            return;
         }
+        self.fence.note_fill();
+        if let Some(slot) = &self.slot {
+            // The entry has an id for each of its scopes, or it could not be written.
+            slot.mark.cover(self.fence.noted());
+        }
+    }
+
+    fn fail(&self, error: &Error) {
+        forget_extensions(&self.generations);
+        self.key.namespace.counters.errors.one();
+        tracing::debug!(%error, key = %self.key.shown(), "write failed");
     }
 
     /// Encoding copies the value, so it is done here, where nobody waits.
@@ -110,9 +140,14 @@ impl PendingWrite {
 
     /// As [`spawn`](Self::spawn), and lets go of something when the write is done.
     pub(crate) fn spawn_with<T: Send + 'static>(self, held: T) {
-        let inner = Arc::clone(&self.inner);
+        Self::spawn_all(vec![self], held);
+    }
+
+    /// As [`spawn_with`](Self::spawn_with), for several of one cache, in one round trip.
+    pub(crate) fn spawn_all<T: Send + 'static>(writes: Vec<Self>, held: T) {
+        let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return };
         inner.background.try_spawn(async move {
-            self.run().await;
+            Self::run_all(writes).await;
             drop(held);
         });
     }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::audit::{Operation, Outcome};
 use crate::clock::{Deadline, Millis};
-use crate::codec::from_bytes;
+use crate::codec::{from_bytes, is_nothing};
 use crate::fill::Fill;
 use crate::l1::Slot;
 use crate::middleware::Read;
@@ -48,7 +48,7 @@ impl NamespaceState {
         let value = match slot.map(|slot| (slot, typed(slot, now))) {
             Some((_, Typed::Value(value))) => Some(value),
             Some((slot, Typed::OtherType)) => {
-                self.note_other_type(identity, &slot.rendered);
+                self.note_other_type(identity, slot);
                 None
             }
             Some((_, Typed::Stale)) | None => None,
@@ -59,9 +59,13 @@ impl NamespaceState {
         value
     }
 
-    fn note_other_type(&self, identity: &[u8], rendered: &str) {
+    fn note_other_type(&self, identity: &[u8], slot: &Slot) {
+        if is_nothing(slot.format, &slot.payload) {
+            // What is known not to be there is a miss to those who don't ask for an option.
+            return;
+        }
         self.counters.errors.one();
-        tracing::debug!(key = %self.shown(identity, rendered), "stored as another type");
+        tracing::debug!(key = %self.shown(identity, &slot.rendered), "stored as another type");
     }
 }
 
@@ -73,11 +77,11 @@ impl Inner {
         key: &Arc<EntryKey>,
         deadline: Deadline,
     ) -> Found<V> {
-        let (mut other_type, mut stale) = (false, None);
+        let (mut other_type, mut stale) = (None, None);
         if let Some(slot) = self.peek(key) {
             match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::L1Hit),
-                Typed::OtherType => other_type = true,
+                Typed::OtherType => other_type = Some(slot),
                 Typed::Stale => stale = Some(slot),
             }
         }
@@ -85,12 +89,12 @@ impl Inner {
         if let Some(slot) = slot {
             match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::StoreHit),
-                Typed::OtherType => other_type = true,
+                Typed::OtherType => other_type = Some(slot),
                 Typed::Stale => stale = Some(slot),
             }
         }
-        if other_type {
-            key.namespace.note_other_type(&key.identity, &key.rendered);
+        if let Some(slot) = other_type {
+            key.namespace.note_other_type(&key.identity, &slot);
         }
         Found::Nothing(fill, stale)
     }

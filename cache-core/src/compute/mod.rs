@@ -5,8 +5,10 @@
 //! - `run`: looking up, waiting, standing in with what is stale;
 //! - `lead`: computing, for oneself and those who wait;
 //! - `computed`: what a function is given, and what it answers;
-//! - `failures`: errors that are remembered for a while.
+//! - `failures`: errors that are remembered for a while;
+//! - `batch`: the same for several keys at once.
 
+mod batch;
 mod computed;
 mod failures;
 mod lead;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::batch::{BatchOutcome, GetOrComputeMany};
 pub use self::computed::{Computed, Previous};
 pub(crate) use self::failures::Failures;
 pub use self::options::Options;

@@ -193,7 +193,7 @@ where
 }
 
 /// Those whose tags a value may name.
-fn families(key: &Key) -> Vec<TagFamily> {
+pub(super) fn families(key: &Key) -> Vec<TagFamily> {
     let workspace = key.workspace_part().map(TagFamily::of_rendered_partition);
     std::iter::once(TagFamily::global()).chain(workspace).collect()
 }

@@ -43,7 +43,7 @@ pub(super) struct Call<'a> {
 }
 
 /// Those who wait for somebody else's computation start another after this long.
-const FOLLOW_FOR: Duration = Duration::from_secs(10);
+pub(super) const FOLLOW_FOR: Duration = Duration::from_secs(10);
 
 /// What somebody's computation came to.
 enum Ended<V, E> {
@@ -336,17 +336,23 @@ impl<'a> Call<'a> {
         former: Option<&Arc<Slot>>,
         error: ComputeError<E>,
     ) -> Result<V, ComputeError<E>> {
-        let now = self.inner.clock.now();
-        let former = former.filter(|slot| slot.is_alive(now));
-        match former.and_then(|slot| from_bytes(slot.format, &slot.payload)) {
-            Some(value) => {
-                self.key.namespace.counters.stale.one();
-                self.audit(audit::Outcome::Stale);
-                Ok(value)
-            }
-            None => Err(error),
-        }
+        let read = |slot: &Slot| from_bytes(slot.format, &slot.payload);
+        stand_in(&self.inner, &self.key, former, read).ok_or(error)
     }
+}
+
+/// What is stale, if it can still be used.
+pub(super) fn stand_in<V>(
+    inner: &Inner,
+    key: &EntryKey,
+    former: Option<&Arc<Slot>>,
+    read: impl FnOnce(&Slot) -> Option<V>,
+) -> Option<V> {
+    let now = inner.clock.now();
+    let value = former.filter(|slot| slot.is_alive(now)).and_then(|slot| read(slot))?;
+    key.namespace.counters.stale.one();
+    key.namespace.audit(Operation::Get, audit::Outcome::Stale, &key.identity);
+    Some(value)
 }
 
 /// The bare value.
