@@ -28,6 +28,7 @@
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute` |
 //! | `decorators` | `#[cached]`, `#[invalidates]` |
+//! | `typed_namespace` | namespaces whose keys and values are of one type each, with a schema |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
 //! | [`key_hash`] | pure: stable digests of structured input |
 //! | `lookup`, `fill`, `pending`, `write` | the flow: find, fill, write single keys |
@@ -90,6 +91,7 @@ pub mod store;
 pub mod test_hooks;
 mod ttl;
 mod typed;
+mod typed_namespace;
 mod values;
 mod write;
 
@@ -137,4 +139,5 @@ pub use store::Store;
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};
 pub use ttl::{Ttl, days, hours, minutes, seconds};
+pub use typed_namespace::{CacheKey, KeySegment, Typed, TypedNamespace};
 pub use values::Values;

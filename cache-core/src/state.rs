@@ -33,6 +33,7 @@ use crate::slide::Sliding;
 use crate::stats::{Counters, InvalidationCounters};
 use crate::store::Store;
 use crate::ttl::Ttl;
+use crate::typed_namespace::Types;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -112,6 +113,8 @@ pub(crate) struct NamespaceState {
     pub(crate) counters: Counters,
     /// What its keys are made by, and how far that agrees with the store.
     pub(crate) board: BoardState,
+    /// Of its typed handles.
+    pub(crate) types: Types,
     seed: u64,
 }
 
@@ -181,6 +184,7 @@ impl Inner {
             swept: self.generations.cell(&self.names.sweeps(name)),
             counters: Counters::default(),
             board: BoardState::new(self.names.board(name), Facts::new(stem, namespace.version)),
+            types: Types::default(),
             seed: self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         }
     }

@@ -41,18 +41,30 @@ impl NamespaceState {
     pub(crate) fn read<V: DeserializeOwned>(
         &self,
         identity: &[u8],
-        slot: Option<&Slot>,
+        slot: Option<&Arc<Slot>>,
         hit: Read,
         now: Millis,
     ) -> Option<V> {
-        let value = match slot.map(|slot| (slot, typed(slot, now))) {
-            Some((_, Typed::Value(value))) => Some(value),
-            Some((slot, Typed::OtherType)) => {
+        self.read_as(identity, slot, hit, now, |slot| from_bytes(slot.format, &slot.payload))
+    }
+
+    /// Reads an entry of the key with this identity, and notes the read.
+    pub(crate) fn read_as<V>(
+        &self,
+        identity: &[u8],
+        slot: Option<&Arc<Slot>>,
+        hit: Read,
+        now: Millis,
+        decode: impl FnOnce(&Arc<Slot>) -> Option<V>,
+    ) -> Option<V> {
+        let fresh = slot.filter(|slot| slot.times_at(now).is_fresh(now));
+        let value = fresh.and_then(|slot| {
+            let value = decode(slot);
+            if value.is_none() {
                 self.note_other_type(identity, slot);
-                None
             }
-            Some((_, Typed::Stale)) | None => None,
-        };
+            value
+        });
         let read = if value.is_some() { hit } else { Read::Miss };
         self.counters.count(read);
         self.audit(Operation::Get, Outcome::Read(read), identity);

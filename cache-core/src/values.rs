@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::audit::{Accesses, Operation, Outcome};
 use crate::cache::Cache;
+use crate::clock::Millis;
 use crate::codec::{Format, to_bytes};
 use crate::compute::Options;
 use crate::error::{Error, ErrorKind};
@@ -44,8 +45,20 @@ impl Values {
 
     /// See [`Cache::get`].
     pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
+        let read = |state: &NamespaceState, identity: &[u8], slot: Option<&Arc<Slot>>, hit, now| {
+            state.read(identity, slot, hit, now)
+        };
+        self.find(key.into(), read).await
+    }
+
+    /// Looks a key up, in memory, then in the store, and has what is found read.
+    pub(crate) async fn find<V>(
+        &self,
+        key: Key,
+        read: impl FnOnce(&NamespaceState, &[u8], Option<&Arc<Slot>>, Read, Millis) -> Option<V>,
+    ) -> Result<Option<V>, Error> {
         let (state, inner) = (self.state()?, &self.cache.inner);
-        let key = state.key(key.into());
+        let key = state.key(key);
         if !inner.enabled {
             return Ok(None);
         }
@@ -55,7 +68,7 @@ impl Values {
             if state.options.sliding.is_some() {
                 inner.slide(state, &key, &slot, &state.options, now);
             }
-            return Ok(state.read(&identity, Some(&slot), Read::L1Hit, now));
+            return Ok(read(state, &identity, Some(&slot), Read::L1Hit, now));
         }
         let deadline = inner.deadline();
         let look = async || {
@@ -71,7 +84,7 @@ impl Values {
             // Others have declared more, or bumped the version.
             found = look().await.0;
         }
-        Ok(state.read(&identity, found.as_deref(), Read::StoreHit, now))
+        Ok(read(state, &identity, found.as_ref(), Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
@@ -164,7 +177,7 @@ impl Values {
                 Some(slot) => (Some(slot), Read::L1Hit),
                 None => (stored.next().flatten(), Read::StoreHit),
             };
-            key.namespace.read(&key.identity, slot.as_deref(), hit, now)
+            key.namespace.read(&key.identity, slot.as_ref(), hit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())
     }

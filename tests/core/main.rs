@@ -2,6 +2,8 @@
 //! finality of invalidation, faults, limits.
 
 mod audit;
+mod batch_compute;
+mod batch_others;
 mod batches;
 mod board;
 mod board_lost;
@@ -53,6 +55,7 @@ mod soft_faults;
 mod stampede;
 mod statistics;
 mod sweeps;
+mod typed;
 mod unconfirmed;
 mod unconfirmed_flights;
 mod values;

@@ -64,7 +64,7 @@ impl<K> Terms<'_, K> {
             Err(error) => {
                 let error = Arc::new(error);
                 let failed = |lead| self.failed(lead, Arc::clone(&error));
-                return leads.into_iter().map(failed).collect();
+                return leads.iter().map(failed).collect();
             }
         };
         let answered = leads.into_iter().map(|lead| {
@@ -128,7 +128,7 @@ impl<K> Terms<'_, K> {
                 let (value, payload, keeping) = computed.serialized(format);
                 (Some(value), payload, keeping)
             }
-            Some(Err(error)) => return (self.failed(lead, Arc::new(error)), None),
+            Some(Err(error)) => return (self.failed(&lead, Arc::new(error)), None),
             None => (None, nothing(format).map(|nil| (format, nil)), Keeping::default()),
         };
         self.inner.failures.forget(lead.item.key.hash);
@@ -140,7 +140,7 @@ impl<K> Terms<'_, K> {
         ((lead.item.place, Ok(value)), write)
     }
 
-    fn failed<V, E>(&self, lead: Lead<K>, error: Arc<E>) -> Placed<V, E>
+    fn failed<V, E>(&self, lead: &Lead<K>, error: Arc<E>) -> Placed<V, E>
     where
         V: DeserializeOwned,
         E: Send + Sync + 'static,
@@ -149,7 +149,7 @@ impl<K> Terms<'_, K> {
             let shared = Arc::clone(&error) as Shared;
             fail(&self.inner, fill, lead.leader.as_ref(), shared, &self.how.options);
         }
-        (lead.item.place, self.instead(&lead, ComputeError::Compute(error)))
+        (lead.item.place, self.instead(lead, ComputeError::Compute(error)))
     }
 
     fn instead<V: DeserializeOwned, E>(

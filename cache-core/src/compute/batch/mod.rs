@@ -32,14 +32,13 @@ use crate::values::Values;
 pub type BatchOutcome<V, E> = Result<Option<V>, ComputeError<E>>;
 
 /// How a caller's key is called in the cache.
-pub(crate) type KeyOf<'a, K> = Arc<dyn Fn(&K) -> Key + Send + Sync + 'a>;
+type KeyOf<'a, K> = Arc<dyn Fn(&K) -> Key + Send + Sync + 'a>;
 
 /// What the function says of its keys, or that it failed.
-pub(crate) type Answers<K, V, E> = Result<Vec<(K, Result<Computed<V>, E>)>, E>;
+type Answers<K, V, E> = Result<Vec<(K, Result<Computed<V>, E>)>, E>;
 
 /// The function.
-pub(crate) type Compute<'a, K, V, E> =
-    Box<dyn FnMut(Vec<K>) -> BoxFuture<'a, Answers<K, V, E>> + Send + 'a>;
+type Compute<'a, K, V, E> = Box<dyn FnMut(Vec<K>) -> BoxFuture<'a, Answers<K, V, E>> + Send + 'a>;
 
 impl Values {
     /// The cached values of several keys, in order; for those that are missing, the function is
@@ -85,7 +84,7 @@ impl Values {
     pub fn get_or_compute_many<'a, K, V, E, F, Fut, A>(
         &self,
         keys: impl IntoIterator<Item = K>,
-        mut compute: F,
+        compute: F,
     ) -> GetOrComputeMany<'a, K, V, E>
     where
         K: Into<Key> + Clone,
@@ -95,18 +94,7 @@ impl Values {
         Fut: Future<Output = Result<A, E>> + Send + 'a,
         A: IntoIterator<Item = (K, V)>,
     {
-        let compute = move |keys| -> BoxFuture<'a, Answers<K, V, E>> {
-            let computing = compute(keys);
-            Box::pin(async move {
-                let answers = computing.await?;
-                Ok(answers
-                    .into_iter()
-                    .map(|(key, value)| (key, Ok(Computed::new(value))))
-                    .collect())
-            })
-        };
-        let key_of = Arc::new(|own: &K| own.clone().into());
-        self.batch(keys.into_iter().collect(), key_of, Box::new(compute), false)
+        self.batch(keys, |own: &K| own.clone().into(), compute)
     }
 
     /// As [`get_or_compute_many`](Self::get_or_compute_many), for a function that says of each key
@@ -132,7 +120,7 @@ impl Values {
     pub fn get_or_compute_many_with<'a, K, V, E, F, Fut, A>(
         &self,
         keys: impl IntoIterator<Item = K>,
-        mut compute: F,
+        compute: F,
     ) -> GetOrComputeMany<'a, K, V, E>
     where
         K: Into<Key> + Clone,
@@ -142,31 +130,59 @@ impl Values {
         Fut: Future<Output = Result<A, E>> + Send + 'a,
         A: IntoIterator<Item = (K, Result<Computed<V>, E>)>,
     {
+        self.batch_with(keys, |own: &K| own.clone().into(), compute)
+    }
+
+    /// As [`get_or_compute_many`](Self::get_or_compute_many), of keys that are called so.
+    pub(crate) fn batch<'a, K, V, E, F, Fut, A>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        key_of: impl Fn(&K) -> Key + Send + Sync + 'a,
+        mut compute: F,
+    ) -> GetOrComputeMany<'a, K, V, E>
+    where
+        V: 'a,
+        E: 'static,
+        F: FnMut(Vec<K>) -> Fut + Send + 'a,
+        Fut: Future<Output = Result<A, E>> + Send + 'a,
+        A: IntoIterator<Item = (K, V)>,
+    {
+        let with = move |keys| {
+            let computing = compute(keys);
+            async move {
+                let kept = |(key, value)| (key, Ok(Computed::new(value)));
+                Ok(computing.await?.into_iter().map(kept))
+            }
+        };
+        GetOrComputeMany { rich: false, ..self.batch_with(keys, key_of, with) }
+    }
+
+    /// As [`get_or_compute_many_with`](Self::get_or_compute_many_with), of keys that are called so.
+    pub(crate) fn batch_with<'a, K, V, E, F, Fut, A>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        key_of: impl Fn(&K) -> Key + Send + Sync + 'a,
+        mut compute: F,
+    ) -> GetOrComputeMany<'a, K, V, E>
+    where
+        F: FnMut(Vec<K>) -> Fut + Send + 'a,
+        Fut: Future<Output = Result<A, E>> + Send + 'a,
+        A: IntoIterator<Item = (K, Result<Computed<V>, E>)>,
+    {
         let compute = move |keys| -> BoxFuture<'a, Answers<K, V, E>> {
             let computing = compute(keys);
             Box::pin(async move { Ok(computing.await?.into_iter().collect()) })
         };
-        let key_of = Arc::new(|own: &K| own.clone().into());
-        self.batch(keys.into_iter().collect(), key_of, Box::new(compute), true)
-    }
-
-    pub(crate) fn batch<'a, K, V, E>(
-        &self,
-        keys: Vec<K>,
-        key_of: KeyOf<'a, K>,
-        compute: Compute<'a, K, V, E>,
-        rich: bool,
-    ) -> GetOrComputeMany<'a, K, V, E> {
         GetOrComputeMany {
             values: self.clone(),
-            keys,
-            key_of,
-            compute,
+            keys: keys.into_iter().collect(),
+            key_of: Arc::new(key_of),
+            compute: Box::new(compute),
             options: Options::new(),
             tags: Vec::new(),
             read: true,
             write: true,
-            rich,
+            rich: true,
             size: usize::MAX,
             at_once: 1,
         }

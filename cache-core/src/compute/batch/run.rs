@@ -253,7 +253,7 @@ where
         }
         let terms = &self.terms;
         let calls = chunks.into_iter().map(|leads| {
-            let late = patience.is_some_and(|patience| patience.has_passed());
+            let late = patience.is_some_and(Deadline::has_passed);
             let keys = || leads.iter().map(|lead| lead.item.own.clone()).collect();
             let computing = (!late).then(|| compute(keys()));
             async move {
@@ -264,7 +264,9 @@ where
             }
         });
         for placed in at_most(terms.at_once, calls).await {
-            placed.into_iter().for_each(|placed| self.set(placed));
+            for placed in placed {
+                self.set(placed);
+            }
         }
     }
 

@@ -72,7 +72,9 @@ impl<K> Terms<'_, K> {
     /// Tags that only the value will name have to be expected before others may wait for it.
     pub(super) fn expecting(&self, item: &Item<K>, mut fill: Fill) -> Fill {
         if self.rich {
-            families(&item.plain).iter().for_each(|family| fill.expect_tags(family));
+            for family in families(&item.plain) {
+                fill.expect_tags(&family);
+            }
         }
         fill
     }
@@ -88,10 +90,12 @@ impl<K> Terms<'_, K> {
 }
 
 /// What a batch says of an entry: nothing is an answer, too.
+#[allow(clippy::option_option, reason = "not readable, nothing, or a value")]
 pub(super) fn read<V: DeserializeOwned>(slot: &Slot) -> Option<Option<V>> {
     read_as(slot.format, &slot.payload)
 }
 
+#[allow(clippy::option_option, reason = "not readable, nothing, or a value")]
 pub(super) fn read_as<V: DeserializeOwned>(format: Format, payload: &[u8]) -> Option<Option<V>> {
     if is_nothing(format, payload) { Some(None) } else { from_bytes(format, payload).map(Some) }
 }
