@@ -5,13 +5,14 @@
 //! `l2/…` starts a `redis-server` of its own and compares with a bare `GET` of the same bytes over
 //! one multiplexed connection, in the same run; without the binary this part is left out.
 
+use std::collections::HashMap;
 use std::future::IntoFuture;
 use std::hint::black_box;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
-use cache_core::{Cache, Key, RedisOptions, seconds};
+use cache_core::{Cache, Key, Namespace, RedisOptions, TypedNamespace, seconds};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -22,6 +23,7 @@ const TASKS: [usize; 2] = [1, 64];
 /// So that starting tasks costs little beside what they do.
 const GETS_PER_TASK: usize = 64;
 const KEY: &str = "ws1:42";
+const REPORTS: TypedNamespace<str, Report> = TypedNamespace::new(Namespace::new("reports"));
 
 /// 1 KiB as MessagePack.
 #[derive(Clone, Serialize, Deserialize)]
@@ -56,6 +58,21 @@ fn in_memory(c: &mut Criterion) {
         let compute = async || Ok::<_, std::io::Error>(report());
         b.to_async(&rt).iter(async || reports.get_or_compute(black_box(KEY), compute).await);
     });
+    let typed = cache.typed(&REPORTS);
+    rt.block_on(async { typed.set(KEY, &report()).await.expect("it is set") });
+    group.bench_function("typed namespace, get 1 KiB", |b| {
+        b.to_async(&rt).iter(async || typed.get(black_box(KEY)).await);
+    });
+    group.bench_function("typed namespace, get_shared 1 KiB", |b| {
+        b.to_async(&rt).iter(async || typed.get_shared(black_box(KEY)).await);
+    });
+    // What these are compared with: a map, of values that are cloned and of values that are shared.
+    let map = RwLock::new(HashMap::from([(KEY.to_owned(), Arc::new(report()))]));
+    let found = |key: &str| map.read().expect("no panic").get(key).map(Arc::clone);
+    group.bench_function("bare map, value cloned", |b| {
+        b.iter(|| found(black_box(KEY)).map(|report| Report::clone(&report)));
+    });
+    group.bench_function("bare map, value shared", |b| b.iter(|| found(black_box(KEY))));
     // As middleware looks up: by an identity of its own, with nothing to decode.
     let identity = [&[0], KEY.as_bytes()].concat();
     group.bench_function("peek", |b| {

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::clock::Clock;
-use crate::compute::{BoxCompute, Computed, GetOrCompute, Previous};
+use crate::compute::{BoxCompute, Computed, GetOrCompute, GetOrComputeMany, Previous};
 use crate::error::Error;
 use crate::health::{self, Health};
 use crate::invalidate::{DeletePattern, Invalidated, Invalidation, Pattern, Scope, Scopes};
@@ -163,6 +163,24 @@ impl Cache {
         K: Into<Key>,
     {
         self.namespace(namespace).get_or_compute_with(key, compute)
+    }
+
+    /// See [`Values::get_or_compute_many`].
+    pub fn get_or_compute_many<'a, K, V, E, F, Fut, A>(
+        &self,
+        namespace: impl AsRef<str>,
+        keys: impl IntoIterator<Item = K>,
+        compute: F,
+    ) -> GetOrComputeMany<'a, K, V, E>
+    where
+        K: Into<Key> + Clone,
+        V: Serialize + DeserializeOwned + Clone + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnMut(Vec<K>) -> Fut + Send + 'a,
+        Fut: Future<Output = Result<A, E>> + Send + 'a,
+        A: IntoIterator<Item = (K, V)>,
+    {
+        self.namespace(namespace).get_or_compute_many(keys, compute)
     }
 
     /// Removes the entries of a namespace that match a glob; how many. `*` stands for anything,

@@ -3,6 +3,8 @@
 //! A [`Fill`] remembers the state it began in: the generations of its scopes, the key's state in
 //! the store, and a fence around the key in L1. It commits only if none of them has changed.
 
+mod begin;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +19,6 @@ use crate::coherence::Coherence;
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::flight::UNCONFIRMED_FLIGHT;
-use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
 use crate::invalidate::wanted::WantedScopes;
@@ -167,41 +168,6 @@ impl Fill {
             began: Stopwatch::start(),
             asked_at,
             vouching: OnceLock::new(),
-        }
-    }
-
-    /// Makes the fill ready, before the value is computed: the entry will carry these tags, and
-    /// scopes that have no generation yet get one (a round trip, for the first fill of a scope).
-    pub async fn begin(&mut self, tags: &[Tag], deadline: Deadline) {
-        for tag in tags {
-            let tag = tag.rendered();
-            let cell = self.inner.generations.cell(&self.inner.names.tag(&tag));
-            self.generations.push(cell.snapshot());
-            self.tags.push(tag);
-        }
-        if self.expect.is_none() {
-            return;
-        }
-        let known = match self.inner.settled_store(deadline).await {
-            Some(store) => {
-                let generations = self.generations.iter_mut().chain(&mut self.families);
-                let generations = generations.chain(std::iter::once(&mut self.swept));
-                let namespace = &self.key.namespace;
-                match create_generations(&**store, namespace, generations, deadline).await {
-                    Ok(true) => {
-                        let id = namespace.generation(&self.generations);
-                        self.inner.meet(&**store, namespace, id, deadline).await
-                    }
-                    other => other,
-                }
-            }
-            None => Ok(false),
-        };
-        if !matches!(known, Ok(true)) {
-            self.expect = None;
-        }
-        if let Some(vouching) = self.vouching.get() {
-            vouching.confirmed.store(self.is_confirmed(), Ordering::Release);
         }
     }
 

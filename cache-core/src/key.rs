@@ -35,6 +35,9 @@ const NO_SEGMENTS: &str = "%";
 /// Introduces the digest that stands for a cut tail; `%~` is never part of an escaped segment.
 const FOLD: &str = "%~";
 
+/// Introduces the schema of a value; `%s` is never part of an escaped segment.
+const SCHEMA: &str = "%s";
+
 /// Rendered keys, prefix and namespace included, are at most this long.
 pub(crate) const MAX_RENDERED: usize = 512;
 
@@ -82,6 +85,25 @@ impl Key {
     #[must_use]
     pub fn tail(mut self, segment: impl AsRef<str>) -> Self {
         self.push(segment.as_ref());
+        self.tail = true;
+        self
+    }
+
+    /// The segment that tells values of one schema from those of others.
+    pub(crate) fn schema_mark(schema: u32) -> String {
+        format!("{SCHEMA}{schema}")
+    }
+
+    /// With the mark of a schema as its tail.
+    pub(crate) fn marked(mut self, mark: &str) -> Self {
+        self.rendered.reserve_exact(1 + mark.len());
+        if self.segments == 0 {
+            self.rendered.clear();
+        } else {
+            self.rendered.push(':');
+        }
+        self.rendered.push_str(mark);
+        self.segments += 1;
         self.tail = true;
         self
     }

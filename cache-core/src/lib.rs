@@ -29,6 +29,7 @@
 //! | `compute` | `get_or_compute`; keys that are kept warm, or filled beforehand |
 //! | `stats` | counters by namespace and by workspace |
 //! | `decorators` | `#[cached]`, `#[invalidates]` |
+//! | `typed_namespace` | namespaces whose keys and values are of one type each, with a schema |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
 //! | [`key_hash`] | pure: stable digests of structured input |
 //! | `lookup`, `fill`, `pending`, `write` | the flow: find, fill, write single keys |
@@ -91,6 +92,7 @@ pub mod store;
 pub mod test_hooks;
 mod ttl;
 mod typed;
+mod typed_namespace;
 mod values;
 mod write;
 
@@ -107,8 +109,8 @@ pub use codec::Format;
 pub use codec::Keyring;
 pub use coherence::{COHERENCE_BOUND, COHERENCE_TYPICAL, CoherenceHealth, CoherenceMode};
 pub use compute::{
-    BoxCompute, ComputeError, Computed, Computing, GetOrCompute, MAX_REFRESHERS, Options, Previous,
-    Refresh, Refresher, Warm, Warmed,
+    BatchOutcome, BoxCompute, ComputeError, Computed, Computing, GetOrCompute, GetOrComputeMany,
+    MAX_REFRESHERS, Options, Previous, Refresh, Refresher, Warm, Warmed,
 };
 #[cfg(feature = "macros")]
 #[doc(hidden)]
@@ -138,4 +140,5 @@ pub use store::Store;
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};
 pub use ttl::{Ttl, days, hours, minutes, seconds};
+pub use typed_namespace::{CacheKey, KeySegment, Typed, TypedNamespace};
 pub use values::Values;

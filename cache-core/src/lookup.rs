@@ -80,6 +80,16 @@ impl Inner {
         self.conclude(asked, answer, None)
     }
 
+    /// As [`find_in_store`](Self::find_in_store), for several keys in one round trip.
+    pub(crate) async fn find_each_in_store(
+        self: &Arc<Self>,
+        keys: &[Arc<EntryKey>],
+        deadline: Deadline,
+    ) -> Vec<(Option<Arc<Slot>>, Fill)> {
+        let answers = self.ask_store(keys, Purpose::Fill, deadline).await;
+        answers.into_iter().map(|(asked, answer)| self.conclude(asked, answer, None)).collect()
+    }
+
     /// Several keys at once, past L1: the entries of those that have a valid one. `now` is when
     /// the read began.
     pub(crate) async fn find_all_in_store(
@@ -154,11 +164,25 @@ impl Inner {
         deadline: Deadline,
     ) -> Fill {
         let (asked, answer) = self.ask_store_for_fill(key, deadline).await;
+        self.anew(asked, &answer)
+    }
+
+    /// As [`fill_anew`](Self::fill_anew), for several keys in one round trip.
+    pub(crate) async fn fill_each_anew(
+        self: &Arc<Self>,
+        keys: &[Arc<EntryKey>],
+        deadline: Deadline,
+    ) -> Vec<Fill> {
+        let answers = self.ask_store(keys, Purpose::Fill, deadline).await;
+        answers.into_iter().map(|(asked, answer)| self.anew(asked, &answer)).collect()
+    }
+
+    fn anew(self: &Arc<Self>, asked: Asked<'_>, answer: &Answer) -> Fill {
         let expect = match answer {
-            Answer::Found { state, .. } => Some(state),
+            Answer::Found { state, .. } => Some(state.clone()),
             Answer::NoStore | Answer::Failed(_) | Answer::Crossed => None,
         };
-        Fill::new(self, key, asked.generations, asked.fence, expect, asked.at)
+        Fill::new(self, asked.key, asked.generations, asked.fence, expect, asked.at)
     }
 
     async fn ask_store_for_fill<'k>(

@@ -9,6 +9,7 @@ use crate::clock::Millis;
 use crate::codec::WriteId;
 use crate::coherence::versions::Mark;
 use crate::entry::{Entry, Recorded};
+use crate::error::Error;
 use crate::fill::NewEntry;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
@@ -38,51 +39,84 @@ pub struct PendingWrite {
 impl PendingWrite {
     /// Writes to the store, if the key is still in the state in which the fill found it.
     pub async fn run(self) {
-        self.write().await;
+        Self::run_all(vec![self]).await;
     }
 
-    /// Whether the store now holds this, or what has overtaken it.
-    async fn write(self) -> bool {
-        let Some(store) = self.inner.available_store() else { return false };
-        let Some(bytes) = self.bytes().await else { return false };
-        // A sweep that begins now waits for this write; one that has begun keeps it from passing.
-        let _commit = self.inner.commits.read().await;
-        if self.fence.pass(|| ()).is_none() {
-            return true;
-        }
-        let now = self.inner.clock.now();
-        let written = bytes.len() as u64;
-        let Some(put) = self.put(bytes, now) else { return false };
-        let extend = extensions(&self.generations, put.keep_for, now);
-        let extend: Vec<(&str, u64)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
-        let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
-        if let Some(slot) = &self.slot {
-            // Before its echo can come.
-            self.inner.note_written(slot, false);
-        }
-        match store.write(batch, self.inner.deadline()).await {
-            Ok(answer) if answer.stored.first() == Some(&true) => {
-                self.key.note(|counts| counts.bytes_written.add(written));
-                self.fence.note_fill();
-                if let Some(slot) = &self.slot {
-                    // The entry has an id for each of its scopes, or it could not be written.
-                    slot.mark.cover(self.fence.noted());
-                }
-                true
+    /// As [`run`](Self::run), for several of one cache, in one round trip. Whether the store now holds
+    /// all of them, or what has overtaken them.
+    async fn run_all(writes: Vec<Self>) -> bool {
+        let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return true };
+        let Some(store) = inner.available_store() else { return false };
+        let (mut all, mut packed) = (true, Vec::with_capacity(writes.len()));
+        for write in writes {
+            match write.bytes().await {
+                Some(bytes) => packed.push((write, bytes)),
+                None => all = false,
             }
-            // Somebody wrote the key or swept the namespace while the value was computed: what we
-            // hold may be older.
-            Ok(_) => {
-                self.key.namespace.region.remove_write(self.key.hash, self.id);
-                true
+        }
+        // A sweep that begins now waits for this write; one that has begun keeps it from passing.
+        let _commit = inner.commits.read().await;
+        let now = inner.clock.now();
+        let (mut writes, mut puts) = (Vec::new(), Vec::new());
+        for (write, bytes) in packed {
+            if write.fence.pass(|| ()).is_none() {
+                continue;
+            }
+            match write.put(bytes, now) {
+                Some(put) => {
+                    writes.push(write);
+                    puts.push(put);
+                }
+                None => all = false,
+            }
+        }
+        if puts.is_empty() {
+            return all;
+        }
+        let extend = writes.iter().zip(&puts);
+        let extend: Vec<(Arc<str>, Millis)> = extend
+            .flat_map(|(write, put)| extensions(&write.generations, put.keep_for, now))
+            .collect();
+        let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
+        let batch = WriteBatch { puts: &puts, extend: &extend, ..WriteBatch::default() };
+        for slot in writes.iter().filter_map(|write| write.slot.as_ref()) {
+            // Before its echo can come.
+            inner.note_written(slot, false);
+        }
+        match store.write(batch, inner.deadline()).await {
+            Ok(written) => {
+                let stored = written.stored.into_iter().chain(std::iter::repeat(false));
+                for ((write, put), stored) in writes.iter().zip(&puts).zip(stored) {
+                    write.end(stored, put.value.len());
+                }
+                all
             }
             Err(error) => {
-                forget_extensions(&self.generations);
-                self.key.note(|counts| counts.errors.one());
-                tracing::debug!(%error, key = %self.key.shown(), "write failed");
+                writes.iter().for_each(|write| write.fail(&error));
                 false
             }
         }
+    }
+
+    fn end(&self, stored: bool, bytes: usize) {
+        if !stored {
+            // Somebody wrote the key or swept the namespace while the value was computed: what we
+            // hold may be older.
+            self.key.namespace.region.remove_write(self.key.hash, self.id);
+            return;
+        }
+        self.key.note(|counts| counts.bytes_written.add(bytes as u64));
+        self.fence.note_fill();
+        if let Some(slot) = &self.slot {
+            // The entry has an id for each of its scopes, or it could not be written.
+            slot.mark.cover(self.fence.noted());
+        }
+    }
+
+    fn fail(&self, error: &Error) {
+        forget_extensions(&self.generations);
+        self.key.note(|counts| counts.errors.one());
+        tracing::debug!(%error, key = %self.key.shown(), "write failed");
     }
 
     /// Encoding copies the value, so it is done here, where nobody waits.
@@ -122,7 +156,12 @@ impl PendingWrite {
 
     /// As [`spawn`](Self::spawn), and lets go of something when the write is done.
     pub(crate) fn spawn_with<T: Send + 'static>(self, held: T) {
-        self.spawn_then(async move |_| drop(held));
+        Self::spawn_all(vec![self], held);
+    }
+
+    /// As [`spawn_with`](Self::spawn_with), for several of one cache, in one round trip.
+    pub(crate) fn spawn_all<T: Send + 'static>(writes: Vec<Self>, held: T) {
+        Self::spawn_all_then(writes, async move |_| drop(held));
     }
 
     /// As [`spawn`](Self::spawn), then does something, which is told whether the store now holds the
@@ -131,10 +170,17 @@ impl PendingWrite {
     where
         F: Future<Output = ()> + Send,
     {
-        let inner = Arc::clone(&self.inner);
+        Self::spawn_all_then(vec![self], then);
+    }
+
+    fn spawn_all_then<F>(writes: Vec<Self>, then: impl FnOnce(bool) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return };
         inner.background.try_spawn(async move {
-            let is_there = self.write().await;
-            then(is_there).await;
+            let are_there = Self::run_all(writes).await;
+            then(are_there).await;
         });
     }
 }

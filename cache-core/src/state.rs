@@ -34,6 +34,7 @@ use crate::slide::Sliding;
 use crate::stats::{Counters, HitRatio, HitRatioWarning, InvalidationCounters, Workspaces};
 use crate::store::Store;
 use crate::ttl::Ttl;
+use crate::typed_namespace::Types;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -118,6 +119,8 @@ pub(crate) struct NamespaceState {
     hit_ratio: Option<HitRatio>,
     /// What its keys are made by, and how far that agrees with the store.
     pub(crate) board: BoardState,
+    /// Of its typed handles.
+    pub(crate) types: Types,
     seed: u64,
 }
 
@@ -191,6 +194,7 @@ impl Inner {
                 .or(self.defaults.hit_ratio)
                 .map(|limit| HitRatio::new(limit, self.clock.clone())),
             board: BoardState::new(self.names.board(name), Facts::new(stem, namespace.version)),
+            types: Types::default(),
             seed: self.seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         }
     }

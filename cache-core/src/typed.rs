@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::audit::{Operation, Outcome};
 use crate::clock::{Deadline, Millis};
-use crate::codec::from_bytes;
+use crate::codec::{from_bytes, is_nothing};
 use crate::fill::Fill;
 use crate::l1::Slot;
 use crate::middleware::Read;
@@ -42,28 +42,46 @@ impl NamespaceState {
     pub(crate) fn read<V: DeserializeOwned>(
         &self,
         identity: &[u8],
-        slot: Option<&Slot>,
+        slot: Option<&Arc<Slot>>,
         workspace: Option<&Counters>,
         hit: Read,
         now: Millis,
     ) -> Option<V> {
-        let value = match slot.map(|slot| (slot, typed(slot, now))) {
-            Some((_, Typed::Value(value))) => Some(value),
-            Some((slot, Typed::OtherType)) => {
-                self.note_other_type(identity, &slot.rendered, workspace);
-                None
+        let decode = |slot: &Arc<Slot>| from_bytes(slot.format, &slot.payload);
+        self.read_as(identity, slot, workspace, hit, now, decode)
+    }
+
+    /// Reads an entry of the key with this identity, and notes the read.
+    pub(crate) fn read_as<V>(
+        &self,
+        identity: &[u8],
+        slot: Option<&Arc<Slot>>,
+        workspace: Option<&Counters>,
+        hit: Read,
+        now: Millis,
+        decode: impl FnOnce(&Arc<Slot>) -> Option<V>,
+    ) -> Option<V> {
+        let fresh = slot.filter(|slot| slot.times_at(now).is_fresh(now));
+        let value = fresh.and_then(|slot| {
+            let value = decode(slot);
+            if value.is_none() {
+                self.note_other_type(identity, slot, workspace);
             }
-            Some((_, Typed::Stale)) | None => None,
-        };
+            value
+        });
         let read = if value.is_some() { hit } else { Read::Miss };
         self.count(read, workspace);
         self.audit(Operation::Get, Outcome::Read(read), identity);
         value
     }
 
-    fn note_other_type(&self, identity: &[u8], rendered: &str, workspace: Option<&Counters>) {
+    fn note_other_type(&self, identity: &[u8], slot: &Slot, workspace: Option<&Counters>) {
+        if is_nothing(slot.format, &slot.payload) {
+            // What is known not to be there is a miss to those who don't ask for an option.
+            return;
+        }
         std::iter::once(&self.counters).chain(workspace).for_each(|counts| counts.errors.one());
-        tracing::debug!(key = %self.shown(identity, rendered), "stored as another type");
+        tracing::debug!(key = %self.shown(identity, &slot.rendered), "stored as another type");
     }
 }
 
@@ -75,11 +93,11 @@ impl Inner {
         key: &Arc<EntryKey>,
         deadline: Deadline,
     ) -> Found<V> {
-        let (mut other_type, mut stale) = (false, None);
+        let (mut other_type, mut stale) = (None, None);
         if let Some(slot) = self.peek(key) {
             match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::L1Hit),
-                Typed::OtherType => other_type = true,
+                Typed::OtherType => other_type = Some(slot),
                 Typed::Stale => stale = Some(slot),
             }
         }
@@ -87,13 +105,13 @@ impl Inner {
         if let Some(slot) = slot {
             match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::StoreHit),
-                Typed::OtherType => other_type = true,
+                Typed::OtherType => other_type = Some(slot),
                 Typed::Stale => stale = Some(slot),
             }
         }
-        if other_type {
+        if let Some(slot) = other_type {
             let workspace = key.workspace.as_deref();
-            key.namespace.note_other_type(&key.identity, &key.rendered, workspace);
+            key.namespace.note_other_type(&key.identity, &slot, workspace);
         }
         Found::Nothing(fill, stale)
     }

@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::audit::{Accesses, Operation, Outcome};
 use crate::cache::Cache;
+use crate::clock::Millis;
 use crate::codec::{Format, to_bytes};
 use crate::compute::Options;
 use crate::entry::EntryTimes;
@@ -19,6 +20,7 @@ use crate::l1::Slot;
 use crate::middleware::Read;
 use crate::set::Set;
 use crate::state::{EntryKey, NamespaceState, plain_identity};
+use crate::stats::Counters;
 use crate::ttl::Ttl;
 
 /// One namespace of a [`Cache`]; cheap to clone.
@@ -45,8 +47,24 @@ impl Values {
 
     /// See [`Cache::get`].
     pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
+        self.find(key.into(), NamespaceState::read).await
+    }
+
+    /// Looks a key up, in memory, then in the store, and has what is found read.
+    pub(crate) async fn find<V>(
+        &self,
+        key: Key,
+        read: impl FnOnce(
+            &NamespaceState,
+            &[u8],
+            Option<&Arc<Slot>>,
+            Option<&Counters>,
+            Read,
+            Millis,
+        ) -> Option<V>,
+    ) -> Result<Option<V>, Error> {
         let (state, inner) = (self.state()?, &self.cache.inner);
-        let key = state.key(key.into());
+        let key = state.key(key);
         if !inner.enabled {
             return Ok(None);
         }
@@ -57,7 +75,7 @@ impl Values {
                 inner.slide(state, &key, &slot, &state.options, now);
             }
             let workspace = slot.workspace.as_deref();
-            return Ok(state.read(&identity, Some(&slot), workspace, Read::L1Hit, now));
+            return Ok(read(state, &identity, Some(&slot), workspace, Read::L1Hit, now));
         }
         let deadline = inner.deadline();
         let look = async || {
@@ -75,7 +93,7 @@ impl Values {
             found = look().await.0;
         }
         let workspace = key.workspace.as_deref();
-        Ok(state.read(&identity, found.as_deref(), workspace, Read::StoreHit, now))
+        Ok(read(state, &identity, found.as_ref(), workspace, Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
@@ -176,7 +194,7 @@ impl Values {
                 None => (stored.next().flatten(), Read::StoreHit),
             };
             let workspace = key.workspace.as_deref();
-            key.namespace.read(&key.identity, slot.as_deref(), workspace, hit, now)
+            key.namespace.read(&key.identity, slot.as_ref(), workspace, hit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())
     }

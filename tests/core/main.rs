@@ -2,6 +2,8 @@
 //! finality of invalidation, faults, limits.
 
 mod audit;
+mod batch_compute;
+mod batch_others;
 mod batches;
 mod board;
 mod board_lost;
@@ -56,6 +58,7 @@ mod stampede;
 mod statistics;
 mod statistics_by_workspace;
 mod sweeps;
+mod typed;
 mod unconfirmed;
 mod unconfirmed_flights;
 mod values;

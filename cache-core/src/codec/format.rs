@@ -94,3 +94,21 @@ pub(crate) fn from_bytes<V: DeserializeOwned>(format: Format, bytes: &[u8]) -> O
         Format::Raw => raw::from_bytes(bytes).ok(),
     }
 }
+
+/// Whether a serialized value says that there is nothing.
+pub(crate) fn is_nothing(format: Format, payload: &[u8]) -> bool {
+    const NIL: &[u8] = &[0xC0];
+    match format {
+        Format::MessagePack => payload == NIL,
+        Format::Json => payload == b"null",
+        Format::Raw => false,
+    }
+}
+
+/// What says that there is nothing.
+///
+/// # Errors
+/// If the format has no such value.
+pub(crate) fn nothing(format: Format) -> Result<Bytes, Error> {
+    to_bytes(format, &())
+}

@@ -22,5 +22,5 @@ pub use encrypt::Keyring;
 pub use envelope::is_tombstone;
 pub(crate) use envelope::{Decoded, Wrapping, WriteId, decode, encode, tombstone, write_id};
 pub use format::Format;
-pub(crate) use format::{from_bytes, to_bytes};
+pub(crate) use format::{from_bytes, is_nothing, nothing, to_bytes};
 pub(crate) use frame::{Packed, Packing, Unreadable, cost, pack, unpack};

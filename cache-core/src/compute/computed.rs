@@ -4,9 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::codec::from_bytes;
+use crate::codec::{Format, from_bytes, to_bytes};
+use crate::error::Error;
 use crate::invalidate::Tag;
 use crate::l1::Slot;
 use crate::ttl::Ttl;
@@ -29,14 +31,31 @@ pub struct Previous<V> {
 /// ```
 #[must_use]
 pub struct Computed<V> {
-    pub(super) value: New<V>,
+    value: New<V>,
+    ttl: Option<Ttl>,
+    tags: Vec<Tag>,
+    store: bool,
+    etag: Option<Box<str>>,
+}
+
+/// How a value is to be kept.
+pub(super) struct Keeping {
     pub(super) ttl: Option<Ttl>,
     pub(super) tags: Vec<Tag>,
     pub(super) store: bool,
     pub(super) etag: Option<Box<str>>,
 }
 
-pub(super) enum New<V> {
+impl Default for Keeping {
+    fn default() -> Self {
+        Self { ttl: None, tags: Vec::new(), store: true, etag: None }
+    }
+}
+
+/// A serialized value.
+pub(super) type Payload = (Format, Bytes);
+
+enum New<V> {
     Value(V),
     /// The previous one, and as it is stored.
     Unchanged(V, Arc<Slot>),
@@ -78,6 +97,22 @@ impl<V> Computed<V> {
 
     fn of(value: New<V>) -> Self {
         Self { value, ttl: None, tags: Vec::new(), store: true, etag: None }
+    }
+
+    /// The value, as it is to be stored, and how it is to be kept.
+    pub(super) fn serialized(self, format: Format) -> (V, Result<Payload, Error>, Keeping)
+    where
+        V: Serialize,
+    {
+        let Self { value, ttl, tags, store, etag } = self;
+        let (value, payload) = match value {
+            New::Value(value) => {
+                let payload = to_bytes(format, &value).map(|payload| (format, payload));
+                (value, payload)
+            }
+            New::Unchanged(value, slot) => (value, Ok((slot.format, slot.payload.clone()))),
+        };
+        (value, payload, Keeping { ttl, tags, store, etag })
     }
 
     pub(super) fn into_value(self) -> V {

@@ -6,16 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::computed::{Computed, New, Previous};
+use super::computed::{Keeping, Payload, Previous};
 use super::fleet::{Fleet, Turn, turn};
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::clock::{Stopwatch, as_millis};
-use crate::codec::{Format, to_bytes};
+use crate::codec::{Format, is_nothing};
+use crate::error::Error;
 use crate::fill::{Fill, NewEntry};
 use crate::flight::{Leader, Lease};
 use crate::l1::{Shared, Slot};
+use crate::pending::PendingWrite;
 use crate::state::Inner;
 use crate::ttl::Ttl;
 
@@ -33,6 +35,7 @@ pub(super) enum Outcome<E = ()> {
 type Landed = Outcome<Shared>;
 
 /// What is said of the value before it is there.
+#[derive(Clone, Copy)]
 pub(super) struct How {
     pub(super) options: Options,
     pub(super) write: bool,
@@ -69,7 +72,7 @@ where
         Some(fleet) => turn(&inner, fill, former, fleet).await,
         None => Turn::Compute(fill, former, None),
     };
-    let (mut fill, former, mut lease) = match turn {
+    let (fill, former, mut lease) = match turn {
         Turn::Compute(fill, former, lease) => (fill, former, lease),
         Turn::Found(value, slot) => {
             land(leader.as_ref(), Outcome::Value(slot.format, slot.payload.clone()));
@@ -97,50 +100,58 @@ where
     inner.failures.forget(fill.key().hash);
     // Unless it is.
     lease.iter_mut().for_each(Lease::nothing_stored);
-    let Computed { value, ttl, tags, store, etag } = computed;
-    let (value, payload) = match value {
-        New::Value(value) => {
-            let format = namespace.format;
-            let payload = to_bytes(format, &value).map(|payload| (format, payload));
-            (value, payload)
-        }
-        New::Unchanged(value, slot) => (value, Ok((slot.format, slot.payload.clone()))),
-    };
-    let (format, payload) = match payload {
-        Ok(payload) => payload,
-        Err(error) => {
-            tracing::warn!(%error, namespace = %namespace.name, "not cached");
-            land(leader.as_ref(), Outcome::NotShared);
-            return Ok(value);
-        }
-    };
-    let ttl = ttl.or(how.options.ttl).unwrap_or(namespace.ttl);
-    let ttl =
-        how.options.negative_ttl.filter(|_| is_nothing(format, &payload)).map_or(ttl, Ttl::After);
-    let store = store && how.write && ttl != Ttl::After(Duration::ZERO);
-    let tagged = !store || fill.tag(&tags, inner.deadline()).await;
-    if store && tagged {
-        fill.etag = etag;
-        let times = how.options.times(inner.clock.now(), ttl, fastrand::f64());
-        let entry = NewEntry { payload: payload.clone(), format, schema: 0, times, decoded: None };
-        commit(fill, entry, payload, leader, lease);
-    } else {
-        land(leader.as_ref(), Outcome::Value(format, payload));
+    let (value, payload, keeping) = computed.serialized(namespace.format);
+    let write = keep(&inner, fill, leader.as_ref(), payload, keeping, &how).await;
+    if let Some(write) = write {
+        // Until the value is in the store, it is found nowhere but in the flight.
+        let leader = leader.filter(|_| !namespace.l1);
+        write.spawn_then(async move |is_there| {
+            drop(leader);
+            if let Some(lease) = lease {
+                lease.written(is_there).await;
+            }
+        });
     }
     Ok(value)
 }
 
-/// Whether a value says that there is nothing.
-fn is_nothing(format: Format, payload: &[u8]) -> bool {
-    const NIL: &[u8] = &[0xC0];
-    match format {
-        Format::MessagePack => payload == NIL,
-        Format::Json => payload == b"null",
-        Format::Raw => false,
+/// Gives a value to those who wait, and keeps it as far as it may be kept; what is left to do is the
+/// write to the store.
+pub(super) async fn keep(
+    inner: &Inner,
+    mut fill: Fill,
+    leader: Option<&Leader<Shared>>,
+    payload: Result<Payload, Error>,
+    keeping: Keeping,
+    how: &How,
+) -> Option<PendingWrite> {
+    let namespace = Arc::clone(&fill.key().namespace);
+    let (format, payload) = match payload {
+        Ok(payload) => payload,
+        Err(error) => {
+            tracing::warn!(%error, namespace = %namespace.name, "not cached");
+            land(leader, Outcome::NotShared);
+            return None;
+        }
+    };
+    let ttl = keeping.ttl.or(how.options.ttl).unwrap_or(namespace.ttl);
+    let negative = how.options.negative_ttl.filter(|_| is_nothing(format, &payload));
+    let ttl = negative.map_or(ttl, Ttl::After);
+    let store = keeping.store && how.write && ttl != Ttl::After(Duration::ZERO);
+    if !store || !fill.tag(&keeping.tags, inner.deadline()).await {
+        land(leader, Outcome::Value(format, payload));
+        return None;
     }
+    fill.etag = keeping.etag;
+    let times = how.options.times(inner.clock.now(), ttl, fastrand::f64());
+    let entry = NewEntry { payload: payload.clone(), format, schema: 0, times, decoded: None };
+    let write = fill.commit(entry);
+    land(leader, Outcome::Value(format, payload));
+    write.inspect_err(|error| tracing::debug!(%error, "not cached")).ok().flatten()
 }
 
-fn fail(
+/// Remembers an error, and gives it to those who wait.
+pub(super) fn fail(
     inner: &Inner,
     fill: &Fill,
     leader: Option<&Leader<Shared>>,
@@ -157,31 +168,5 @@ fn fail(
 fn land(leader: Option<&Leader<Shared>>, outcome: Landed) {
     if let Some(leader) = leader {
         leader.land(Arc::new(outcome));
-    }
-}
-
-fn commit(
-    fill: Fill,
-    entry: NewEntry,
-    payload: Bytes,
-    leader: Option<Leader<Shared>>,
-    lease: Option<Lease>,
-) {
-    let (l1, format) = (fill.key().namespace.l1, entry.format);
-    let write = fill.commit(entry);
-    land(leader.as_ref(), Outcome::Value(format, payload));
-    match write {
-        Ok(Some(write)) => {
-            // Until the value is in the store, it is found nowhere but in the flight.
-            let leader = leader.filter(|_| !l1);
-            write.spawn_then(async move |is_there| {
-                drop(leader);
-                if let Some(lease) = lease {
-                    lease.written(is_there).await;
-                }
-            });
-        }
-        Ok(None) => {}
-        Err(error) => tracing::debug!(%error, "not cached"),
     }
 }

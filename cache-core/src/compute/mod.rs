@@ -7,8 +7,10 @@
 //! - `refresh`, `refreshing`: keys that are kept warm; `warm`: keys that are filled beforehand;
 //! - `computed`: what a function is given, and what it answers;
 //! - `fleet`: waiting for another process, or computing for all;
-//! - `failures`: errors that are remembered for a while.
+//! - `failures`: errors that are remembered for a while;
+//! - `batch`: the same for several keys at once.
 
+mod batch;
 mod computed;
 mod failures;
 mod fleet;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::batch::{BatchOutcome, GetOrComputeMany};
 pub use self::computed::{Computed, Previous};
 pub(crate) use self::failures::Failures;
 pub(crate) use self::fleet::RefreshedElsewhere;

@@ -221,7 +221,7 @@ where
 
 /// Those whose tags the value has, or may turn out to have. Who waits for it looks at them, not at
 /// the tags.
-fn families(tags: &[Tag], rich: bool, key: &Key) -> Vec<TagFamily> {
+pub(super) fn families(tags: &[Tag], rich: bool, key: &Key) -> Vec<TagFamily> {
     let mut families: Vec<TagFamily> = tags.iter().map(|tag| tag.family().clone()).collect();
     if rich {
         families.push(TagFamily::global());

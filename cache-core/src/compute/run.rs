@@ -352,19 +352,26 @@ impl<'a> Call<'a> {
         former: Option<&Arc<Slot>>,
         error: ComputeError<E>,
     ) -> Result<V, ComputeError<E>> {
-        let now = self.inner.clock.now();
-        let former = former.filter(|slot| slot.is_alive(now));
-        match former.and_then(|slot| from_bytes(slot.format, &slot.payload)) {
-            Some(value) => {
-                if self.counted {
-                    self.key.note(|counts| counts.stale.one());
-                }
-                self.audit(audit::Outcome::Stale);
-                Ok(value)
-            }
-            None => Err(error),
-        }
+        let read = |slot: &Slot| from_bytes(slot.format, &slot.payload);
+        stand_in(&self.inner, &self.key, self.counted, former, read).ok_or(error)
     }
+}
+
+/// What is stale, if it can still be used.
+pub(super) fn stand_in<V>(
+    inner: &Inner,
+    key: &EntryKey,
+    counted: bool,
+    former: Option<&Arc<Slot>>,
+    read: impl FnOnce(&Slot) -> Option<V>,
+) -> Option<V> {
+    let now = inner.clock.now();
+    let value = former.filter(|slot| slot.is_alive(now)).and_then(|slot| read(slot))?;
+    if counted {
+        key.note(|counts| counts.stale.one());
+    }
+    key.namespace.audit(Operation::Get, audit::Outcome::Stale, &key.identity);
+    Some(value)
 }
 
 /// The bare value.
