@@ -92,7 +92,9 @@ impl PendingWrite {
                 all
             }
             Err(error) => {
-                writes.iter().for_each(|write| write.fail(&error));
+                for write in &writes {
+                    write.fail(&error);
+                }
                 false
             }
         }

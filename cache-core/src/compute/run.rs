@@ -29,6 +29,7 @@ use crate::typed::Found;
 pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
 
 /// One call of `get_or_compute`.
+#[allow(clippy::struct_excessive_bools, reason = "each is said by a caller, or not")]
 pub(super) struct Call<'a> {
     pub(super) inner: Arc<Inner>,
     /// As it was given.
