@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::{Computed, New, Previous};
 use super::options::Options;
+use super::run::Allowance;
 use super::{BoxCompute, ComputeError};
 use crate::clock::{Stopwatch, as_millis};
 use crate::codec::{Format, to_bytes};
@@ -34,6 +35,8 @@ type Landed = Outcome<Shared>;
 pub(super) struct How {
     pub(super) options: Options,
     pub(super) write: bool,
+    /// What is left of it for what comes after the function.
+    pub(super) allowance: Allowance,
 }
 
 /// The outcome of a flight; `None` if it is not one of this kind of computation.
@@ -52,7 +55,7 @@ pub(super) async fn lead<'a, V, E, F>(
     former: Option<Arc<Slot>>,
     leader: Option<Leader<Shared>>,
     compute: F,
-    how: How,
+    mut how: How,
 ) -> Result<V, ComputeError<E>>
 where
     V: Serialize + DeserializeOwned + Send + 'a,
@@ -93,7 +96,7 @@ where
     let ttl =
         how.options.negative_ttl.filter(|_| is_nothing(format, &payload)).map_or(ttl, Ttl::After);
     let store = store && how.write && ttl != Ttl::After(Duration::ZERO);
-    let tagged = !store || fill.tag(&tags, inner.deadline()).await;
+    let tagged = !store || fill.tag(&tags, how.allowance.begin()).await;
     if store && tagged {
         fill.etag = etag;
         let times = how.options.times(inner.clock.now(), ttl, fastrand::f64());

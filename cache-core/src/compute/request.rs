@@ -12,10 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::Previous;
 use super::options::Options;
-use super::run::{Call, Launch};
+use super::run::{Allowance, Call, Launch, value_of, within};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{Operation, Outcome};
 use crate::background::Place;
+use crate::clock::Deadline;
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::middleware::Read;
@@ -154,10 +155,11 @@ where
     /// What is in this process' memory is found here.
     fn into_future(self) -> Self::IntoFuture {
         let Ok(state) = self.values.state() else {
-            return Computing::Asking(Box::pin(alone(self.compute)));
+            return Computing::Asking(Box::pin(alone(self.compute, self.options)));
         };
         if !self.values.cache.inner.enabled {
-            return Computing::Asking(Box::pin(alone(self.compute)));
+            let options = self.options.or(state.options);
+            return Computing::Asking(Box::pin(alone(self.compute, options)));
         }
         let state = Arc::clone(state);
         let key = state.key(self.key);
@@ -187,6 +189,7 @@ where
             write: self.write,
             launch: self.launch,
             families,
+            allowance: Allowance::new(inner.budget),
         };
         Computing::Asking(Box::pin(call.run(self.compute)))
     }
@@ -198,11 +201,14 @@ fn families(key: &Key) -> Vec<TagFamily> {
     std::iter::once(TagFamily::global()).chain(workspace).collect()
 }
 
-/// Nothing is cached when caching is off, or the namespace can't be used.
+/// Nothing is cached when caching is off, or the namespace can't be used. The function may take no
+/// longer than else.
 async fn alone<'a, V, E>(
     compute: impl FnOnce(Previous<V>) -> BoxCompute<'a, V, E>,
+    options: Options,
 ) -> Result<V, ComputeError<E>> {
-    super::run::value_of(compute(Previous::new(None)).await)
+    let patience = options.timeout.map(Deadline::after);
+    within(patience, async { value_of(compute(Previous::new(None)).await) }).await
 }
 
 /// The future of a [`GetOrCompute`].

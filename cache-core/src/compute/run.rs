@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout_at;
+use tokio::sync::oneshot;
+use tokio::time::{timeout, timeout_at};
 
 use super::computed::{Computed, Previous};
 use super::lead::{How, Outcome, lead, outcome};
@@ -12,9 +13,9 @@ use super::options::Options;
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::background::Place;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::codec::from_bytes;
-use crate::fill::Fill;
+use crate::fill::{Fill, LONGEST_FILL};
 use crate::flight::{Follower, Joined, Landing, Leader};
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
@@ -40,9 +41,36 @@ pub(super) struct Call<'a> {
     pub(super) launch: Option<Launch<'a>>,
     /// Those whose tags the value may turn out to have.
     pub(super) families: Vec<TagFamily>,
+    pub(super) allowance: Allowance,
 }
 
-/// Those who wait for somebody else's computation start another after this long.
+/// How long a call may still wait for the cache, over all its operations. What its function takes
+/// does not count, nor does waiting for somebody else's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    left: Duration,
+    since: Stopwatch,
+}
+
+impl Allowance {
+    pub(super) fn new(left: Duration) -> Self {
+        Self { left, since: Stopwatch::start() }
+    }
+
+    /// Before an operation: until when it may take.
+    pub(super) fn begin(&mut self) -> Deadline {
+        self.since = Stopwatch::start();
+        Deadline::after(self.left)
+    }
+
+    /// After it.
+    fn end(&mut self) {
+        self.left = self.left.saturating_sub(self.since.elapsed());
+    }
+}
+
+/// A computation that has lasted for this long is not waited for any more, and another is started;
+/// or for as long as the [timeout](Options::timeout), if that is longer.
 const FOLLOW_FOR: Duration = Duration::from_secs(10);
 
 /// What somebody's computation came to.
@@ -52,10 +80,10 @@ enum Ended<V, E> {
     Abandoned,
     /// The outcome is of no use to this caller.
     Alone,
-    /// It takes too long: for this caller, or for anybody.
-    TooLong {
-        hung: bool,
-    },
+    /// It takes too long for this caller.
+    TooLong,
+    /// It takes too long for anybody.
+    Hung,
 }
 
 impl<'a> Call<'a> {
@@ -69,14 +97,18 @@ impl<'a> Call<'a> {
         let patience = self.options.timeout.map(Deadline::after);
         if !self.read {
             self.note(Read::Miss);
-            let fill = inner.fill_anew(&self.key, inner.deadline()).await;
+            let deadline = self.allowance.begin();
+            let fill = inner.fill_anew(&self.key, deadline).await;
+            self.allowance.end();
             let fill = self.begun(self.expecting(fill)).await;
             return self.compute(fill, None, None, compute, patience).await;
         }
         let (mut counted, mut looked_again, mut made_again) = (false, false, false);
-        let mut given_up = None;
         loop {
-            let (mut fill, former) = match inner.find(&self.key, inner.deadline()).await {
+            let deadline = self.allowance.begin();
+            let found = inner.find(&self.key, deadline).await;
+            self.allowance.end();
+            let (mut fill, former) = match found {
                 Found::Value(value, slot, hit) => {
                     if counted {
                         self.audit(audit::Outcome::Read(hit));
@@ -99,7 +131,7 @@ impl<'a> Call<'a> {
                 }
                 return self.stand_in(former.as_ref(), ComputeError::Compute(error));
             }
-            let joined = inner.flights.join_another(self.key.hash, &fill, given_up);
+            let joined = inner.flights.join_within(self.key.hash, &fill, self.longest());
             if matches!(joined, Joined::Leader(_))
                 && !looked_again
                 && (fill.is_overtaken() || inner.peek(&self.key).is_some_and(|s| self.is_fresh(&s)))
@@ -124,21 +156,17 @@ impl<'a> Call<'a> {
                 }
                 Joined::Follower(follower) => {
                     drop(fill);
-                    let number = follower.number();
-                    match self.follow(follower, former.is_some(), patience, false).await {
+                    match self.follow(follower, former.is_some(), patience).await {
                         Ended::Done(Ok(value)) => {
                             self.audit(audit::Outcome::Shared);
                             return Ok(value);
                         }
                         Ended::Done(Err(error)) => return self.stand_in(former.as_ref(), error),
-                        Ended::Abandoned => {}
-                        Ended::TooLong { hung: true } => given_up = Some(number),
-                        Ended::TooLong { hung: false } => {
+                        Ended::Abandoned | Ended::Hung => {}
+                        Ended::TooLong => {
                             return self.stand_in(former.as_ref(), ComputeError::TimedOut);
                         }
-                        Ended::Alone => {
-                            return value_of(compute(Previous::new(former)).await);
-                        }
+                        Ended::Alone => return self.compute_alone(former, compute, patience).await,
                     }
                 }
             }
@@ -162,11 +190,21 @@ impl<'a> Call<'a> {
         self.key = Arc::new(key);
     }
 
-    async fn begun(&self, mut fill: Fill) -> Fill {
+    async fn begun(&mut self, mut fill: Fill) -> Fill {
         if self.write {
-            fill.begin(&self.tags, self.inner.deadline()).await;
+            let deadline = self.allowance.begin();
+            fill.begin(&self.tags, deadline).await;
+            self.allowance.end();
         }
         fill
+    }
+
+    /// How long a computation may last before another is started in its place.
+    fn longest(&self) -> Duration {
+        match self.options.timeout {
+            Some(timeout) if timeout != Duration::MAX => timeout.clamp(FOLLOW_FOR, LONGEST_FILL),
+            _ => FOLLOW_FOR,
+        }
     }
 
     /// Tags that only the value will name have to be expected before others may wait for it.
@@ -181,7 +219,7 @@ impl<'a> Call<'a> {
     }
 
     /// A value that is fresh; if it is due, computed anew by one of those who ask.
-    async fn refreshed<V, E, F>(&self, value: V, slot: &Arc<Slot>, compute: F) -> V
+    async fn refreshed<V, E, F>(&mut self, value: V, slot: &Arc<Slot>, compute: F) -> V
     where
         V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
@@ -198,21 +236,17 @@ impl<'a> Call<'a> {
         if inner.failures.get::<E>(&fill).is_some() {
             return value;
         }
-        let Joined::Leader(leader) = inner.flights.join(key.hash, &fill) else { return value };
-        let (fill, former) = (self.begun(fill).await, Some(Arc::clone(slot)));
-        if self.launch.is_some() {
-            return match self.launched(fill, former, leader, compute) {
-                Ok(_) => value,
-                Err((fill, former, leader, compute)) => {
-                    let how = self.how();
-                    let led = lead(Arc::clone(inner), fill, former, Some(leader), compute, how);
-                    led.await.unwrap_or(value)
-                }
-            };
-        }
+        let joined = inner.flights.join_within(key.hash, &fill, self.longest());
+        let Joined::Leader(leader) = joined else { return value };
         let patience = self.options.timeout.map(Deadline::after);
-        let led = self.compute(fill, former, Some(leader), compute, patience).await;
-        led.unwrap_or(value)
+        let (fill, former) = (self.begun(fill).await, Some(Arc::clone(slot)));
+        match self.launched(fill, former, Some(leader), compute) {
+            Ok(_) => value,
+            Err((fill, former, leader, compute)) => {
+                let led = self.compute_here(fill, former, leader, compute, patience).await;
+                led.unwrap_or(value)
+            }
+        }
     }
 
     /// Computes: in the background if it may, else here.
@@ -230,69 +264,104 @@ impl<'a> Call<'a> {
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
         let stand_in = former.clone();
-        let led = match leader {
-            Some(leader) if self.launch.is_some() => {
-                match self.launched(fill, former, leader, compute) {
-                    Ok(follower) => {
-                        let ended = self.follow(follower, stand_in.is_some(), patience, true).await;
-                        return match ended {
-                            Ended::Done(Ok(value)) => Ok(value),
-                            Ended::Done(Err(error)) => self.stand_in(stand_in.as_ref(), error),
-                            Ended::TooLong { .. } => {
-                                self.stand_in(stand_in.as_ref(), ComputeError::TimedOut)
-                            }
-                            Ended::Abandoned | Ended::Alone => {
-                                self.stand_in(stand_in.as_ref(), ComputeError::LeaderFailed)
-                            }
-                        };
-                    }
-                    Err((fill, former, leader, compute)) => lead(
-                        Arc::clone(&self.inner),
-                        fill,
-                        former,
-                        Some(leader),
-                        compute,
-                        self.how(),
-                    ),
-                }
+        match self.launched(fill, former, leader, compute) {
+            Ok(led) => {
+                let led = async { led.await.unwrap_or(Err(ComputeError::LeaderFailed)) };
+                self.awaited(stand_in, led, patience).await
             }
-            leader => lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how()),
-        };
-        let led = match self.until(stand_in.is_some(), patience) {
-            Some(until) => match timeout_at(until.instant(), led).await {
-                Ok(led) => led,
-                Err(_) => Err(ComputeError::TimedOut),
-            },
-            None => led.await,
-        };
-        led.or_else(|error| self.stand_in(stand_in.as_ref(), error))
+            Err((fill, former, leader, compute)) => {
+                self.compute_here(fill, former, leader, compute, patience).await
+            }
+        }
     }
 
-    /// Starts the computation in the background; what it was to be done with, if there is no place.
-    #[allow(clippy::type_complexity, clippy::result_large_err, reason = "handed back as it came")]
-    fn launched<V, E, F>(
+    async fn compute_here<V, E, F>(
         &self,
         fill: Fill,
         former: Option<Arc<Slot>>,
-        leader: Leader<Shared>,
+        leader: Option<Leader<Shared>>,
         compute: F,
-    ) -> Result<Follower<Shared>, (Fill, Option<Arc<Slot>>, Leader<Shared>, F)>
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>>
     where
         V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
-        let (Some(launch), Some(place)) = (self.launch, self.inner.background.place()) else {
-            return Err((fill, former, leader, compute));
+        let stand_in = former.clone();
+        let led = lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how());
+        self.awaited(stand_in, led, patience).await
+    }
+
+    /// Computes for this caller only, and stores nothing: others have tried.
+    async fn compute_alone<V, E, F>(
+        &self,
+        former: Option<Arc<Slot>>,
+        compute: F,
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: DeserializeOwned + Send + 'a,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let stand_in = former.clone();
+        let computed = async {
+            let watch = Stopwatch::start();
+            let computed = compute(Previous::new(former)).await;
+            self.key.namespace.counters.computed(watch.elapsed(), computed.is_ok());
+            value_of(computed)
         };
-        let follower = leader.follow();
-        let led = lead(Arc::clone(&self.inner), fill, former, Some(leader), compute, self.how());
-        launch(place, Box::pin(async move { drop(led.await) }));
-        Ok(follower)
+        self.awaited(stand_in, computed, patience).await
+    }
+
+    /// Waits for a function of this call as long as its options say. What is stale stands in for
+    /// what comes too late, or to nothing.
+    async fn awaited<V: DeserializeOwned, E>(
+        &self,
+        stand_in: Option<Arc<Slot>>,
+        computed: impl Future<Output = Result<V, ComputeError<E>>>,
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>> {
+        let computed = within(self.until(stand_in.is_some(), patience), computed).await;
+        computed.or_else(|error| self.stand_in(stand_in.as_ref(), error))
+    }
+
+    /// Starts the computation in the background; what it was to be done with, if it may not go on
+    /// there, or there is no place. One that outlasts all fills could not be stored, and ends.
+    #[allow(clippy::type_complexity, clippy::result_large_err, reason = "handed back as it came")]
+    fn launched<V, E, F>(
+        &self,
+        fill: Fill,
+        former: Option<Arc<Slot>>,
+        leader: Option<Leader<Shared>>,
+        compute: F,
+    ) -> Result<
+        oneshot::Receiver<Result<V, ComputeError<E>>>,
+        (Fill, Option<Arc<Slot>>, Option<Leader<Shared>>, F),
+    >
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let place = self.launch.and_then(|launch| Some((launch, self.inner.background.place()?)));
+        let Some((launch, place)) = place else { return Err((fill, former, leader, compute)) };
+        let (sender, led_behind) = oneshot::channel();
+        let led = lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how());
+        launch(
+            place,
+            Box::pin(async move {
+                if let Ok(led) = timeout(LONGEST_FILL, led).await {
+                    // The caller may have left.
+                    drop(sender.send(led));
+                }
+            }),
+        );
+        Ok(led_behind)
     }
 
     fn how(&self) -> How {
-        How { options: self.options, write: self.write }
+        How { options: self.options, write: self.write, allowance: self.allowance }
     }
 
     /// Until when the caller waits; not for long if there is something to stand in.
@@ -304,21 +373,21 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Waits for a computation, one's own in the background or somebody else's.
+    /// Waits for somebody else's computation.
     async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
         &self,
         mut follower: Follower<Shared>,
         may_stand_in: bool,
         patience: Option<Deadline>,
-        is_own: bool,
     ) -> Ended<V, E> {
         let until = self.until(may_stand_in, patience);
-        let hung = Deadline::after(if is_own { Duration::MAX } else { FOLLOW_FOR });
+        let hung = Deadline::after(follower.left_of(self.longest()));
         let end = until.map_or(hung, |until| until.min(hung));
         let landing = match timeout_at(end.instant(), follower.wait()).await {
             Ok(Landing::Landed(shared)) => shared,
             Ok(Landing::Abandoned) => return Ended::Abandoned,
-            Err(_) => return Ended::TooLong { hung: until.is_none_or(|until| until > end) },
+            Err(_) if until.is_none_or(|until| until > end) => return Ended::Hung,
+            Err(_) => return Ended::TooLong,
         };
         match outcome::<E>(&landing) {
             Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
@@ -337,15 +406,28 @@ impl<'a> Call<'a> {
         error: ComputeError<E>,
     ) -> Result<V, ComputeError<E>> {
         let now = self.inner.clock.now();
-        let former = former.filter(|slot| slot.is_alive(now));
-        match former.and_then(|slot| from_bytes(slot.format, &slot.payload)) {
-            Some(value) => {
-                self.key.namespace.counters.stale.one();
-                self.audit(audit::Outcome::Stale);
-                Ok(value)
-            }
-            None => Err(error),
+        let Some(former) = former.filter(|slot| slot.is_alive(now)) else { return Err(error) };
+        let Some(value) = from_bytes(former.format, &former.payload) else { return Err(error) };
+        // What was to be refreshed early is fresh.
+        if !self.is_fresh(former) {
+            self.key.namespace.counters.stale.one();
+            self.audit(audit::Outcome::Stale);
         }
+        Ok(value)
+    }
+}
+
+/// What a function comes to, if it does not take longer.
+pub(super) async fn within<V, E>(
+    until: Option<Deadline>,
+    computed: impl Future<Output = Result<V, ComputeError<E>>>,
+) -> Result<V, ComputeError<E>> {
+    match until {
+        Some(until) => {
+            let computed = timeout_at(until.instant(), computed).await;
+            computed.unwrap_or(Err(ComputeError::TimedOut))
+        }
+        None => computed.await,
     }
 }
 
