@@ -203,7 +203,8 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
         self.creations.fetch_add(1, Ordering::SeqCst);
-        let left = deadline.instant().saturating_duration_since(tokio::time::Instant::now());
+        let now = Deadline::after(Duration::ZERO);
+        let left = deadline.instant().saturating_duration_since(now.instant());
         self.left_to_create.lock().unwrap().push(left);
         Box::pin(async move {
             self.pass(At::Create).await?;
