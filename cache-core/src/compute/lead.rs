@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::{Computed, New, Previous};
+use super::limits::Allowance;
 use super::options::Options;
-use super::run::Allowance;
 use super::{BoxCompute, ComputeError};
 use crate::clock::{Stopwatch, as_millis};
 use crate::codec::{Format, to_bytes};

@@ -4,12 +4,14 @@
 //! - `request`: the call as the caller sees it, and what is in memory;
 //! - `run`: looking up, waiting, standing in with what is stale;
 //! - `lead`: computing, for oneself and those who wait;
+//! - `limits`: how long it waits, for the cache and for its function;
 //! - `computed`: what a function is given, and what it answers;
 //! - `failures`: errors that are remembered for a while.
 
 mod computed;
 mod failures;
 mod lead;
+mod limits;
 mod options;
 mod request;
 mod run;

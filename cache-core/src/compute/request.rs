@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::Previous;
+use super::limits::{Allowance, within};
 use super::options::Options;
-use super::run::{Allowance, Call, Launch, value_of, within};
+use super::run::{Call, Launch, value_of};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{Operation, Outcome};
 use crate::background::Place;

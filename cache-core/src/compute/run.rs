@@ -9,6 +9,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::computed::{Computed, Previous};
 use super::lead::{How, Outcome, lead, outcome};
+use super::limits::{Allowance, within};
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
@@ -42,31 +43,6 @@ pub(super) struct Call<'a> {
     /// Those whose tags the value may turn out to have.
     pub(super) families: Vec<TagFamily>,
     pub(super) allowance: Allowance,
-}
-
-/// How long a call may still wait for the cache, over all its operations. What its function takes
-/// does not count, nor does waiting for somebody else's.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Allowance {
-    left: Duration,
-    since: Stopwatch,
-}
-
-impl Allowance {
-    pub(super) fn new(left: Duration) -> Self {
-        Self { left, since: Stopwatch::start() }
-    }
-
-    /// Before an operation: until when it may take.
-    pub(super) fn begin(&mut self) -> Deadline {
-        self.since = Stopwatch::start();
-        Deadline::after(self.left)
-    }
-
-    /// After it.
-    fn end(&mut self) {
-        self.left = self.left.saturating_sub(self.since.elapsed());
-    }
 }
 
 /// A computation that has lasted for this long is not waited for any more, and another is started;
@@ -414,20 +390,6 @@ impl<'a> Call<'a> {
             self.audit(audit::Outcome::Stale);
         }
         Ok(value)
-    }
-}
-
-/// What a function comes to, if it does not take longer.
-pub(super) async fn within<V, E>(
-    until: Option<Deadline>,
-    computed: impl Future<Output = Result<V, ComputeError<E>>>,
-) -> Result<V, ComputeError<E>> {
-    match until {
-        Some(until) => {
-            let computed = timeout_at(until.instant(), computed).await;
-            computed.unwrap_or(Err(ComputeError::TimedOut))
-        }
-        None => computed.await,
     }
 }
 
