@@ -81,6 +81,11 @@ pub(crate) struct FillWatch {
 }
 
 impl FillWatch {
+    /// When the fill began.
+    pub(crate) fn began(&self) -> Stopwatch {
+        self.began
+    }
+
     /// Whether one who asks now may be given the outcome. Where nothing can tell that the fill was
     /// overtaken elsewhere, only for a short time from its beginning.
     pub(crate) fn may_serve(&self, asker: &Fill) -> bool {
@@ -140,7 +145,7 @@ impl fmt::Debug for NewEntry {
 
 /// Tombstones keep fills that began before a delete from committing; so no fill may take longer.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(10 * 60);
-const LONGEST_FILL: Duration = Duration::from_secs(9 * 60);
+pub(crate) const LONGEST_FILL: Duration = Duration::from_secs(9 * 60);
 /// How long a new generation lives at least; commits extend it.
 pub(crate) const GENERATION_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -197,6 +202,11 @@ impl Fill {
     /// Whether there is no store, or it has answered what this fill is based on.
     fn has_word(&self) -> bool {
         self.inner.store.is_none() || self.expect.is_some()
+    }
+
+    /// Whether there is a store, and it has said in what state the key is.
+    pub(crate) fn is_told_by_store(&self) -> bool {
+        self.inner.store.is_some() && self.expect.is_some()
     }
 
     /// Whether the store, if there is one, has told the ids of all scopes.

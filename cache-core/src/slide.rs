@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::clock::Millis;
 use crate::compute::Options;
 use crate::key::Key;
@@ -62,7 +63,9 @@ impl Inner {
         let ttl = options.ttl.unwrap_or(key.namespace.ttl);
         let Some(times) = options.slid(&slot.times, ttl, now) else { return };
         if self.store.is_none() {
-            self.touch_in_memory(key, times);
+            let access = Accesses::begin(Operation::Touch, [key]);
+            let touched = self.touch_in_memory(key, Some(slot.id), times);
+            access.end(if touched { Outcome::Done } else { Outcome::NotDone });
             return;
         }
         let Some(place) = self.background.place() else { return };
@@ -70,12 +73,19 @@ impl Inner {
             return;
         }
         let under = Under { inner: Arc::clone(self), key: key.hash };
-        let key = Arc::clone(key);
+        // Another that has taken its place has a time of its own.
+        let (key, id) = (Arc::clone(key), slot.id);
         place.spawn(async move {
+            let access = Accesses::begin(Operation::Touch, [&key]);
             let deadline = under.inner.deadline();
-            if let Err(error) = under.inner.touch(&key, times, deadline).await {
-                tracing::debug!(%error, key = %key.shown(), "its time could not be prolonged");
-            }
+            access.end(match under.inner.touch(&key, Some(id), times, deadline).await {
+                Ok(true) => Outcome::Done,
+                Ok(false) => Outcome::NotDone,
+                Err(error) => {
+                    tracing::debug!(%error, key = %key.shown(), "its time could not be prolonged");
+                    Outcome::Failed
+                }
+            });
         });
     }
 }

@@ -98,16 +98,24 @@ impl Inner {
             match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::L1Hit),
                 Typed::OtherType => other_type = Some(slot),
-                Typed::Stale => stale = Some(slot),
+                Typed::Stale => {}
             }
         }
         let (slot, fill) = self.find_in_store(key, deadline).await;
-        if let Some(slot) = slot {
-            match typed(&slot, self.clock.now()) {
+        match slot {
+            Some(slot) => match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::StoreHit),
                 Typed::OtherType => other_type = Some(slot),
                 Typed::Stale => stale = Some(slot),
+            },
+            // What memory has counts only where the store has not said that it is gone. Looked up
+            // once more: what happens to it from now on happens to the fill, too.
+            None if !fill.is_told_by_store() => {
+                let slot = self.peek(key);
+                stale =
+                    slot.filter(|slot| matches!(typed::<V>(slot, self.clock.now()), Typed::Stale));
             }
+            None => {}
         }
         if let Some(slot) = other_type {
             let workspace = key.workspace.as_deref();

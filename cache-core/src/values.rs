@@ -158,7 +158,7 @@ impl Values {
         let now = inner.clock.now();
         // Its grace is that of the namespace.
         let times = Options { jitter: None, ..key.namespace.options }.times(now, ttl.into(), 0.0);
-        let touched = inner.touch(&key, times, inner.deadline()).await;
+        let touched = inner.touch(&key, None, times, inner.deadline()).await;
         access.end(match touched {
             Ok(true) => Outcome::Done,
             Ok(false) => Outcome::NotDone,

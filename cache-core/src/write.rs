@@ -220,19 +220,21 @@ impl Inner {
         Ok(valid)
     }
 
-    /// Gives an entry a new lifetime from now. False if there is none.
+    /// Gives an entry a new lifetime from now: the one with this id only, if one is given. False if
+    /// there is none.
     pub(crate) async fn touch(
         self: &Arc<Self>,
         key: &Arc<EntryKey>,
+        only: Option<u64>,
         times: EntryTimes,
         deadline: Deadline,
     ) -> Result<bool, Error> {
         let Some(store) = &self.store else {
-            return Ok(self.touch_in_memory(key, times));
+            return Ok(self.touch_in_memory(key, only, times));
         };
         let Some(stored) = self.stored_entry(key, deadline).await? else { return Ok(false) };
         let now = self.clock.now();
-        if !stored.times(now).is_fresh(now) {
+        if !stored.times(now).is_fresh(now) || only.is_some_and(|id| id != stored.entry.id) {
             return Ok(false);
         }
         let expect = stored.entry.id.to_le_bytes().to_vec().into();
@@ -262,11 +264,16 @@ impl Inner {
         Ok(touched)
     }
 
-    pub(crate) fn touch_in_memory(&self, key: &EntryKey, times: EntryTimes) -> bool {
+    pub(crate) fn touch_in_memory(
+        &self,
+        key: &EntryKey,
+        only: Option<u64>,
+        times: EntryTimes,
+    ) -> bool {
         let fence = self.fences.raise(key.hash, &key.rendered);
         let Some(slot) = self.peek(key) else { return false };
         let now = self.clock.now();
-        if !slot.times_at(now).is_fresh(now) {
+        if !slot.times_at(now).is_fresh(now) || only.is_some_and(|id| id != slot.id) {
             return false;
         }
         let touched = Arc::new(Slot {

@@ -108,3 +108,21 @@ async fn an_age_beyond_the_table_of_small_ones_allocates_its_digits() {
     assert!(minutes(20).as_secs() >= 1024);
     assert_eq!(allocations_of_a_hit(&[], minutes(20).as_secs()).await, BUDGET + 1);
 }
+
+#[tokio::test]
+async fn a_hit_of_get_or_compute_allocates_no_more_than_one_of_get() {
+    let cache = Cache::builder().memory().build().expect("a valid cache");
+    cache.set("users", "1", &7_u64).await.expect("set");
+    let compute = async || -> Result<u64, Infallible> { panic!("it is there") };
+    let values = cache.namespace("users");
+    let count = |hit: &mut dyn FnMut()| {
+        hit();
+        allocation_counter::measure(hit).count_total
+    };
+    let get = count(&mut || assert_eq!(poll_now(values.get("1")).expect("memory"), Some(7_u64)));
+    let computed = count(&mut || {
+        assert_eq!(poll_now(values.get_or_compute("1", compute).into_future()).expect("there"), 7);
+    });
+    assert_eq!(get, 1, "the key");
+    assert_eq!(computed, get);
+}

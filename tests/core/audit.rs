@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Once;
 
-use cache_core::{Cache, Keyring, Namespace, Scope, minutes};
+use cache_core::{Cache, Keyring, Namespace, Options, Scope, minutes, seconds};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -149,6 +149,21 @@ async fn every_access_is_an_event(setup: Setup) {
     assert_eq!(heard(), ["stored as another type", "get miss"]);
 }
 
+/// Pinned: that its use had given a value more time was no event, though it was read and written.
+async fn a_longer_life_by_use_is_an_event(setup: Setup) {
+    let options = Options::new().ttl(minutes(1)).sliding(minutes(5));
+    let patients = Namespace::new("patients").sensitive().options(options);
+    let keyring = Keyring::new(1, [1; 32]);
+    let cache = setup.builder().namespace(patients).keyring(keyring).build().unwrap();
+    cache.set("patients", KEY, VALUE).await.unwrap();
+    setup.clock.advance(seconds(40));
+    listen();
+    assert!(text(&cache, "patients", KEY).await.is_some());
+    settled(&cache).await;
+    let heard = heard();
+    assert!(heard.len() == 2 && heard.contains(&"touch done".to_owned()), "{heard:?}");
+}
+
 async fn middleware_is_audited_too(setup: Setup) {
     let cache = cache(&setup);
     listen();
@@ -188,6 +203,7 @@ async fn a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been(setup:
 
 on_every_setup!(
     every_access_is_an_event,
+    a_longer_life_by_use_is_an_event,
     middleware_is_audited_too,
     what_is_not_sensitive_is_not_audited,
     a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been,

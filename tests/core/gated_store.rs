@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::store::{
@@ -44,6 +45,7 @@ pub(crate) struct GatedStore {
     calls: AtomicUsize,
     watched: bool,
     creations: AtomicUsize,
+    left_to_create: Mutex<Vec<Duration>>,
 }
 
 impl GatedStore {
@@ -59,7 +61,8 @@ impl GatedStore {
     fn over(store: MemoryStore, watched: bool) -> Self {
         let (held, failing) = (Mutex::default(), Mutex::default());
         let (calls, creations) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { store, held, failing, calls, watched, creations }
+        let left_to_create = Mutex::default();
+        Self { store, held, failing, calls, watched, creations, left_to_create }
     }
 
     /// A tiered cache over this store.
@@ -140,6 +143,11 @@ impl GatedStore {
         self.creations.load(Ordering::SeqCst)
     }
 
+    /// How much time each round trip of `create` was given.
+    pub(crate) fn left_to_create(&self) -> Vec<Duration> {
+        self.left_to_create.lock().unwrap().clone()
+    }
+
     async fn pass(&self, at: At) -> Result<(), Error> {
         if matches!(at, At::Fetch | At::Write | At::Remove | At::ScanReply) {
             self.calls.fetch_add(1, Ordering::SeqCst);
@@ -195,6 +203,9 @@ impl Store for GatedStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>> {
         self.creations.fetch_add(1, Ordering::SeqCst);
+        let now = Deadline::after(Duration::ZERO);
+        let left = deadline.instant().saturating_duration_since(now.instant());
+        self.left_to_create.lock().unwrap().push(left);
         Box::pin(async move {
             self.pass(At::Create).await?;
             self.store.create(entries, keep_for, deadline).await

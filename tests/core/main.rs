@@ -14,6 +14,7 @@ mod claims;
 mod coherence;
 mod command_counts;
 mod compression;
+mod compute_faults;
 mod compute_options;
 mod contract;
 mod corrupt;

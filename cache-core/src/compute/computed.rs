@@ -65,11 +65,6 @@ impl<V> Previous<V> {
     pub(super) fn new(slot: Option<Arc<Slot>>) -> Self {
         Self { slot, value: PhantomData }
     }
-
-    /// What the application said of it ([`Computed::etag`]).
-    pub fn etag(&self) -> Option<&str> {
-        self.slot.as_ref()?.etag.as_deref()
-    }
 }
 
 impl<V: DeserializeOwned> Previous<V> {
@@ -77,6 +72,13 @@ impl<V: DeserializeOwned> Previous<V> {
     pub fn value(&self) -> Option<V> {
         let slot = self.slot.as_ref()?;
         from_bytes(slot.format, &slot.payload)
+    }
+
+    /// What the application said of it ([`Computed::etag`]). `None` if the value is of another type:
+    /// it can't be left [`unchanged`](Self::unchanged).
+    pub fn etag(&self) -> Option<&str> {
+        let etag = self.slot.as_ref()?.etag.as_deref()?;
+        self.value().map(|_| etag)
     }
 
     /// The answer that it is as it was: it is fresh again, for its whole time. `None` if there is

@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::{Keeping, Payload, Previous};
 use super::fleet::{Fleet, Turn, turn};
+use super::limits::Allowance;
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
@@ -41,6 +42,8 @@ pub(super) struct How {
     pub(super) write: bool,
     /// Whether it is done once for all processes.
     pub(super) fleet: Option<Fleet>,
+    /// What is left of it for what comes after the function.
+    pub(super) allowance: Allowance,
 }
 
 /// The outcome of a flight; `None` if it is not one of this kind of computation.
@@ -138,7 +141,8 @@ pub(super) async fn keep(
     let negative = how.options.negative_ttl.filter(|_| is_nothing(format, &payload));
     let ttl = negative.map_or(ttl, Ttl::After);
     let store = keeping.store && how.write && ttl != Ttl::After(Duration::ZERO);
-    if !store || !fill.tag(&keeping.tags, inner.deadline()).await {
+    let mut allowance = how.allowance;
+    if !store || !fill.tag(&keeping.tags, allowance.begin()).await {
         land(leader, Outcome::Value(format, payload));
         return None;
     }

@@ -5,6 +5,7 @@
 //! - `run`: looking up, waiting, standing in with what is stale;
 //! - `lead`: computing, for oneself and those who wait;
 //! - `refresh`, `refreshing`: keys that are kept warm; `warm`: keys that are filled beforehand;
+//! - `limits`: how long it waits, for the cache and for its function;
 //! - `computed`: what a function is given, and what it answers;
 //! - `fleet`: waiting for another process, or computing for all;
 //! - `failures`: errors that are remembered for a while;
@@ -15,6 +16,7 @@ mod computed;
 mod failures;
 mod fleet;
 mod lead;
+mod limits;
 mod options;
 mod refresh;
 mod refreshing;

@@ -93,8 +93,10 @@ impl Options {
     }
 
     /// How long the function may take. Then a value within its grace is used, else the answer is
-    /// [`TimedOut`](crate::ComputeError::TimedOut). Default: no limit for one's own function, 10 s
-    /// for somebody else's.
+    /// [`TimedOut`](crate::ComputeError::TimedOut). Default: no limit for one's own function.
+    ///
+    /// Somebody else's that has lasted for this long, and for 10 s, is not waited for any more: who
+    /// asks then computes anew, one for all.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -122,8 +124,9 @@ impl Options {
     }
 
     /// Each use makes a value fresh for its whole time again (its TTL, without jitter), until this
-    /// long after it was made. It is written again when half of its time has passed. Default: use
-    /// changes nothing.
+    /// long after it was made. It is written again when half of its time has passed. A value that
+    /// was given a shorter time of its own ([`negative_ttl`](Self::negative_ttl),
+    /// [`Computed::ttl`](crate::Computed::ttl)) keeps that. Default: use changes nothing.
     pub const fn sliding(mut self, at_most: Duration) -> Self {
         self.sliding = Some(at_most);
         self
@@ -181,7 +184,7 @@ impl Options {
     pub(crate) fn times(&self, now: Millis, ttl: Ttl, random: f64) -> EntryTimes {
         let ttl = match ttl {
             Ttl::After(ttl) => {
-                let most = ttl.mul_f64(f64::from(self.jitter.unwrap_or(0)) / 100.0);
+                let most = ttl / 100 * u32::from(self.jitter.unwrap_or(0));
                 Ttl::After(ttl.saturating_sub(most.mul_f64(random)))
             }
             Ttl::Never => Ttl::Never,
@@ -222,10 +225,17 @@ impl Options {
         self
     }
 
+    /// The shortest time that jitter leaves. What has less was given a time of its own.
+    fn least(&self, ttl: Duration) -> Millis {
+        as_millis(ttl.saturating_sub(ttl / 100 * u32::from(self.jitter.unwrap_or(0))))
+    }
+
     /// Until when a value would be fresh that is used at `now`, if that is worth writing down.
     pub(crate) fn slid(&self, times: &EntryTimes, ttl: Ttl, now: Millis) -> Option<EntryTimes> {
         let (Some(at_most), Ttl::After(ttl)) = (self.sliding, ttl) else { return None };
-        if times.fresh_for(now)? > as_millis(ttl) / 2 {
+        let left = times.fresh_for(now)?;
+        let whole = times.fresh_until.saturating_sub(times.created);
+        if left > as_millis(ttl) / 2 || whole < self.least(ttl) {
             return None;
         }
         let end = times.created.saturating_add(as_millis(at_most));
@@ -262,6 +272,27 @@ mod tests {
         assert_eq!((until(0.5).fresh_until, until(0.5).stale_until), (96_000, 101_000));
         assert!(until(0.999).fresh_until > 91_000);
         assert_eq!(options.times(1_000, Ttl::Never, 0.5).stale_until, u64::MAX);
+    }
+
+    /// Pinned: the longest time there is, shortened by all of it, was a panic.
+    #[test]
+    fn the_longest_time_can_be_shortened() {
+        for jitter in [0, 1, 99, 100] {
+            let options = Options::new().jitter(jitter);
+            for random in [0.0, 0.5, 1.0 - f64::EPSILON] {
+                let times = options.times(1_000, Ttl::After(Duration::MAX), random);
+                assert!(times.fresh_until >= 1_000);
+            }
+        }
+    }
+
+    /// Pinned: a value that says that there is nothing lived as long as any other once it was used.
+    #[test]
+    fn what_was_given_a_shorter_time_keeps_it() {
+        let options = Options::new().sliding(minutes(30)).jitter(10);
+        let (ttl, short) = (Ttl::After(minutes(10)), Ttl::After(seconds(10)));
+        assert_eq!(options.slid(&options.times(0, short, 0.0), ttl, 9_000), None);
+        assert!(options.slid(&options.times(0, ttl, 0.999), ttl, 400_000).is_some());
     }
 
     #[test]

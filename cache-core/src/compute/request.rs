@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::computed::Previous;
+use super::limits::{Allowance, within};
 use super::options::Options;
-use super::run::{Call, FOLLOW_FOR, Launch};
+use super::run::{Call, FOLLOW_FOR, Launch, value_of};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{Operation, Outcome};
 use crate::background::Place;
@@ -175,10 +176,11 @@ where
     /// What is in this process' memory is found here.
     fn into_future(self) -> Self::IntoFuture {
         let Ok(state) = self.values.state() else {
-            return Computing::Asking(Box::pin(alone(self.compute)));
+            return Computing::Asking(Box::pin(alone(self.compute, self.options)));
         };
         if !self.values.cache.inner.enabled {
-            return Computing::Asking(Box::pin(alone(self.compute)));
+            let options = self.options.or(state.options);
+            return Computing::Asking(Box::pin(alone(self.compute, options)));
         }
         let state = Arc::clone(state);
         let key = state.key(self.key);
@@ -211,7 +213,7 @@ where
             counted: self.counted,
             launch: self.launch,
             families,
-            deadline: inner.deadline(),
+            allowance: Allowance::new(inner.budget),
             others: Deadline::after(FOLLOW_FOR),
             refreshing: false,
         };
@@ -230,11 +232,14 @@ pub(super) fn families(tags: &[Tag], rich: bool, key: &Key) -> Vec<TagFamily> {
     families
 }
 
-/// Nothing is cached when caching is off, or the namespace can't be used.
+/// Nothing is cached when caching is off, or the namespace can't be used. The function may take no
+/// longer than else.
 async fn alone<'a, V, E>(
     compute: impl FnOnce(Previous<V>) -> BoxCompute<'a, V, E>,
+    options: Options,
 ) -> Result<V, ComputeError<E>> {
-    super::run::value_of(compute(Previous::new(None)).await)
+    let patience = options.timeout.map(Deadline::after);
+    within(patience, async { value_of(compute(Previous::new(None)).await) }).await
 }
 
 /// The future of a [`GetOrCompute`].

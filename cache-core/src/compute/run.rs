@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout_at;
+use tokio::sync::oneshot;
+use tokio::time::{timeout, timeout_at};
 
 use super::computed::{Computed, Previous};
 use super::fleet::Fleet;
 use super::lead::{How, Outcome, lead, outcome};
+use super::limits::{Allowance, within};
 use super::options::Options;
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::background::Place;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::codec::from_bytes;
-use crate::fill::Fill;
+use crate::fill::{Fill, LONGEST_FILL};
 use crate::flight::{Follower, Joined, Landing, Leader};
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
@@ -44,15 +46,15 @@ pub(super) struct Call<'a> {
     pub(super) launch: Option<Launch<'a>>,
     /// Those whose tags the value may turn out to have.
     pub(super) families: Vec<TagFamily>,
-    /// Until when the cache may keep it waiting before it computes.
-    pub(super) deadline: Deadline,
+    pub(super) allowance: Allowance,
     /// How long it waits for other processes.
     pub(super) others: Deadline,
     /// What was found is still fresh.
     pub(super) refreshing: bool,
 }
 
-/// Those who wait for somebody else's computation start another after this long.
+/// A computation that has lasted for this long is not waited for any more, and another is started;
+/// or for as long as the [timeout](Options::timeout), if that is longer.
 pub(super) const FOLLOW_FOR: Duration = Duration::from_secs(10);
 
 /// What somebody's computation came to.
@@ -62,10 +64,10 @@ enum Ended<V, E> {
     Abandoned,
     /// The outcome is of no use to this caller.
     Alone,
-    /// It takes too long: for this caller, or for anybody.
-    TooLong {
-        hung: bool,
-    },
+    /// It takes too long for this caller.
+    TooLong,
+    /// It takes too long for anybody.
+    Hung,
 }
 
 impl<'a> Call<'a> {
@@ -79,15 +81,18 @@ impl<'a> Call<'a> {
         let patience = self.options.timeout.map(Deadline::after);
         if !self.read {
             self.note(Read::Miss);
-            let fill = inner.fill_anew(&self.key, self.deadline).await;
+            let deadline = self.allowance.begin();
+            let fill = inner.fill_anew(&self.key, deadline).await;
+            self.allowance.end();
             let fill = self.begun(self.expecting(fill)).await;
             return self.compute(fill, None, None, compute, patience).await;
         }
         let (mut counted, mut looked_again, mut made_again) = (false, false, false);
-        let mut given_up = None;
         loop {
-            self.deadline = inner.deadline();
-            let (mut fill, former) = match inner.find(&self.key, self.deadline).await {
+            let deadline = self.allowance.begin();
+            let found = inner.find(&self.key, deadline).await;
+            self.allowance.end();
+            let (mut fill, former) = match found {
                 Found::Value(value, slot, hit) => {
                     if counted {
                         self.audit(audit::Outcome::Read(hit));
@@ -111,7 +116,7 @@ impl<'a> Call<'a> {
                 }
                 return self.stand_in(former.as_ref(), ComputeError::Compute(error));
             }
-            let joined = inner.flights.join_another(self.key.hash, &fill, given_up);
+            let joined = inner.flights.join_within(self.key.hash, &fill, longest(&self.options));
             if matches!(joined, Joined::Leader(_))
                 && !looked_again
                 && (fill.is_overtaken() || inner.peek(&self.key).is_some_and(|s| self.is_fresh(&s)))
@@ -136,21 +141,17 @@ impl<'a> Call<'a> {
                 }
                 Joined::Follower(follower) => {
                     drop(fill);
-                    let number = follower.number();
-                    match self.follow(follower, former.is_some(), patience, false).await {
+                    match self.follow(follower, former.is_some(), patience).await {
                         Ended::Done(Ok(value)) => {
                             self.audit(audit::Outcome::Shared);
                             return Ok(value);
                         }
                         Ended::Done(Err(error)) => return self.stand_in(former.as_ref(), error),
-                        Ended::Abandoned => {}
-                        Ended::TooLong { hung: true } => given_up = Some(number),
-                        Ended::TooLong { hung: false } => {
+                        Ended::Abandoned | Ended::Hung => {}
+                        Ended::TooLong => {
                             return self.stand_in(former.as_ref(), ComputeError::TimedOut);
                         }
-                        Ended::Alone => {
-                            return value_of(compute(Previous::new(former)).await);
-                        }
+                        Ended::Alone => return self.compute_alone(former, compute, patience).await,
                     }
                 }
             }
@@ -176,9 +177,11 @@ impl<'a> Call<'a> {
         self.key = Arc::new(key);
     }
 
-    async fn begun(&self, mut fill: Fill) -> Fill {
+    async fn begun(&mut self, mut fill: Fill) -> Fill {
         if self.write {
-            fill.begin(&self.tags, self.deadline).await;
+            let deadline = self.allowance.begin();
+            fill.begin(&self.tags, deadline).await;
+            self.allowance.end();
         }
         fill
     }
@@ -195,7 +198,7 @@ impl<'a> Call<'a> {
     }
 
     /// A value that is fresh; if it is due, computed anew by one of those who ask.
-    async fn refreshed<V, E, F>(&self, value: V, slot: &Arc<Slot>, compute: F) -> V
+    async fn refreshed<V, E, F>(&mut self, value: V, slot: &Arc<Slot>, compute: F) -> V
     where
         V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
@@ -212,21 +215,17 @@ impl<'a> Call<'a> {
         if inner.failures.get::<E>(&fill).is_some() {
             return value;
         }
-        let Joined::Leader(leader) = inner.flights.join(key.hash, &fill) else { return value };
-        let (fill, former) = (self.begun(fill).await, Some(Arc::clone(slot)));
-        if self.launch.is_some() {
-            return match self.launched(fill, former, leader, compute) {
-                Ok(_) => value,
-                Err((fill, former, leader, compute)) => {
-                    let how = self.how();
-                    let led = lead(Arc::clone(inner), fill, former, Some(leader), compute, how);
-                    led.await.unwrap_or(value)
-                }
-            };
-        }
+        let joined = inner.flights.join_within(key.hash, &fill, longest(&self.options));
+        let Joined::Leader(leader) = joined else { return value };
         let patience = self.options.timeout.map(Deadline::after);
-        let led = self.compute(fill, former, Some(leader), compute, patience).await;
-        led.unwrap_or(value)
+        let (fill, former) = (self.begun(fill).await, Some(Arc::clone(slot)));
+        match self.launched(fill, former, Some(leader), compute) {
+            Ok(_) => value,
+            Err((fill, former, leader, compute)) => {
+                let led = self.compute_here(fill, former, leader, compute, patience).await;
+                led.unwrap_or(value)
+            }
+        }
     }
 
     /// Computes: in the background if it may, else here.
@@ -244,72 +243,109 @@ impl<'a> Call<'a> {
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
         let stand_in = former.clone();
-        let led = match leader {
-            Some(leader) if self.launch.is_some() => {
-                match self.launched(fill, former, leader, compute) {
-                    Ok(follower) => {
-                        let ended = self.follow(follower, stand_in.is_some(), patience, true).await;
-                        return match ended {
-                            Ended::Done(Ok(value)) => Ok(value),
-                            Ended::Done(Err(error)) => self.stand_in(stand_in.as_ref(), error),
-                            Ended::TooLong { .. } => {
-                                self.stand_in(stand_in.as_ref(), ComputeError::TimedOut)
-                            }
-                            Ended::Abandoned | Ended::Alone => {
-                                self.stand_in(stand_in.as_ref(), ComputeError::LeaderFailed)
-                            }
-                        };
-                    }
-                    Err((fill, former, leader, compute)) => lead(
-                        Arc::clone(&self.inner),
-                        fill,
-                        former,
-                        Some(leader),
-                        compute,
-                        self.how(),
-                    ),
-                }
+        match self.launched(fill, former, leader, compute) {
+            Ok(led) => {
+                let led = async { led.await.unwrap_or(Err(ComputeError::LeaderFailed)) };
+                self.awaited(stand_in, led, patience).await
             }
-            leader => lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how()),
-        };
-        let led = match self.until(stand_in.is_some(), patience) {
-            Some(until) => match timeout_at(until.instant(), led).await {
-                Ok(led) => led,
-                Err(_) => Err(ComputeError::TimedOut),
-            },
-            None => led.await,
-        };
-        led.or_else(|error| self.stand_in(stand_in.as_ref(), error))
+            Err((fill, former, leader, compute)) => {
+                self.compute_here(fill, former, leader, compute, patience).await
+            }
+        }
     }
 
-    /// Starts the computation in the background; what it was to be done with, if there is no place.
-    #[allow(clippy::type_complexity, clippy::result_large_err, reason = "handed back as it came")]
-    fn launched<V, E, F>(
+    async fn compute_here<V, E, F>(
         &self,
         fill: Fill,
         former: Option<Arc<Slot>>,
-        leader: Leader<Shared>,
+        leader: Option<Leader<Shared>>,
         compute: F,
-    ) -> Result<Follower<Shared>, (Fill, Option<Arc<Slot>>, Leader<Shared>, F)>
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>>
     where
         V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
-        let (Some(launch), Some(place)) = (self.launch, self.inner.background.place()) else {
-            return Err((fill, former, leader, compute));
+        let stand_in = former.clone();
+        let led = lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how());
+        self.awaited(stand_in, led, patience).await
+    }
+
+    /// Computes for this caller only, and stores nothing: others have tried.
+    async fn compute_alone<V, E, F>(
+        &self,
+        former: Option<Arc<Slot>>,
+        compute: F,
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: DeserializeOwned + Send + 'a,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let stand_in = former.clone();
+        let computed = async {
+            let watch = Stopwatch::start();
+            let computed = compute(Previous::new(former)).await;
+            let took = watch.elapsed();
+            self.key.note(|counts| counts.computed(took, computed.is_ok()));
+            value_of(computed)
         };
-        let follower = leader.follow();
-        let led = lead(Arc::clone(&self.inner), fill, former, Some(leader), compute, self.how());
-        launch(place, Box::pin(async move { drop(led.await) }));
-        Ok(follower)
+        self.awaited(stand_in, computed, patience).await
+    }
+
+    /// Waits for a function of this call as long as its options say. What is stale stands in for
+    /// what comes too late, or to nothing.
+    async fn awaited<V: DeserializeOwned, E>(
+        &self,
+        stand_in: Option<Arc<Slot>>,
+        computed: impl Future<Output = Result<V, ComputeError<E>>>,
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>> {
+        let computed = within(self.until(stand_in.is_some(), patience), computed).await;
+        computed.or_else(|error| self.stand_in(stand_in.as_ref(), error))
+    }
+
+    /// Starts the computation in the background; what it was to be done with, if it may not go on
+    /// there, or there is no place. One that outlasts all fills could not be stored, and ends.
+    #[allow(clippy::type_complexity, clippy::result_large_err, reason = "handed back as it came")]
+    fn launched<V, E, F>(
+        &self,
+        fill: Fill,
+        former: Option<Arc<Slot>>,
+        leader: Option<Leader<Shared>>,
+        compute: F,
+    ) -> Result<
+        oneshot::Receiver<Result<V, ComputeError<E>>>,
+        (Fill, Option<Arc<Slot>>, Option<Leader<Shared>>, F),
+    >
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        let place = self.launch.and_then(|launch| Some((launch, self.inner.background.place()?)));
+        let Some((launch, place)) = place else { return Err((fill, former, leader, compute)) };
+        let (sender, led_behind) = oneshot::channel();
+        let led = lead(Arc::clone(&self.inner), fill, former, leader, compute, self.how());
+        launch(
+            place,
+            Box::pin(async move {
+                if let Ok(led) = timeout(LONGEST_FILL, led).await {
+                    // The caller may have left.
+                    drop(sender.send(led));
+                }
+            }),
+        );
+        Ok(led_behind)
     }
 
     fn how(&self) -> How {
-        let (deadline, until, refreshing) = (self.deadline, self.others, self.refreshing);
+        let (mut allowance, until, refreshing) = (self.allowance, self.others, self.refreshing);
         let once = self.write && self.options.fleet == Some(true);
-        let fleet = once.then_some(Fleet { deadline, until, refreshing });
-        How { options: self.options, write: self.write, fleet }
+        let fleet = Fleet { deadline: allowance.begin(), until, refreshing };
+        let fleet = once.then_some(fleet);
+        How { options: self.options, write: self.write, fleet, allowance: self.allowance }
     }
 
     /// Until when the caller waits; not for long if there is something to stand in.
@@ -321,21 +357,21 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Waits for a computation, one's own in the background or somebody else's.
+    /// Waits for somebody else's computation.
     async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
         &self,
         mut follower: Follower<Shared>,
         may_stand_in: bool,
         patience: Option<Deadline>,
-        is_own: bool,
     ) -> Ended<V, E> {
         let until = self.until(may_stand_in, patience);
-        let hung = Deadline::after(if is_own { Duration::MAX } else { FOLLOW_FOR });
+        let hung = Deadline::after(follower.left_of(longest(&self.options)));
         let end = until.map_or(hung, |until| until.min(hung));
         let landing = match timeout_at(end.instant(), follower.wait()).await {
             Ok(Landing::Landed(shared)) => shared,
             Ok(Landing::Abandoned) => return Ended::Abandoned,
-            Err(_) => return Ended::TooLong { hung: until.is_none_or(|until| until > end) },
+            Err(_) if until.is_none_or(|until| until > end) => return Ended::Hung,
+            Err(_) => return Ended::TooLong,
         };
         match outcome::<E>(&landing) {
             Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
@@ -358,6 +394,14 @@ impl<'a> Call<'a> {
     }
 }
 
+/// How long a computation may last before another is started in its place.
+pub(super) fn longest(options: &Options) -> Duration {
+    match options.timeout {
+        Some(timeout) if timeout != Duration::MAX => timeout.clamp(FOLLOW_FOR, LONGEST_FILL),
+        _ => FOLLOW_FOR,
+    }
+}
+
 /// What is stale, if it can still be used.
 pub(super) fn stand_in<V>(
     inner: &Inner,
@@ -367,11 +411,15 @@ pub(super) fn stand_in<V>(
     read: impl FnOnce(&Slot) -> Option<V>,
 ) -> Option<V> {
     let now = inner.clock.now();
-    let value = former.filter(|slot| slot.is_alive(now)).and_then(|slot| read(slot))?;
-    if counted {
-        key.note(|counts| counts.stale.one());
+    let former = former.filter(|slot| slot.is_alive(now))?;
+    let value = read(former)?;
+    // What was to be refreshed early is fresh.
+    if !former.times_at(now).is_fresh(now) {
+        if counted {
+            key.note(|counts| counts.stale.one());
+        }
+        key.namespace.audit(Operation::Get, audit::Outcome::Stale, &key.identity);
     }
-    key.namespace.audit(Operation::Get, audit::Outcome::Stale, &key.identity);
     Some(value)
 }
 

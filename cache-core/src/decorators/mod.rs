@@ -72,14 +72,14 @@
 //! Of two functions that share a namespace, begin at least one key with a word of its own.
 //!
 //! The value has to be `Serialize` and `DeserializeOwned`. Whatever is no `Result` is a value:
-//! `None` is cached, too.
+//! `None` is cached, too (for [`negative_ttl`](crate::Options::negative_ttl), if that is set).
 //!
 //! ## Errors
 //!
 //! A function that returns a `Result` returns `Result<T, ComputeError<E>>`; its body, `Result<T, E>`.
 //! For all who wait for one value are given the same error, and few errors can be cloned: so
 //! callers get it within [`ComputeError::Compute`](crate::ComputeError::Compute), in an `Arc`. Errors
-//! are not cached. A signature that says `Result<T, E>` does not compile, and the compiler says
+//! are not cached, unless the namespace says so ([`error_ttl`](crate::Options::error_ttl)). A signature that says `Result<T, E>` does not compile, and the compiler says
 //! what to write.
 //!
 //! ```

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::clock::Stopwatch;
 use crate::fill::{Fill, FillWatch};
 use crate::l1::Shared;
 
@@ -44,7 +46,8 @@ pub struct Leader<T> {
 /// Held by one who waits.
 #[derive(Debug)]
 pub struct Follower<T> {
-    number: u64,
+    /// When the flight began.
+    began: Stopwatch,
     landing: watch::Receiver<Option<T>>,
 }
 
@@ -69,20 +72,20 @@ impl<T: Clone> Flights<T> {
     /// tell, once it has lasted for [`UNCONFIRMED_FLIGHT`](crate::UNCONFIRMED_FLIGHT); who comes
     /// then leads, and is joined in its stead.
     pub fn join(&self, key: u128, fill: &Fill) -> Joined<T> {
-        self.join_another(key, fill, None)
+        self.join_within(key, fill, Duration::MAX)
     }
 
-    /// As [`join`](Self::join), but not the flight with this number: for those who have waited for
-    /// it long enough. The first of them starts another in its place, which the others join.
-    pub(crate) fn join_another(&self, key: u128, fill: &Fill, given_up: Option<u64>) -> Joined<T> {
+    /// As [`join`](Self::join), but not a flight that has lasted for this long: nobody knows whether
+    /// it will ever end. The first who asks then starts another in its place, which the others join.
+    pub(crate) fn join_within(&self, key: u128, fill: &Fill, longest: Duration) -> Joined<T> {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key)
             && flight.fill.may_serve(fill)
             && !is_abandoned(&flight.landing)
-            && Some(flight.number) != given_up
+            && flight.fill.began().elapsed() < longest
         {
-            let landing = flight.landing.clone();
-            return Joined::Follower(Follower { number: flight.number, landing });
+            let (began, landing) = (flight.fill.began(), flight.landing.clone());
+            return Joined::Follower(Follower { began, landing });
         }
         let (sender, landing) = watch::channel(None);
         let number = fastrand::u64(..);
@@ -107,11 +110,6 @@ fn is_abandoned<T>(landing: &watch::Receiver<Option<T>>) -> bool {
 }
 
 impl<T> Leader<T> {
-    /// For the one who started it, and has it done by somebody else.
-    pub(crate) fn follow(&self) -> Follower<T> {
-        Follower { number: self.number, landing: self.landing.subscribe() }
-    }
-
     /// Gives the outcome to all who wait, and to those who join until this is dropped.
     pub fn land(&self, outcome: T) {
         self.landing.send_replace(Some(outcome));
@@ -134,9 +132,9 @@ impl<T> Drop for Leader<T> {
 }
 
 impl<T> Follower<T> {
-    /// Tells the flight from later ones of the same key.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
+    /// How long it is until the flight has lasted for this long.
+    pub(crate) fn left_of(&self, longest: Duration) -> Duration {
+        longest.saturating_sub(self.began.elapsed())
     }
 }
 

@@ -15,7 +15,8 @@ use crate::audit;
 use crate::clock::Deadline;
 use crate::compute::ComputeError;
 use crate::compute::lead::{How, Outcome, outcome};
-use crate::compute::run::{FOLLOW_FOR, stand_in};
+use crate::compute::limits::Allowance;
+use crate::compute::run::{longest, stand_in};
 use crate::fill::Fill;
 use crate::flight::{Follower, Joined, Landing};
 use crate::l1::{Shared, Slot};
@@ -53,11 +54,12 @@ where
         call: GetOrComputeMany<'a, K, V, E>,
     ) -> (Compute<'a, K, V, E>, Self) {
         let options = call.options.or(state.options);
+        let allowance = Allowance::new(call.values.cache.inner.budget);
         let terms = Terms {
             inner: Arc::clone(&call.values.cache.inner),
             state,
             key_of: call.key_of,
-            how: How { options, write: call.write, fleet: None },
+            how: How { options, write: call.write, fleet: None, allowance },
             tags: call.tags,
             read: call.read,
             rich: call.rich,
@@ -70,9 +72,8 @@ where
             let plain = terms.state.key((terms.key_of)(&own));
             let place = *places.entry(plain_identity(&plain)).or_insert_with_key(|identity| {
                 let key = Arc::new(terms.inner.entry_key(&terms.state, &plain, identity));
-                let (place, given_up) = (items.len(), None);
-                let (counted, looked_again) = (false, false);
-                items.push(Item { place, own, plain, key, counted, looked_again, given_up });
+                let (place, counted, looked_again) = (items.len(), false, false);
+                items.push(Item { place, own, plain, key, counted, looked_again });
                 place
             });
             order.push(place);
@@ -121,14 +122,19 @@ where
                     },
                     slot => slot,
                 };
-                let (former, fill) = (slot.or(stale), self.terms.expecting(&item, fill));
+                // What memory has counts only where the store has not said that it is gone. Looked
+                // up once more: what happens to it from now on happens to the fill, too.
+                let in_memory = || stale.and_then(|_| inner.peek(&item.key));
+                let former = if fill.is_told_by_store() { slot } else { slot.or_else(in_memory) };
+                let fill = self.terms.expecting(&item, fill);
                 if let Some(error) = inner.failures.get::<E>(&fill) {
                     self.terms.note_miss(&mut item);
                     let stale = stand_in(&inner, &item.key, true, former.as_ref(), read);
                     self.set((item.place, stale.ok_or(ComputeError::Compute(error))));
                     continue;
                 }
-                match inner.flights.join_another(item.key.hash, &fill, item.given_up) {
+                let longest = longest(&self.terms.how.options);
+                match inner.flights.join_within(item.key.hash, &fill, longest) {
                     Joined::Leader(_) if self.terms.may_be_there(&mut item, &fill) => {
                         asking.push(item);
                     }
@@ -139,7 +145,7 @@ where
                     }
                     Joined::Follower(follower) => {
                         self.terms.note_miss(&mut item);
-                        let hung = Deadline::after(FOLLOW_FOR);
+                        let hung = Deadline::after(follower.left_of(longest));
                         follows.push(Follow { item, follower, former, hung });
                     }
                 }
@@ -279,7 +285,7 @@ where
     ) -> (Vec<Item<K>>, Vec<Lead<K>>) {
         let (mut again, mut alone) = (Vec::new(), Vec::new());
         let soft = self.terms.how.options.soft_timeout.map(Deadline::after);
-        for Follow { mut item, mut follower, former, hung } in follows {
+        for Follow { item, mut follower, former, hung } in follows {
             let ends = [Some(hung), patience, soft.filter(|_| former.is_some())];
             let end = ends.into_iter().flatten().min().unwrap_or(hung);
             let instead = |error| {
@@ -292,7 +298,6 @@ where
                     continue;
                 }
                 Err(_) if end == hung => {
-                    item.given_up = Some(follower.number());
                     again.push(item);
                     continue;
                 }

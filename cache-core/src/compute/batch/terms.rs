@@ -39,8 +39,6 @@ pub(super) struct Item<K> {
     pub(super) key: Arc<EntryKey>,
     pub(super) counted: bool,
     pub(super) looked_again: bool,
-    /// The flight that has been waited for long enough.
-    pub(super) given_up: Option<u64>,
 }
 
 impl<K> Terms<'_, K> {
