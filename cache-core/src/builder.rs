@@ -13,10 +13,13 @@
 //! # Ok::<(), cache_core::Error>(())
 //! ```
 
+mod place;
+
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
 
+use self::place::{Place, store};
 use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -63,14 +66,6 @@ pub struct Builder {
     packing: PackingOptions,
     hit_ratio: Option<HitRatioWarning>,
     environment: Environment,
-}
-
-#[derive(Debug)]
-enum Place {
-    Memory,
-    Store(Arc<dyn Store>),
-    #[cfg(feature = "redis")]
-    Redis(crate::store::RedisOptions),
 }
 
 const DEFAULT_PREFIX: &str = "cache";
@@ -353,55 +348,6 @@ fn regions(
         })
         .collect();
     (Arc::new(Region::new(share, None, largest(None)).beside_others(coherence)), own)
-}
-
-fn store(
-    place: Option<Place>,
-    environment: &Environment,
-    clock: &Clock,
-) -> Result<Option<Arc<dyn Store>>, Error> {
-    match place {
-        Some(Place::Memory) => Ok(None),
-        Some(Place::Store(store)) => Ok(Some(store)),
-        #[cfg(feature = "redis")]
-        Some(Place::Redis(options)) => Ok(Some(redis(&options, clock)?)),
-        None => from_environment(environment, clock),
-    }
-}
-
-#[cfg(feature = "redis")]
-fn redis(options: &crate::store::RedisOptions, clock: &Clock) -> Result<Arc<dyn Store>, Error> {
-    Ok(Arc::new(crate::store::RedisStore::new(options, clock.clone())?))
-}
-
-#[cfg(feature = "redis")]
-fn from_environment(
-    environment: &Environment,
-    clock: &Clock,
-) -> Result<Option<Arc<dyn Store>>, Error> {
-    let Some(url) = &environment.redis_url else { return Ok(None) };
-    let options = crate::store::RedisOptions::url(url)
-        .map_err(|error| Error::config(format!("REDIS_URL: {error}")))?;
-    let mut options =
-        options.credentials(environment.username.as_deref(), environment.password.as_deref());
-    if let Some(connections) = environment.max_connections {
-        options = options.max_connections(connections);
-    }
-    if let Some(connections) = environment.min_connections {
-        options = options.min_connections(connections);
-    }
-    if let Some(timeout) = environment.connection_timeout {
-        options = options.connection_timeout(timeout);
-    }
-    Ok(Some(redis(&options, clock)?))
-}
-
-#[cfg(not(feature = "redis"))]
-fn from_environment(environment: &Environment, _: &Clock) -> Result<Option<Arc<dyn Store>>, Error> {
-    match environment.redis_url {
-        Some(_) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
-        None => Ok(None),
-    }
 }
 
 fn check_prefix(prefix: &str) -> Result<(), Error> {

@@ -57,12 +57,13 @@ async fn hot_scopes_survive_evictions() {
     let used: u64 = redis.info("memory", "used_memory").unwrap().parse().unwrap();
     redis.config_set("maxmemory-policy", "allkeys-lru");
     redis.config_set("maxmemory-samples", "64");
-    for n in 0..400 {
+    for n in 0..1_000 {
         redis.command(&["SET", &format!("flood:{n}"), &"x".repeat(4096)]);
     }
     round(&cache).await;
-    redis.config_set("maxmemory", &(used + 1024 * 1024).to_string());
-    for n in 400..600 {
+    // Some 5 KiB each: a third of those that came before the round has to go, and no more.
+    redis.config_set("maxmemory", &(used + 3_500 * 1024).to_string());
+    for n in 1_000..1_050 {
         redis.command(&["SET", &format!("flood:{n}"), &"x".repeat(4096)]);
     }
     let evicted: u64 = redis.info("stats", "evicted_keys").unwrap().parse().unwrap();
