@@ -10,10 +10,10 @@ use cache_tower::{HttpCache, InvalidateLayer, key_segment};
 /// last segment stands for the rest. Values are literals whatever they hold. A hole that has no
 /// value, such as a missing workspace, invalidates nothing: it never widens to `*`.
 ///
-/// | pattern, for `ws1` and `/campaigns/42` | covers |
-/// |---|---|
-/// | `{workspace_id}:campaigns:*` | `/campaigns`, `/campaigns?page=2`, `/campaigns/42/stats` of `ws1` |
-/// | `{workspace_id}:campaigns:{id}` | `/campaigns/42` in all query forms and variants |
+/// | pattern, for `ws1` and `/campaigns/42` | covers | does not cover |
+/// |---|---|---|
+/// | `{workspace_id}:campaigns:*` | of `ws1` the collection `/campaigns`, `/campaigns?page=2`, `/campaigns/42`, `/campaigns/42/stats`, and each variant (`Vary`) of these | `/campaigns-archive`; `ws12` |
+/// | `{workspace_id}:campaigns:{id}` | `/campaigns/42` in all query forms and variants | `/campaigns`, `/campaigns/42/stats` |
 ///
 /// ```
 /// # use axum::{Router, routing::post};

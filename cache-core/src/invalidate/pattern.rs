@@ -6,11 +6,7 @@
 //!
 //! A **pattern** is text in which `*` stands for anything and `?` for one character.
 //!
-//! | template, bound to `ws1` | covers | does not cover |
-//! |---|---|---|
-//! | `{workspace_id}:campaigns:*` | `/campaigns`, `/campaigns?page=2`, `/campaigns/42`, `/campaigns/42/stats` of `ws1` | `/campaigns-archive`, `ws12` |
-//! | `{workspace_id}:campaigns:{id}` | `/campaigns/42`, all query forms and variants | `/campaigns`, `/campaigns/42/stats` |
-//! | `{workspace_id}:*:stats` | `/campaigns/stats` | `/campaigns/42/stats`: an inner `*` is one segment |
+//! What templates cover is in the docs of [`Template`].
 
 use std::borrow::Cow;
 
@@ -83,6 +79,17 @@ impl From<&str> for Pattern {
 }
 
 /// A pattern with named holes, declared once and bound for each invalidation.
+///
+/// Of responses, by path; of other keys, by segments in the same way:
+///
+/// | template, bound to `ws1` | covers | does not cover |
+/// |---|---|---|
+/// | `{workspace_id}:campaigns:*` | of `ws1` the collection `/campaigns`, its query forms (`/campaigns?page=2`), `/campaigns/42`, `/campaigns/42/stats`, and each variant (`Vary`) of all these | neighbours: `/campaigns-archive`, and what is of `ws12` |
+/// | `{workspace_id}:campaigns:{id}`, bound to `42` | `/campaigns/42` in all its query forms and variants | `/campaigns`, `/campaigns/43`, `/campaigns/42/stats` |
+/// | `{workspace_id}:*:stats` | `/campaigns/stats`, `/reports/stats`, likewise | `/campaigns/42/stats`: an inner `*` is one segment |
+///
+/// What is put into a hole is a literal: `*` is no wildcard there. A template has at most 512 bytes
+/// and 16 segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
