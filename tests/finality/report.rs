@@ -19,7 +19,7 @@ const INTRODUCTION: &str = "\
 
 Several processes, each with a cache of its own on one Redis, read rows of one SQLite database
 through their caches; now and then one changes rows, and invalidates them by key, tag, workspace,
-namespace, declared pattern, undeclared pattern, or all of a namespace. Meanwhile something goes
+namespace, declared pattern, undeclared pattern, or all of a namespace; half of them softly. Meanwhile something goes
 wrong, round after round (`tests/finality/nemesis`). Every operation is written down with its begin
 and its end on the machine's one monotonic clock. A read is stale if it is older than an
 invalidation demands that was answered before the read began (`tests/finality/checker.rs`): at once
