@@ -13,18 +13,19 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audit::{Accesses, Operation, Outcome};
-use crate::clock::{Deadline, Millis, Stopwatch};
+use crate::clock::{Millis, Stopwatch};
 use crate::codec::{Format, WriteId};
 use crate::coherence::Coherence;
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::flight::UNCONFIRMED_FLIGHT;
 use crate::invalidate::fence::Fence;
-use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
-use crate::invalidate::wanted::WantedScopes;
+use crate::invalidate::generation::{GenerationRef, GenerationRefs};
 use crate::l1::{Shared, Slot};
 use crate::pending::{PendingWrite, new_slot};
-use crate::state::{EntryKey, Inner, NamespaceState};
+use crate::state::{EntryKey, Inner};
+
+pub(crate) use self::begin::create_generations;
 
 /// A fill in progress.
 #[derive(Debug)]
@@ -362,40 +363,6 @@ impl Fill {
             slot,
         }))
     }
-}
-
-/// Gives each scope of entries in one namespace that has none a generation, in one round trip. True
-/// if all are known then; that of the namespace is to be [met](Inner::meet) before it is used.
-pub(crate) async fn create_generations<'g>(
-    store: &dyn crate::store::Store,
-    namespace: &NamespaceState,
-    generations: impl IntoIterator<Item = &'g mut GenerationRef>,
-    deadline: Deadline,
-) -> Result<bool, Error> {
-    let mut unknown: Vec<&mut GenerationRef> =
-        generations.into_iter().filter(|generation| generation.id().is_none()).collect();
-    if unknown.is_empty() {
-        return Ok(true);
-    }
-    for generation in &mut unknown {
-        **generation = generation.asked_now();
-    }
-    let cells: Vec<_> = unknown.iter().map(|generation| Arc::clone(&generation.cell)).collect();
-    let mut wanted = WantedScopes::new(&cells);
-    let own = &*namespace.cell.name;
-    let new_id =
-        |name: &str| if name == own { namespace.new_generation() } else { fastrand::u64(1..) };
-    let entries: Vec<(&str, String)> =
-        wanted.names().map(|name| (name, render_id(new_id(name)))).collect();
-    let lifetime = crate::clock::as_millis(GENERATION_LIFETIME);
-    let found = store.create(&entries, lifetime, deadline).await?;
-    wanted.answer(&found);
-    let mut all = true;
-    for generation in &mut unknown {
-        let found = wanted.found(&generation.cell);
-        all &= found.is_some() && generation.observe(found);
-    }
-    Ok(all)
 }
 
 pub(crate) fn too_large(bytes: usize, limit: usize) -> Error {

@@ -101,6 +101,11 @@ impl Slot {
         Standing::of(&self.generations) != Standing::Invalid
     }
 
+    /// Whether it answers at `now`, as it stands then.
+    pub(crate) fn is_fresh(&self, now: Millis) -> bool {
+        self.times_at(now).is_fresh(now)
+    }
+
     /// Whether it is of any use at `now`.
     pub(crate) fn is_alive(&self, now: Millis) -> bool {
         match Standing::of(&self.generations) {

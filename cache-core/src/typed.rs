@@ -31,7 +31,7 @@ pub(crate) enum Found<V> {
 
 /// Reads an entry as a type.
 pub(crate) fn typed<V: DeserializeOwned>(slot: &Slot, now: Millis) -> Typed<V> {
-    if !slot.times_at(now).is_fresh(now) {
+    if !slot.is_fresh(now) {
         return Typed::Stale;
     }
     from_bytes(slot.format, &slot.payload).map_or(Typed::OtherType, Typed::Value)
@@ -61,7 +61,7 @@ impl NamespaceState {
         now: Millis,
         decode: impl FnOnce(&Arc<Slot>) -> Option<V>,
     ) -> Option<V> {
-        let fresh = slot.filter(|slot| slot.times_at(now).is_fresh(now));
+        let fresh = slot.filter(|slot| slot.is_fresh(now));
         let value = fresh.and_then(|slot| {
             let value = decode(slot);
             if value.is_none() {

@@ -273,7 +273,7 @@ impl Inner {
         let fence = self.fences.raise(key.hash, &key.rendered);
         let Some(slot) = self.peek(key) else { return false };
         let now = self.clock.now();
-        if !slot.times_at(now).is_fresh(now) || only.is_some_and(|id| id != slot.id) {
+        if !slot.is_fresh(now) || only.is_some_and(|id| id != slot.id) {
             return false;
         }
         let touched = Arc::new(Slot {

@@ -3,6 +3,7 @@
 //! - `options`: how values are kept and computed (pure);
 //! - `request`: the call as the caller sees it, and what is in memory;
 //! - `run`: looking up, waiting, standing in with what is stale;
+//! - `wait`: waiting for somebody else's computation;
 //! - `lead`: computing, for oneself and those who wait;
 //! - `refresh`, `refreshing`: keys that are kept warm; `warm`: keys that are filled beforehand;
 //! - `limits`: how long it waits, for the cache and for its function;
@@ -22,6 +23,7 @@ mod refresh;
 mod refreshing;
 mod request;
 mod run;
+mod wait;
 mod warm;
 
 use std::marker::PhantomData;

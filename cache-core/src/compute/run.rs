@@ -1,24 +1,24 @@
 //! Looking a value up, waiting for somebody else's, and standing in with what is stale.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::computed::{Computed, Previous};
 use super::fleet::Fleet;
-use super::lead::{How, Outcome, lead, outcome};
+use super::lead::{How, lead};
 use super::limits::{Allowance, within};
 use super::options::Options;
+use super::wait::{Ended, longest};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::background::Place;
 use crate::clock::{Deadline, Stopwatch};
 use crate::codec::from_bytes;
 use crate::fill::{Fill, LONGEST_FILL};
-use crate::flight::{Follower, Joined, Landing, Leader};
+use crate::flight::{Joined, Leader};
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::l1::{Shared, Slot};
@@ -51,23 +51,6 @@ pub(super) struct Call<'a> {
     pub(super) others: Deadline,
     /// What was found is still fresh.
     pub(super) refreshing: bool,
-}
-
-/// A computation that has lasted for this long is not waited for any more, and another is started;
-/// or for as long as the [timeout](Options::timeout), if that is longer.
-pub(super) const FOLLOW_FOR: Duration = Duration::from_secs(10);
-
-/// What somebody's computation came to.
-enum Ended<V, E> {
-    Done(Result<V, ComputeError<E>>),
-    /// Whoever computed went away.
-    Abandoned,
-    /// The outcome is of no use to this caller.
-    Alone,
-    /// It takes too long for this caller.
-    TooLong,
-    /// It takes too long for anybody.
-    Hung,
 }
 
 impl<'a> Call<'a> {
@@ -194,7 +177,7 @@ impl<'a> Call<'a> {
 
     fn is_fresh(&self, slot: &Slot) -> bool {
         let now = self.inner.clock.now();
-        slot.times_at(now).is_fresh(now)
+        slot.is_fresh(now)
     }
 
     /// A value that is fresh; if it is due, computed anew by one of those who ask.
@@ -343,44 +326,8 @@ impl<'a> Call<'a> {
     fn how(&self) -> How {
         let (mut allowance, until, refreshing) = (self.allowance, self.others, self.refreshing);
         let once = self.write && self.options.fleet == Some(true);
-        let fleet = Fleet { deadline: allowance.begin(), until, refreshing };
-        let fleet = once.then_some(fleet);
+        let fleet = once.then(|| Fleet { deadline: allowance.begin(), until, refreshing });
         How { options: self.options, write: self.write, fleet, allowance: self.allowance }
-    }
-
-    /// Until when the caller waits; not for long if there is something to stand in.
-    fn until(&self, may_stand_in: bool, patience: Option<Deadline>) -> Option<Deadline> {
-        let soft = self.options.soft_timeout.filter(|_| may_stand_in).map(Deadline::after);
-        match (soft, patience) {
-            (Some(soft), Some(patience)) => Some(soft.min(patience)),
-            (soft, patience) => soft.or(patience),
-        }
-    }
-
-    /// Waits for somebody else's computation.
-    async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
-        &self,
-        mut follower: Follower<Shared>,
-        may_stand_in: bool,
-        patience: Option<Deadline>,
-    ) -> Ended<V, E> {
-        let until = self.until(may_stand_in, patience);
-        let hung = Deadline::after(follower.left_of(longest(&self.options)));
-        let end = until.map_or(hung, |until| until.min(hung));
-        let landing = match timeout_at(end.instant(), follower.wait()).await {
-            Ok(Landing::Landed(shared)) => shared,
-            Ok(Landing::Abandoned) => return Ended::Abandoned,
-            Err(_) if until.is_none_or(|until| until > end) => return Ended::Hung,
-            Err(_) => return Ended::TooLong,
-        };
-        match outcome::<E>(&landing) {
-            Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
-                Some(value) => Ended::Done(Ok(value)),
-                None => Ended::Alone,
-            },
-            Some(Outcome::Failed(error)) => Ended::Done(Err(ComputeError::Compute(error))),
-            Some(Outcome::NotShared) | None => Ended::Alone,
-        }
     }
 
     /// What is stale, in place of an error.
@@ -391,14 +338,6 @@ impl<'a> Call<'a> {
     ) -> Result<V, ComputeError<E>> {
         let read = |slot: &Slot| from_bytes(slot.format, &slot.payload);
         stand_in(&self.inner, &self.key, self.counted, former, read).ok_or(error)
-    }
-}
-
-/// How long a computation may last before another is started in its place.
-pub(super) fn longest(options: &Options) -> Duration {
-    match options.timeout {
-        Some(timeout) if timeout != Duration::MAX => timeout.clamp(FOLLOW_FOR, LONGEST_FILL),
-        _ => FOLLOW_FOR,
     }
 }
 
@@ -414,7 +353,7 @@ pub(super) fn stand_in<V>(
     let former = former.filter(|slot| slot.is_alive(now))?;
     let value = read(former)?;
     // What was to be refreshed early is fresh.
-    if !former.times_at(now).is_fresh(now) {
+    if !former.is_fresh(now) {
         if counted {
             key.note(|counts| counts.stale.one());
         }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Fill, create_generations};
-use crate::clock::Deadline;
+use super::{Fill, GENERATION_LIFETIME};
+use crate::clock::{Deadline, as_millis};
 use crate::error::Error;
 use crate::invalidate::Tag;
-use crate::invalidate::generation::GenerationRef;
+use crate::invalidate::generation::{GenerationRef, render_id};
+use crate::invalidate::wanted::WantedScopes;
 use crate::state::{Inner, NamespaceState};
+use crate::store::Store;
 
 impl Fill {
     /// Makes the fill ready, before the value is computed: the entry will carry these tags, and
@@ -79,4 +81,38 @@ fn scopes<'f>(fills: &'f mut [&mut Fill]) -> Vec<&'f mut GenerationRef> {
         scopes.push(&mut fill.swept);
     }
     scopes
+}
+
+/// Gives each scope of entries in one namespace that has none a generation, in one round trip. True
+/// if all are known then; that of the namespace is to be [met](Inner::meet) before it is used.
+pub(crate) async fn create_generations<'g>(
+    store: &dyn Store,
+    namespace: &NamespaceState,
+    generations: impl IntoIterator<Item = &'g mut GenerationRef>,
+    deadline: Deadline,
+) -> Result<bool, Error> {
+    let mut unknown: Vec<&mut GenerationRef> =
+        generations.into_iter().filter(|generation| generation.id().is_none()).collect();
+    if unknown.is_empty() {
+        return Ok(true);
+    }
+    for generation in &mut unknown {
+        **generation = generation.asked_now();
+    }
+    let cells: Vec<_> = unknown.iter().map(|generation| Arc::clone(&generation.cell)).collect();
+    let mut wanted = WantedScopes::new(&cells);
+    let own = &*namespace.cell.name;
+    let new_id =
+        |name: &str| if name == own { namespace.new_generation() } else { fastrand::u64(1..) };
+    let entries: Vec<(&str, String)> =
+        wanted.names().map(|name| (name, render_id(new_id(name)))).collect();
+    let lifetime = as_millis(GENERATION_LIFETIME);
+    let found = store.create(&entries, lifetime, deadline).await?;
+    wanted.answer(&found);
+    let mut all = true;
+    for generation in &mut unknown {
+        let found = wanted.found(&generation.cell);
+        all &= found.is_some() && generation.observe(found);
+    }
+    Ok(all)
 }

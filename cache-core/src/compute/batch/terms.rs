@@ -64,7 +64,7 @@ impl<K> Terms<'_, K> {
 
     pub(super) fn is_fresh(&self, slot: &Slot) -> bool {
         let now = self.inner.clock.now();
-        slot.times_at(now).is_fresh(now)
+        slot.is_fresh(now)
     }
 
     /// Tags that only the value will name have to be expected before others may wait for it.

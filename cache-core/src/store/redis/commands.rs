@@ -35,6 +35,13 @@ pub(super) fn changed<'a>(batch: &WriteBatch<'a>) -> impl Iterator<Item = &'a st
     puts.chain(batch.tails.iter().map(|(key, _)| *key))
 }
 
+/// Tails are put in in their order: if one has to be repeated, so have all.
+pub(super) fn repeat_together(tails: &mut [Value]) {
+    if let Some(missing) = tails.iter().find(|reply| script::is_missing(reply)).cloned() {
+        tails.fill(missing);
+    }
+}
+
 /// Carries out those changes for which the server lacked the script, and reads anew.
 pub(super) async fn write_again(
     connection: &mut MultiplexedConnection,
@@ -123,4 +130,25 @@ pub(super) fn strings(reply: Value, expected: usize) -> Result<Vec<Option<Bytes>
         _ => None,
     };
     Ok(items.into_iter().map(string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use bb8_redis::redis::parse_redis_value;
+
+    use super::*;
+
+    /// Pinned: where another client had taught the server the script in between, a family's tail was
+    /// put in after that of its tag.
+    #[test]
+    fn tails_are_repeated_all_or_none() {
+        let missing = || parse_redis_value(b"-NOSCRIPT No matching script.\r\n").unwrap();
+        let mut replies = [missing(), Value::Int(1), Value::Int(0)];
+        repeat_together(&mut replies);
+        assert!(replies.iter().all(script::is_missing));
+        let mut replies = [Value::Int(1), Value::Int(0)];
+        repeat_together(&mut replies);
+        assert_eq!(replies, [Value::Int(1), Value::Int(0)]);
+        repeat_together(&mut []);
+    }
 }

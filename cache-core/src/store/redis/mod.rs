@@ -31,7 +31,8 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    changed, changes, longest, mget, send, send_all, strings, values_among, write_again,
+    changed, changes, longest, mget, repeat_together, send, send_all, strings, values_among,
+    write_again,
 };
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
@@ -232,12 +233,8 @@ impl Store for RedisStore {
             if !batch.remove.is_empty() {
                 replies.pop().map(server_error).transpose()?;
             }
-            // Tails are put in in their order: if one has to be repeated, so have all.
             let tail_replies = replies.get_mut(puts.len()..puts.len() + tails.len());
-            let tail_replies = tail_replies.unwrap_or_default();
-            if let Some(missing) = tail_replies.iter().find(|r| script::is_missing(r)).cloned() {
-                tail_replies.fill(missing);
-            }
+            repeat_together(tail_replies.unwrap_or_default());
             if replies.iter().any(script::is_missing) {
                 let announcer = &self.inner.announcer;
                 read = write_again(&mut connection, announcer, batch, &mut replies).await?.or(read);

@@ -1,0 +1,78 @@
+//! Waiting for somebody else's computation, and for how long.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::time::timeout_at;
+
+use super::ComputeError;
+use super::lead::{Outcome, outcome};
+use super::options::Options;
+use super::run::Call;
+use crate::clock::Deadline;
+use crate::codec::from_bytes;
+use crate::fill::LONGEST_FILL;
+use crate::flight::{Follower, Landing};
+use crate::l1::Shared;
+
+/// A computation that has lasted for this long is not waited for any more, and another is started;
+/// or for as long as the [timeout](Options::timeout), if that is longer.
+pub(super) const FOLLOW_FOR: Duration = Duration::from_secs(10);
+
+/// What somebody's computation came to.
+pub(super) enum Ended<V, E> {
+    Done(Result<V, ComputeError<E>>),
+    /// Whoever computed went away.
+    Abandoned,
+    /// The outcome is of no use to this caller.
+    Alone,
+    /// It takes too long for this caller.
+    TooLong,
+    /// It takes too long for anybody.
+    Hung,
+}
+
+impl Call<'_> {
+    /// Until when the caller waits; not for long if there is something to stand in.
+    pub(super) fn until(&self, may_stand_in: bool, patience: Option<Deadline>) -> Option<Deadline> {
+        let soft = self.options.soft_timeout.filter(|_| may_stand_in).map(Deadline::after);
+        match (soft, patience) {
+            (Some(soft), Some(patience)) => Some(soft.min(patience)),
+            (soft, patience) => soft.or(patience),
+        }
+    }
+
+    /// Waits for somebody else's computation.
+    pub(super) async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
+        &self,
+        mut follower: Follower<Shared>,
+        may_stand_in: bool,
+        patience: Option<Deadline>,
+    ) -> Ended<V, E> {
+        let until = self.until(may_stand_in, patience);
+        let hung = Deadline::after(follower.left_of(longest(&self.options)));
+        let end = until.map_or(hung, |until| until.min(hung));
+        let landing = match timeout_at(end.instant(), follower.wait()).await {
+            Ok(Landing::Landed(shared)) => shared,
+            Ok(Landing::Abandoned) => return Ended::Abandoned,
+            Err(_) if until.is_none_or(|until| until > end) => return Ended::Hung,
+            Err(_) => return Ended::TooLong,
+        };
+        match outcome::<E>(&landing) {
+            Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
+                Some(value) => Ended::Done(Ok(value)),
+                None => Ended::Alone,
+            },
+            Some(Outcome::Failed(error)) => Ended::Done(Err(ComputeError::Compute(error))),
+            Some(Outcome::NotShared) | None => Ended::Alone,
+        }
+    }
+}
+
+/// How long a computation may last before another is started in its place.
+pub(super) fn longest(options: &Options) -> Duration {
+    match options.timeout {
+        Some(timeout) if timeout != Duration::MAX => timeout.clamp(FOLLOW_FOR, LONGEST_FILL),
+        _ => FOLLOW_FOR,
+    }
+}
