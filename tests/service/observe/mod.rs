@@ -1,0 +1,1 @@
+//! Extractors, metrics, events and spans.
