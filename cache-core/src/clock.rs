@@ -45,6 +45,7 @@ impl Clock {
     }
 
     /// Now, in unix milliseconds.
+    #[inline]
     pub fn now(&self) -> Millis {
         match &*self.0 {
             Source::System { offset } => {
@@ -80,6 +81,7 @@ impl Default for Clock {
 }
 
 /// The system's time without any offset.
+#[inline]
 pub(crate) fn system_millis() -> Millis {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis);
     #[cfg(feature = "test-hooks")]
@@ -88,8 +90,9 @@ pub(crate) fn system_millis() -> Millis {
 }
 
 /// A duration in whole milliseconds, saturating.
+#[inline]
 pub(crate) fn as_millis(duration: Duration) -> Millis {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()))
 }
 
 /// A budget of more than this is none; an instant far enough away can't be told.

@@ -4,6 +4,8 @@
 //! the store, and a fence around the key in L1. It commits only if none of them has changed.
 
 mod begin;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -276,6 +278,15 @@ impl Fill {
             && self.swept.is_current()
     }
 
+    /// As [`is_current`](Self::is_current), of one that has still to [begin](Self::begin): that the
+    /// id of a scope is learnt before it does is no invalidation.
+    fn is_uninterrupted(&self) -> bool {
+        self.key.is_up_to_date()
+            && self.key.namespace.vouches_for(&self.generations)
+            && self.fence.stands()
+            && self.scopes().all(GenerationRef::is_uninterrupted)
+    }
+
     /// Whether another fill of the key has ended since this one's lookup began: then the value
     /// may be there by now.
     pub fn was_filled(&self) -> bool {
@@ -304,7 +315,7 @@ impl Fill {
         FillWatch {
             fence: self.inner.fences.raise(self.key.hash, &self.key.rendered),
             generations: self.scopes().cloned().collect(),
-            broken: !self.is_current(),
+            broken: !self.is_uninterrupted(),
             began: self.began,
             expect: self.expect.clone(),
             vouching: Arc::clone(self.vouching.get_or_init(vouching)),

@@ -13,18 +13,26 @@
 //! assert_eq!(Key::workspace("ws1").segment("report*").as_str(), "ws1:report%2A");
 //! ```
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 /// Names one value within a namespace.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
-    rendered: String,
+    identity: Identity,
     segments: usize,
-    in_workspace: bool,
     tail: bool,
 }
+
+/// Whether the first segment names a workspace, in one byte, then the rendered segments: what tells
+/// a key from all others of its namespace. Short ones are made without an allocation.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Identity(SmallVec<[u8; 79]>);
+
+const PLAIN: u8 = 0;
+const IN_WORKSPACE: u8 = 1;
 
 /// The segment that HTTP keys carry in place of a workspace when they belong to none.
 pub(crate) const SHARED_PARTITION: &str = "-";
@@ -44,33 +52,28 @@ pub(crate) const MAX_RENDERED: usize = 512;
 impl Key {
     /// Takes each segment as it is: nothing in it separates, nothing in it is a wildcard.
     pub fn from_segments<S: AsRef<str>>(segments: impl IntoIterator<Item = S>) -> Self {
-        let mut key =
-            Self { rendered: String::new(), segments: 0, in_workspace: false, tail: false };
+        let mut key = Self { identity: Identity::begin(PLAIN), segments: 0, tail: false };
         for segment in segments {
             key.push(segment.as_ref());
         }
         if key.segments == 0 {
-            key.rendered.push_str(NO_SEGMENTS);
+            key.identity.push(NO_SEGMENTS);
         }
         key
     }
 
     /// A key whose first segment is a workspace: `invalidate(Scope::workspace(..))` covers it.
     pub fn workspace(workspace: impl AsRef<str>) -> Self {
-        let mut key =
-            Self { rendered: String::new(), segments: 1, in_workspace: true, tail: false };
-        escape_workspace(workspace.as_ref(), &mut key.rendered);
-        key
+        let mut identity = Identity::begin(IN_WORKSPACE);
+        escape_workspace(workspace.as_ref(), &mut identity);
+        Self { identity, segments: 1, tail: false }
     }
 
     /// A key of the shared partition: what belongs to no workspace, rendered as `-`.
     pub fn shared() -> Self {
-        Self {
-            rendered: SHARED_PARTITION.to_owned(),
-            segments: 1,
-            in_workspace: false,
-            tail: false,
-        }
+        let mut identity = Identity::begin(PLAIN);
+        identity.push(SHARED_PARTITION);
+        Self { identity, segments: 1, tail: false }
     }
 
     /// Adds one segment, taken as it is.
@@ -94,18 +97,12 @@ impl Key {
         format!("{SCHEMA}{schema}")
     }
 
-    /// With the mark of a schema as its tail.
-    pub(crate) fn marked(mut self, mark: &str) -> Self {
-        self.rendered.reserve_exact(1 + mark.len());
-        if self.segments == 0 {
-            self.rendered.clear();
-        } else {
-            self.rendered.push(':');
-        }
-        self.rendered.push_str(mark);
-        self.segments += 1;
+    /// Adds the mark of a schema, as its tail.
+    #[inline]
+    pub(crate) fn mark(&mut self, mark: &str) {
+        self.begin_segment();
+        self.identity.push(mark);
         self.tail = true;
-        self
     }
 
     /// Whether the last segment is a [`tail`](Self::tail).
@@ -114,47 +111,107 @@ impl Key {
     }
 
     fn push(&mut self, segment: &str) {
+        self.begin_segment();
+        escape(segment, &mut self.identity);
+    }
+
+    #[inline]
+    fn begin_segment(&mut self) {
         if self.segments == 0 {
-            self.rendered.clear();
+            self.identity.clear();
         } else {
-            self.rendered.push(':');
+            self.identity.push(":");
         }
-        escape(segment, &mut self.rendered);
         self.segments += 1;
     }
 
     /// The rendered key, without prefix and namespace.
     pub fn as_str(&self) -> &str {
-        &self.rendered
+        self.identity.rendered()
+    }
+
+    /// What tells the key from all others of its namespace: keys that carry a workspace are apart
+    /// from those that do not.
+    #[inline]
+    pub(crate) fn identity(&self) -> &[u8] {
+        &self.identity.0
     }
 
     /// The rendered segments.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
-        self.rendered.split(':')
+        self.as_str().split(':')
     }
 
     /// The rendered first segment, if it names a workspace.
     pub(crate) fn workspace_part(&self) -> Option<&str> {
-        if self.in_workspace { self.parts().next() } else { None }
+        if self.identity.is_in_workspace() { self.parts().next() } else { None }
     }
 
     /// Declares that the first segment names a workspace.
-    pub(crate) fn into_workspaced(mut self) -> Self {
-        self.in_workspace = true;
-        self
+    pub(crate) fn name_workspace(&mut self) {
+        if let Some(kind) = self.identity.0.first_mut() {
+            *kind = IN_WORKSPACE;
+        }
+    }
+}
+
+impl Identity {
+    fn begin(kind: u8) -> Self {
+        let mut bytes = SmallVec::new();
+        bytes.push(kind);
+        Self(bytes)
+    }
+
+    /// With the bytes of a key that has nothing to escape.
+    #[inline]
+    fn plain(rendered: &str) -> Self {
+        let mut bytes = SmallVec::with_capacity(1 + rendered.len());
+        bytes.push(PLAIN);
+        bytes.extend_from_slice(rendered.as_bytes());
+        Self(bytes)
+    }
+
+    #[inline]
+    fn push(&mut self, rendered: &str) {
+        self.0.extend_from_slice(rendered.as_bytes());
+    }
+
+    fn clear(&mut self) {
+        self.0.truncate(1);
+    }
+
+    fn rendered(&self) -> &str {
+        // What is rendered is ASCII.
+        let rendered = self.0.get(1..).unwrap_or_default();
+        str::from_utf8(rendered).unwrap_or_default()
+    }
+
+    fn is_in_workspace(&self) -> bool {
+        self.0.first() == Some(&IN_WORKSPACE)
+    }
+}
+
+impl Write for Identity {
+    fn write_str(&mut self, rendered: &str) -> fmt::Result {
+        self.push(rendered);
+        Ok(())
     }
 }
 
 /// Splits at `:`; use [`Key::from_segments`] for text that may hold one.
 impl From<&str> for Key {
+    #[inline]
     fn from(key: &str) -> Self {
-        let is_rendered = |byte| byte == b':' || !must_escape(byte);
-        if !key.bytes().all(is_rendered) {
-            return Self::from_segments(key.split(':'));
+        let mut segments = 1;
+        for byte in key.bytes() {
+            if byte == b':' {
+                segments += 1;
+            } else if must_escape(byte) {
+                return Self::from_segments(key.split(':'));
+            }
         }
-        // As most keys: nothing to escape, one allocation.
-        let segments = 1 + key.bytes().filter(|byte| *byte == b':').count();
-        Self { rendered: key.to_owned(), segments, in_workspace: false, tail: false }
+        // As most keys: nothing to escape.
+        Self { identity: Identity::plain(key), segments, tail: false }
     }
 }
 
@@ -178,29 +235,34 @@ impl From<&Key> for Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rendered)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({})", self.rendered)
+        write!(f, "Key({})", self.as_str())
     }
 }
 
 /// Appends `segment`, escaped.
-pub(crate) fn escape(segment: &str, out: &mut String) {
-    for byte in segment.bytes() {
-        if must_escape(byte) {
-            push_escaped(byte, out);
-        } else {
-            out.push(char::from(byte));
-        }
+pub(crate) fn escape(segment: &str, out: &mut impl Write) {
+    let mut clean = segment;
+    while let Some(at) = clean.bytes().position(must_escape) {
+        // Whatever is not ASCII has to be escaped, so that both are boundaries of characters.
+        let (before, rest) = clean.split_at_checked(at).unwrap_or((clean, ""));
+        let _ = out.write_str(before);
+        let after = rest.bytes().position(|byte| !must_escape(byte)).unwrap_or(rest.len());
+        let (escaped, rest) = rest.split_at_checked(after).unwrap_or((rest, ""));
+        escaped.bytes().for_each(|byte| push_escaped(byte, out));
+        clean = rest;
     }
+    // Neither a text nor a key refuses anything.
+    let _ = out.write_str(clean);
 }
 
 /// As [`escape`], but a workspace that is called like the shared partition does not look like it.
-pub(crate) fn escape_workspace(workspace: &str, out: &mut String) {
+pub(crate) fn escape_workspace(workspace: &str, out: &mut impl Write) {
     if workspace == SHARED_PARTITION {
         push_escaped(b'-', out);
     } else {
@@ -228,16 +290,17 @@ pub(crate) fn is_shared_partition(rendered: &str) -> bool {
 }
 
 /// Whether a byte would mean something to us, to a glob or to a cluster slot.
-fn must_escape(byte: u8) -> bool {
+const fn must_escape(byte: u8) -> bool {
     matches!(byte, b':' | b'*' | b'?' | b'[' | b']' | b'\\' | b'{' | b'}' | b'%')
-        || !(0x20..0x7f).contains(&byte)
+        || byte < 0x20
+        || byte >= 0x7f
 }
 
-fn push_escaped(byte: u8, out: &mut String) {
+fn push_escaped(byte: u8, out: &mut impl Write) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    out.push('%');
-    for digit in [byte >> 4, byte & 0xf] {
-        out.push(HEX.get(usize::from(digit)).copied().map_or('0', char::from));
+    let digit = |digit: u8| HEX.get(usize::from(digit)).copied().map_or('0', char::from);
+    for character in ['%', digit(byte >> 4), digit(byte & 0xf)] {
+        let _ = out.write_char(character);
     }
 }
 
@@ -258,90 +321,10 @@ pub(crate) fn fold(mut name: String) -> String {
 /// The first 128 bits of a digest, in lower-case hex.
 pub(crate) fn hex_128(digest: &[u8]) -> String {
     digest.iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
-        use fmt::Write;
         let _ = write!(hex, "{byte:02x}");
         hex
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn rendering_is_readable_and_escapes_what_means_something() {
-        for (segments, rendered) in [
-            (vec!["user", "123"], "user:123"),
-            (vec!["a:b"], "a%3Ab"),
-            (vec!["a", "b"], "a:b"),
-            (vec!["{slot}"], "%7Bslot%7D"),
-            (vec!["*?[x]\\"], "%2A%3F%5Bx%5D%5C"),
-            (vec!["100%"], "100%25"),
-            (vec!["é\n"], "%C3%A9%0A"),
-            (vec![""], ""),
-            (vec!["", ""], ":"),
-            (vec![], "%"),
-        ] {
-            assert_eq!(Key::from_segments(&segments).as_str(), rendered, "{segments:?}");
-        }
-    }
-
-    #[test]
-    fn a_workspace_called_dash_is_not_the_shared_partition() {
-        assert_ne!(Key::workspace("-").as_str(), Key::shared().as_str());
-    }
-
-    #[test]
-    fn long_names_fold_into_a_digest_and_stay_distinct() {
-        let long = "x".repeat(600);
-        let (a, b) = (fold(format!("{long}a")), fold(format!("{long}b")));
-        assert_eq!((a.len(), b.len()), (MAX_RENDERED, MAX_RENDERED));
-        assert_ne!(a, b);
-        assert_eq!(fold("short".into()), "short");
-    }
-
-    /// Segments made of the characters that escaping is about.
-    fn hostile() -> impl Strategy<Value = Vec<String>> {
-        let character = prop_oneof![
-            prop::sample::select(vec![
-                ':', '*', '?', '[', ']', '\\', '{', '}', '%', '~', '-', '\0', '\n', ' ', 'é', '2',
-                'A', '3'
-            ]),
-            any::<char>(),
-        ];
-        prop::collection::vec(
-            prop::collection::vec(character, 0..6).prop_map(String::from_iter),
-            0..5,
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn rendering_is_injective(a in hostile(), b in hostile()) {
-            let same = Key::from_segments(&a).as_str() == Key::from_segments(&b).as_str();
-            prop_assert_eq!(same, a == b);
-        }
-
-        #[test]
-        fn text_is_split_at_colons(segments in hostile(), plain in "[a-z:]{0,12}") {
-            for text in [segments.join(":"), plain] {
-                let (quick, slow) = (Key::from(&text), Key::from_segments(text.split(':')));
-                prop_assert_eq!(&quick, &slow);
-                prop_assert_eq!(quick.segment("x"), slow.segment("x"));
-            }
-        }
-
-        #[test]
-        fn segments_can_be_told_apart_again(segments in hostile()) {
-            let key = Key::from_segments(&segments);
-            if !segments.is_empty() {
-                prop_assert_eq!(key.parts().count(), segments.len());
-            }
-            prop_assert!(key.as_str().bytes().all(|b| (0x20..0x7f).contains(&b)));
-            prop_assert!(key.parts().zip(&segments).all(|(part, segment)| unescape(part) == *segment));
-            let special = ['*', '?', '[', ']', '\\', '{', '}'];
-            prop_assert!(!key.as_str().contains(special));
-        }
-    }
-}
+mod tests;

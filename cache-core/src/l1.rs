@@ -102,11 +102,13 @@ impl Slot {
     }
 
     /// Whether it answers at `now`, as it stands then.
+    #[inline]
     pub(crate) fn is_fresh(&self, now: Millis) -> bool {
         self.times_at(now).is_fresh(now)
     }
 
     /// Whether it is of any use at `now`.
+    #[inline]
     pub(crate) fn is_alive(&self, now: Millis) -> bool {
         match Standing::of(&self.generations) {
             Standing::Current => self.times.is_alive(now),

@@ -8,7 +8,7 @@ use crate::clock::Millis;
 use crate::compute::Options;
 use crate::key::Key;
 use crate::l1::Slot;
-use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
+use crate::state::{EntryKey, Inner, NamespaceState};
 
 /// The keys that are being given a new time: each once.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Inner {
         now: Millis,
     ) {
         if options.slid(&slot.times, options.ttl.unwrap_or(namespace.ttl), now).is_some() {
-            let key = self.entry_key(namespace, key, &plain_identity(key));
+            let key = self.entry_key(namespace, key, key.identity());
             self.slide_found(&Arc::new(key), slot, options, now);
         }
     }

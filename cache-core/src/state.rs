@@ -274,16 +274,19 @@ impl Inner {
 
 impl NamespaceState {
     /// The entry with this identity in this process' memory, if it is of use.
+    #[inline]
     pub(crate) fn peek(&self, hash: u128, identity: &[u8], now: Millis) -> Option<Arc<Slot>> {
         if self.l1 { self.region.get(hash, self.number, identity, now) } else { None }
     }
 
     /// L1's hash of an identity; seeded, so that nobody outside can choose collisions.
+    #[inline]
     pub(crate) fn hash(&self, identity: &[u8]) -> u128 {
         xxh3_128_with_seed(identity, self.seed)
     }
 
     /// Counts a read of a key that names this workspace, or none.
+    #[inline]
     pub(crate) fn count(&self, read: Read, workspace: Option<&Counters>) {
         self.counters.count(read);
         if let Some(workspace) = workspace {
@@ -297,8 +300,17 @@ impl NamespaceState {
     }
 
     /// A plain key of this namespace, with its workspace if the namespace says that it has one.
-    pub(crate) fn key(&self, key: Key) -> Key {
-        if self.by_workspace { key.into_workspaced() } else { key }
+    pub(crate) fn key(&self, mut key: Key) -> Key {
+        self.complete(&mut key);
+        key
+    }
+
+    /// As [`key`](Self::key), where it stands.
+    #[inline]
+    pub(crate) fn complete(&self, key: &mut Key) {
+        if self.by_workspace {
+            key.name_workspace();
+        }
     }
 }
 
@@ -365,14 +377,6 @@ impl EntryKey {
     pub fn hash(&self) -> u128 {
         self.hash
     }
-}
-
-/// The identity of a plain key: keys that carry a workspace are apart from those that do not.
-pub(crate) fn plain_identity(key: &Key) -> SmallVec<[u8; 128]> {
-    let mut identity = SmallVec::with_capacity(1 + key.as_str().len());
-    identity.push(u8::from(key.workspace_part().is_some()));
-    identity.extend_from_slice(key.as_str().as_bytes());
-    identity
 }
 
 /// `search` → `SEARCH`: how a namespace is called in the environment.

@@ -101,7 +101,8 @@ impl Inner {
                 Typed::Stale => {}
             }
         }
-        let (slot, fill) = self.find_in_store(key, deadline).await;
+        // Boxed, so that those who then wait for others, many at once, are small.
+        let (slot, fill) = Box::pin(self.find_in_store(key, deadline)).await;
         match slot {
             Some(slot) => match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::StoreHit),

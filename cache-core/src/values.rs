@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::l1::Slot;
 use crate::middleware::Read;
 use crate::set::Set;
-use crate::state::{EntryKey, NamespaceState, plain_identity};
+use crate::state::{EntryKey, NamespaceState};
 use crate::stats::Counters;
 use crate::ttl::Ttl;
 
@@ -35,6 +35,7 @@ pub struct Values {
 const KEYS_MADE: usize = 3;
 
 impl Values {
+    #[inline]
     pub(crate) fn state(&self) -> Result<&Arc<NamespaceState>, Error> {
         self.state.as_ref().map_err(|(kind, message)| Error::new(*kind, message.clone()))
     }
@@ -42,18 +43,19 @@ impl Values {
     pub(crate) fn entry_key(&self, key: Key) -> Result<Arc<EntryKey>, Error> {
         let state = self.state()?;
         let key = state.key(key);
-        Ok(Arc::new(self.cache.inner.entry_key(state, &key, &plain_identity(&key))))
+        Ok(Arc::new(self.cache.inner.entry_key(state, &key, key.identity())))
     }
 
     /// See [`Cache::get`].
     pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
-        self.find(key.into(), NamespaceState::read).await
+        self.find(&mut key.into(), NamespaceState::read).await
     }
 
-    /// Looks a key up, in memory, then in the store, and has what is found read.
+    /// Looks a key up, in memory, then in the store, and has what is found read. The key is not
+    /// moved about: that would be a noticeable part of a hit.
     pub(crate) async fn find<V>(
         &self,
-        key: Key,
+        key: &mut Key,
         read: impl FnOnce(
             &NamespaceState,
             &[u8],
@@ -64,24 +66,25 @@ impl Values {
         ) -> Option<V>,
     ) -> Result<Option<V>, Error> {
         let (state, inner) = (self.state()?, &self.cache.inner);
-        let key = state.key(key);
+        state.complete(key);
         if !inner.enabled {
             return Ok(None);
         }
-        let identity = plain_identity(&key);
+        let (key, identity) = (&*key, key.identity());
         let now = inner.clock.now();
-        if let Some(slot) = state.peek(state.hash(&identity), &identity, now) {
+        if let Some(slot) = state.peek(state.hash(identity), identity, now) {
             if state.options.sliding.is_some() {
-                inner.slide(state, &key, &slot, &state.options, now);
+                inner.slide(state, key, &slot, &state.options, now);
             }
             let workspace = slot.workspace.as_deref();
-            return Ok(read(state, &identity, Some(&slot), workspace, Read::L1Hit, now));
+            return Ok(read(state, identity, Some(&slot), workspace, Read::L1Hit, now));
         }
         let deadline = inner.deadline();
         let look = async || {
-            let key = Arc::new(inner.entry_key(state, &key, &identity));
+            let key = Arc::new(inner.entry_key(state, key, identity));
             let keys = std::slice::from_ref(&key);
-            let found = inner.find_all_in_store(keys, now, deadline).await.pop().flatten();
+            let found =
+                Box::pin(inner.find_all_in_store(keys, now, deadline)).await.pop().flatten();
             if let Some(slot) = &found {
                 inner.slide_found(&key, slot, &state.options, now);
             }
@@ -93,7 +96,7 @@ impl Values {
             found = look().await.0;
         }
         let workspace = key.workspace.as_deref();
-        Ok(read(state, &identity, found.as_ref(), workspace, Read::StoreHit, now))
+        Ok(read(state, identity, found.as_ref(), workspace, Read::StoreHit, now))
     }
 
     /// See [`Cache::set`].
@@ -172,29 +175,31 @@ impl Values {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<V>>, Error> {
-        let keys = keys.into_iter().map(|key| self.entry_key(key.into()));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let inner = &self.cache.inner;
+        let (state, inner) = (self.state()?, &self.cache.inner);
+        let keys: Vec<Key> = keys.into_iter().map(|key| state.key(key.into())).collect();
         if !inner.enabled {
             return Ok(keys.iter().map(|_| None).collect());
         }
         let now = inner.clock.now();
-        let in_memory: Vec<Option<Arc<Slot>>> = keys.iter().map(|key| inner.peek(key)).collect();
+        let peek = |key: &Key| state.peek(state.hash(key.identity()), key.identity(), now);
+        let in_memory: Vec<Option<Arc<Slot>>> = keys.iter().map(peek).collect();
         let elsewhere = keys.iter().zip(&in_memory).filter(|(_, slot)| slot.is_none());
-        let elsewhere: Vec<Arc<EntryKey>> = elsewhere.map(|(key, _)| Arc::clone(key)).collect();
-        let mut stored = if elsewhere.is_empty() {
+        let prepare = |key: &Key| Arc::new(inner.entry_key(state, key, key.identity()));
+        let elsewhere: Vec<Arc<EntryKey>> = elsewhere.map(|(key, _)| prepare(key)).collect();
+        let stored = if elsewhere.is_empty() {
             Vec::new()
         } else {
-            inner.find_all_in_store(&elsewhere, now, inner.deadline()).await
-        }
-        .into_iter();
-        let read = |(key, slot): (&Arc<EntryKey>, Option<Arc<Slot>>)| {
-            let (slot, hit) = match slot {
-                Some(slot) => (Some(slot), Read::L1Hit),
-                None => (stored.next().flatten(), Read::StoreHit),
-            };
-            let workspace = key.workspace.as_deref();
-            key.namespace.read(&key.identity, slot.as_ref(), workspace, hit, now)
+            Box::pin(inner.find_all_in_store(&elsewhere, now, inner.deadline())).await
+        };
+        let mut stored = elsewhere.iter().zip(stored);
+        let read = |(key, slot): (&Key, Option<Arc<Slot>>)| {
+            let identity = key.identity();
+            if let Some(slot) = slot {
+                let workspace = slot.workspace.as_deref();
+                return state.read(identity, Some(&slot), workspace, Read::L1Hit, now);
+            }
+            let (key, slot) = stored.next()?;
+            state.read(identity, slot.as_ref(), key.workspace.as_deref(), Read::StoreHit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())
     }

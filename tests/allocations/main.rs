@@ -2,11 +2,12 @@
 //! header map's clone. Only a test of its own can count, since it has to own the allocator.
 
 use std::convert::Infallible;
+use std::future::IntoFuture;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use cache_core::{Cache, Clock, minutes};
+use cache_core::{Cache, Clock, Namespace, TypedNamespace, minutes};
 use cache_tower::{CacheLayer, ForwardedFields, HttpCache, HttpCacheBuilder, Workspace};
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
@@ -110,19 +111,39 @@ async fn an_age_beyond_the_table_of_small_ones_allocates_its_digits() {
 }
 
 #[tokio::test]
-async fn a_hit_of_get_or_compute_allocates_no_more_than_one_of_get() {
+async fn a_hit_by_a_short_key_allocates_what_its_value_does() {
+    const COUNTS: TypedNamespace<str, u64> = TypedNamespace::new(Namespace::new("counts"));
     let cache = Cache::builder().memory().build().expect("a valid cache");
-    cache.set("users", "1", &7_u64).await.expect("set");
-    let compute = async || -> Result<u64, Infallible> { panic!("it is there") };
-    let values = cache.namespace("users");
-    let count = |hit: &mut dyn FnMut()| {
-        hit();
-        allocation_counter::measure(hit).count_total
-    };
-    let get = count(&mut || assert_eq!(poll_now(values.get("1")).expect("memory"), Some(7_u64)));
-    let computed = count(&mut || {
-        assert_eq!(poll_now(values.get_or_compute("1", compute).into_future()).expect("there"), 7);
+    let (typed, counts) = (cache.typed(&COUNTS), cache.namespace("counts"));
+    typed.set("ws1:campaigns:42", &7).await.expect("it is set");
+    counts.set("ws1:campaigns:42", &7u64).await.expect("it is set");
+    let compute = async || Ok::<u64, Infallible>(0);
+    let counted = allocation_counter::measure(|| {
+        let hit = poll_now(typed.get("ws1:campaigns:42")).expect("no fault");
+        assert_eq!(hit, Some(7));
+        let hit = poll_now(counts.get::<u64>("ws1:campaigns:42")).expect("no fault");
+        assert_eq!(hit, Some(7));
+        let hit = counts.get_or_compute("ws1:campaigns:42", compute).into_future();
+        assert_eq!(poll_now(hit).expect("a hit"), 7);
     });
-    assert_eq!(get, 1, "the key");
-    assert_eq!(computed, get);
+    assert_eq!(counted.count_total, 0);
+}
+
+/// Pinned: each of those who waited for one computation held the room that computing takes.
+#[tokio::test]
+async fn those_who_wait_for_a_computation_are_small() {
+    const WAITERS: usize = 100;
+    let cache = Cache::builder().memory().build().expect("a valid cache");
+    let reports = cache.namespace("reports");
+    let compute = async || std::future::pending::<Result<u64, Infallible>>().await;
+    let ask = || {
+        let mut asking = Box::pin(reports.get_or_compute("cold", compute).into_future());
+        assert!(asking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        asking
+    };
+    let mut waiting = vec![ask(), ask()];
+    waiting.reserve(WAITERS);
+    let counted = allocation_counter::measure(|| waiting.extend((0..WAITERS).map(|_| ask())));
+    let each = counted.bytes_max / WAITERS as u64;
+    assert!(each <= 6 * 1024, "{each} bytes");
 }

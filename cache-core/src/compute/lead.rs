@@ -106,8 +106,8 @@ where
     let (value, payload, keeping) = computed.serialized(namespace.format);
     let write = keep(&inner, fill, leader.as_ref(), payload, keeping, &how).await;
     if let Some(write) = write {
-        // Until the value is in the store, it is found nowhere but in the flight.
-        let leader = leader.filter(|_| !namespace.l1);
+        // Until the value is in the store, it may be found nowhere but in the flight: what memory
+        // has does not count while all that was ever heard of is in doubt.
         write.spawn_then(async move |is_there| {
             drop(leader);
             if let Some(lease) = lease {

@@ -15,7 +15,7 @@ use super::refreshing::Job;
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::Tag;
 use crate::key::Key;
-use crate::state::{Inner, plain_identity};
+use crate::state::Inner;
 use crate::ttl::Ttl;
 use crate::values::Values;
 
@@ -143,7 +143,7 @@ impl<V, E, F> Refresh<V, E, F> {
         // Nobody waits for it.
         options.soft_timeout = Some(Duration::MAX);
         let key = state.key(self.key);
-        let registration = inner.refreshes.register(inner, state.hash(&plain_identity(&key)))?;
+        let registration = inner.refreshes.register(inner, state.hash(key.identity()))?;
         let job = Job {
             inner: Weak::clone(&inner.me),
             namespace: state,

@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::clock::Deadline;
 use crate::invalidate::Tag;
 use crate::key::Key;
-use crate::state::{Inner, NamespaceState, plain_identity};
+use crate::state::{Inner, NamespaceState};
 use crate::values::Values;
 
 /// A key that is kept warm. Does not keep the cache alive.
@@ -112,8 +112,8 @@ where
     }
 
     fn note(&self, values: &Values, round: &Round, quiet: &mut Option<Deadline>) {
-        let identity = plain_identity(&self.key);
-        let key = values.cache.inner.entry_key(&self.namespace, &self.key, &identity);
+        let identity = self.key.identity();
+        let key = values.cache.inner.entry_key(&self.namespace, &self.key, identity);
         if !matches!(round, Round::NotNeeded) {
             key.note(|counts| counts.refreshes.one());
         }

@@ -22,7 +22,6 @@ use crate::clock::Deadline;
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::middleware::Read;
-use crate::state::plain_identity;
 use crate::store::BoxFuture;
 use crate::ttl::Ttl;
 use crate::typed::{Typed, typed};
@@ -185,24 +184,24 @@ where
         }
         let state = Arc::clone(state);
         let key = state.key(self.key);
-        let (identity, inner) = (plain_identity(&key), &self.values.cache.inner);
+        let (identity, inner) = (key.identity(), &self.values.cache.inner);
         let (options, now) = (self.options.or(state.options), inner.clock.now());
         if self.read
-            && let Some(slot) = state.peek(state.hash(&identity), &identity, now)
+            && let Some(slot) = state.peek(state.hash(identity), identity, now)
             && let Typed::Value(value) = typed(&slot, now)
             && !options.is_due(&slot.times, now)
         {
             if self.counted {
                 state.count(Read::L1Hit, slot.workspace.as_deref());
             }
-            state.audit(Operation::Get, Outcome::Read(Read::L1Hit), &identity);
+            state.audit(Operation::Get, Outcome::Read(Read::L1Hit), identity);
             if options.sliding.is_some() {
                 inner.slide(&state, &key, &slot, &options, now);
             }
             return Computing::Found(Some(value));
         }
         let families = families(&self.tags, self.rich, &key);
-        let (entry_key, plain) = (Arc::new(inner.entry_key(&state, &key, &identity)), key);
+        let (entry_key, plain) = (Arc::new(inner.entry_key(&state, &key, identity)), key);
         let call = Call {
             inner: Arc::clone(inner),
             plain,

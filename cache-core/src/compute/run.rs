@@ -23,14 +23,21 @@ use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::l1::{Shared, Slot};
 use crate::middleware::Read;
-use crate::state::{EntryKey, Inner, plain_identity};
+use crate::state::{EntryKey, Inner};
 use crate::store::BoxFuture;
 use crate::typed::Found;
+
+/// A caller who is about to compute looks again so often, if a flight has landed meanwhile: another
+/// change of the key, or of what is known of its scopes, may hide its value from the next look, too.
+pub(super) const LOOK_AGAIN: u8 = 3;
 
 /// Runs a task in the background.
 pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
 
 /// One call of `get_or_compute`.
+///
+/// Of a thousand that ask for one key, all but one only wait: what they don't do is boxed where it
+/// is done, so that each of them is small.
 #[allow(clippy::struct_excessive_bools, reason = "each is said by a caller, or not")]
 pub(super) struct Call<'a> {
     pub(super) inner: Arc<Inner>,
@@ -65,12 +72,12 @@ impl<'a> Call<'a> {
         if !self.read {
             self.note(Read::Miss);
             let deadline = self.allowance.begin();
-            let fill = inner.fill_anew(&self.key, deadline).await;
+            let fill = Box::pin(inner.fill_anew(&self.key, deadline)).await;
             self.allowance.end();
             let fill = self.begun(self.expecting(fill)).await;
-            return self.compute(fill, None, None, compute, patience).await;
+            return Box::pin(self.compute(fill, None, None, compute, patience)).await;
         }
-        let (mut counted, mut looked_again, mut made_again) = (false, false, false);
+        let (mut counted, mut looked_again, mut made_again) = (false, 0, false);
         loop {
             let deadline = self.allowance.begin();
             let found = inner.find(&self.key, deadline).await;
@@ -83,7 +90,7 @@ impl<'a> Call<'a> {
                         self.note(hit);
                     }
                     self.refreshing = true;
-                    return Ok(self.refreshed(value, &slot, compute).await);
+                    return Ok(Box::pin(self.refreshed(value, &slot, compute)).await);
                 }
                 Found::Nothing(fill, former) => (fill, former),
             };
@@ -101,11 +108,11 @@ impl<'a> Call<'a> {
             }
             let joined = inner.flights.join_within(self.key.hash, &fill, longest(&self.options));
             if matches!(joined, Joined::Leader(_))
-                && !looked_again
+                && looked_again < LOOK_AGAIN
                 && (fill.is_overtaken() || inner.peek(&self.key).is_some_and(|s| self.is_fresh(&s)))
             {
                 // A flight landed between the lookup and the join.
-                looked_again = true;
+                looked_again += 1;
                 continue;
             }
             if !counted {
@@ -120,7 +127,8 @@ impl<'a> Call<'a> {
                         self.make_key_again();
                         continue;
                     }
-                    return self.compute(fill, former, Some(leader), compute, patience).await;
+                    let computing = self.compute(fill, former, Some(leader), compute, patience);
+                    return Box::pin(computing).await;
                 }
                 Joined::Follower(follower) => {
                     drop(fill);
@@ -134,7 +142,10 @@ impl<'a> Call<'a> {
                         Ended::TooLong => {
                             return self.stand_in(former.as_ref(), ComputeError::TimedOut);
                         }
-                        Ended::Alone => return self.compute_alone(former, compute, patience).await,
+                        Ended::Alone => {
+                            let computing = self.compute_alone(former, compute, patience);
+                            return Box::pin(computing).await;
+                        }
                     }
                 }
             }
@@ -155,15 +166,15 @@ impl<'a> Call<'a> {
 
     /// Others have declared more, or bumped the version.
     fn make_key_again(&mut self) {
-        let identity = plain_identity(&self.plain);
-        let key = self.inner.entry_key(&self.key.namespace, &self.plain, &identity);
+        let identity = self.plain.identity();
+        let key = self.inner.entry_key(&self.key.namespace, &self.plain, identity);
         self.key = Arc::new(key);
     }
 
     async fn begun(&mut self, mut fill: Fill) -> Fill {
         if self.write {
             let deadline = self.allowance.begin();
-            fill.begin(&self.tags, deadline).await;
+            Box::pin(fill.begin(&self.tags, deadline)).await;
             self.allowance.end();
         }
         fill

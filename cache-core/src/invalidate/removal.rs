@@ -14,7 +14,7 @@ use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
 use crate::invalidate::soft::Softly;
 use crate::invalidate::{Invalidated, Pattern, Scope, Template, replay};
-use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
+use crate::state::{EntryKey, Inner, NamespaceState};
 use crate::store::{Put, Store, WriteBatch};
 use crate::write::tombstone_of;
 
@@ -85,8 +85,8 @@ impl Removals {
             Kind::Key { namespace, key } => {
                 let namespace = inner.namespace(&namespace)?;
                 let key = namespace.key(key);
-                let identity = plain_identity(&key);
-                self.keys.push(Arc::new(inner.entry_key(&namespace, &key, &identity)));
+                let identity = key.identity();
+                self.keys.push(Arc::new(inner.entry_key(&namespace, &key, identity)));
             }
         }
         Ok(())

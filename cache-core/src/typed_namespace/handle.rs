@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::invalidate::Invalidated;
 use crate::key::Key;
 use crate::set::Set;
+use crate::state::NamespaceState;
 use crate::ttl::Ttl;
 use crate::values::Values;
 
@@ -38,7 +39,7 @@ impl<K: ?Sized, V> Typed<K, V> {
 
 impl<K: CacheKey + ?Sized, V> Typed<K, V> {
     pub(super) fn key(&self, key: &K) -> Key {
-        key.cache_key().marked(&self.mark)
+        marked(key, &self.mark)
     }
 
     /// Deletes a key: the entries of this schema, and of those before and after it, which others
@@ -48,10 +49,8 @@ impl<K: CacheKey + ?Sized, V> Typed<K, V> {
     /// As [`Cache::delete`](crate::Cache::delete).
     pub async fn delete(&self, key: &K) -> Result<Invalidated, Error> {
         let schemas = [Some(self.schema), self.schema.checked_add(1), self.schema.checked_sub(1)];
-        let key = key.cache_key();
-        let marked = |schema| key.clone().marked(&Key::schema_mark(schema));
-        let keys =
-            schemas.into_iter().flatten().map(|schema| self.values.entry_key(marked(schema)));
+        let keys = schemas.into_iter().flatten();
+        let keys = keys.map(|schema| self.values.entry_key(marked(key, &Key::schema_mark(schema))));
         let keys = keys.collect::<Result<Vec<_>, Error>>()?;
         self.values.delete_prepared(&keys, self.values.cache.inner.deadline()).await
     }
@@ -76,7 +75,7 @@ impl<K: CacheKey + ?Sized, V: DeserializeOwned> Typed<K, V> {
     /// The value of a key, deserialized anew; `None` on a miss, and when the store is away. See
     /// [`get_shared`](Self::get_shared) for one that is not.
     pub async fn get(&self, key: &K) -> Result<Option<V>, Error> {
-        self.values.get(self.key(key)).await
+        self.values.find(&mut self.key(key), NamespaceState::read).await
     }
 
     /// The values of several keys, in order; one round trip for those that are not in memory.
@@ -189,8 +188,16 @@ impl<K: CacheKey, V: Serialize + DeserializeOwned + Clone + Send> Typed<K, V> {
 
     fn key_of(&self) -> impl Fn(&K) -> Key + Send + Sync + use<K, V> {
         let mark = Arc::clone(&self.mark);
-        move |key: &K| key.cache_key().marked(&mark)
+        move |key: &K| marked(key, &mark)
     }
+}
+
+/// The key of a value, with the mark of its schema.
+#[inline]
+fn marked<K: CacheKey + ?Sized>(key: &K, mark: &str) -> Key {
+    let mut key = key.cache_key();
+    key.mark(mark);
+    key
 }
 
 impl<K: ?Sized, V> Clone for Typed<K, V> {

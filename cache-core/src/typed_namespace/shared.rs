@@ -40,7 +40,7 @@ where
     pub async fn get_shared(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
         let inner = &self.values.cache.inner;
         self.values
-            .find(self.key(key), |state, identity, slot, workspace, hit, now| {
+            .find(&mut self.key(key), |state, identity, slot, workspace, hit, now| {
                 let read = |slot: &Arc<Slot>| inner.shared_value(state, identity, slot);
                 state.read_as(identity, slot, workspace, hit, now, read)
             })

@@ -19,7 +19,6 @@ use crate::fill::Fill;
 use crate::flight::Leader;
 use crate::l1::{Shared, Slot};
 use crate::pending::PendingWrite;
-use crate::state::plain_identity;
 use crate::store::BoxFuture;
 
 /// A key that is this batch's to compute.
@@ -108,7 +107,7 @@ impl<K> Terms<'_, K> {
     fn by_identity<A>(&self, answers: Vec<(K, A)>) -> HashMap<Vec<u8>, A> {
         let named = |(own, answer): (K, A)| {
             let key = self.state.key((self.key_of)(&own));
-            (plain_identity(&key).to_vec(), answer)
+            (key.identity().to_vec(), answer)
         };
         answers.into_iter().map(named).collect()
     }
@@ -135,8 +134,8 @@ impl<K> Terms<'_, K> {
         let Some(fill) = lead.fill.take() else { return ((lead.item.place, Ok(value)), None) };
         let mut leader = lead.leader.take();
         let write = keep(&self.inner, fill, leader.as_ref(), payload, keeping, &self.how).await;
-        // Until the value is in the store, it may be found nowhere but in the flight.
-        let write = write.map(|write| (write, leader.take().filter(|_| !self.state.l1)));
+        // As after a single computation: until the value is in the store.
+        let write = write.map(|write| (write, leader.take()));
         ((lead.item.place, Ok(value)), write)
     }
 

@@ -22,7 +22,7 @@ use crate::fill::Fill;
 use crate::flight::{Follower, Joined, Landing};
 use crate::l1::{Shared, Slot};
 use crate::middleware::Read;
-use crate::state::{NamespaceState, plain_identity};
+use crate::state::NamespaceState;
 
 /// A key that somebody else computes.
 struct Follow<K> {
@@ -71,9 +71,9 @@ where
         let mut order = Vec::with_capacity(call.keys.len());
         for own in call.keys {
             let plain = terms.state.key((terms.key_of)(&own));
-            let place = *places.entry(plain_identity(&plain)).or_insert_with_key(|identity| {
+            let place = *places.entry(plain.identity().to_vec()).or_insert_with_key(|identity| {
                 let key = Arc::new(terms.inner.entry_key(&terms.state, &plain, identity));
-                let (place, counted, looked_again) = (items.len(), false, false);
+                let (place, counted, looked_again) = (items.len(), false, 0);
                 items.push(Item { place, own, plain, key, counted, looked_again });
                 place
             });
@@ -240,8 +240,8 @@ where
         self.made_again = true;
         let (inner, state) = (&self.terms.inner, &self.terms.state);
         let make = |item: Item<K>| {
-            let identity = plain_identity(&item.plain);
-            Item { key: Arc::new(inner.entry_key(state, &item.plain, &identity)), ..item }
+            let identity = item.plain.identity();
+            Item { key: Arc::new(inner.entry_key(state, &item.plain, identity)), ..item }
         };
         items.map(make).collect()
     }

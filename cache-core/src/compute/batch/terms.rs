@@ -10,6 +10,7 @@ use crate::audit::{self, Operation};
 use crate::codec::{Format, from_bytes, is_nothing};
 use crate::compute::lead::How;
 use crate::compute::request::families;
+use crate::compute::run::LOOK_AGAIN;
 use crate::fill::Fill;
 use crate::invalidate::Tag;
 use crate::key::Key;
@@ -38,7 +39,7 @@ pub(super) struct Item<K> {
     pub(super) plain: Key,
     pub(super) key: Arc<EntryKey>,
     pub(super) counted: bool,
-    pub(super) looked_again: bool,
+    pub(super) looked_again: u8,
 }
 
 impl<K> Terms<'_, K> {
@@ -77,10 +78,10 @@ impl<K> Terms<'_, K> {
 
     /// Whether a flight has landed between the lookup and the joining; asked once.
     pub(super) fn may_be_there(&self, item: &mut Item<K>, fill: &Fill) -> bool {
-        let may_be = !item.looked_again
+        let may_be = item.looked_again < LOOK_AGAIN
             && (fill.is_overtaken()
                 || self.inner.peek(&item.key).is_some_and(|slot| self.is_fresh(&slot)));
-        item.looked_again |= may_be;
+        item.looked_again += u8::from(may_be);
         may_be
     }
 }

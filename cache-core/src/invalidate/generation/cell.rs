@@ -80,8 +80,16 @@ struct State {
 
 impl Standing {
     /// Of an entry that stands under all of these.
+    #[inline]
     pub(crate) fn of(generations: &[GenerationRef]) -> Self {
-        generations.iter().map(GenerationRef::standing).fold(Self::Current, Self::worse)
+        let mut standing = Self::Current;
+        for generation in generations {
+            // As most are.
+            if !generation.is_untouched() {
+                standing = standing.worse(generation.standing());
+            }
+        }
+        standing
     }
 
     fn worse(self, other: Self) -> Self {
@@ -102,6 +110,12 @@ impl GenerationRef {
         self.standing() == Standing::Current
     }
 
+    /// Whether nothing at all has happened to the scope since.
+    #[inline]
+    fn is_untouched(&self) -> bool {
+        self.cell.epoch.load(Ordering::Acquire) == self.epoch
+    }
+
     /// What has happened to the scope since.
     pub(crate) fn standing(&self) -> Standing {
         #[cfg(feature = "test-hooks")]
@@ -109,7 +123,7 @@ impl GenerationRef {
             return Standing::Current;
         }
         let cell = &self.cell;
-        if cell.epoch.load(Ordering::Acquire) == self.epoch {
+        if self.is_untouched() {
             Standing::Current
         } else if cell.ended.load(Ordering::Acquire) != self.ended {
             Standing::Invalid
