@@ -45,6 +45,13 @@ impl Values {
         Ok(Arc::new(self.cache.inner.entry_key(state, &key, &plain_identity(&key))))
     }
 
+    /// How a key of this namespace is called where people read it.
+    pub(crate) fn shown(&self, key: &Key) -> String {
+        let Ok(state) = self.state() else { return key.as_str().to_owned() };
+        let key = state.key(key.clone());
+        state.shown(&plain_identity(&key), key.as_str()).into_owned()
+    }
+
     /// See [`Cache::get`].
     pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
         self.find(key.into(), NamespaceState::read).await
