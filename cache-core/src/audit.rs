@@ -29,6 +29,8 @@ pub(crate) enum Outcome {
     Read(Read),
     /// What is stale, in place of a value that could not be had.
     Stale,
+    /// What is to be replaced, given to the function that computes.
+    Previous,
     /// The value that somebody else had asked for at the same time.
     Shared,
     Done,
@@ -163,6 +165,7 @@ impl Outcome {
             Self::Read(Read::StoreHit) => "store_hit",
             Self::Read(Read::Miss) => "miss",
             Self::Stale => "stale",
+            Self::Previous => "previous",
             Self::Shared => "shared",
             Self::Done => "done",
             Self::NotDone => "not_done",

@@ -25,7 +25,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::coherence::Coherence;
 use crate::coherence::watch::Watching;
-use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
+use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes, Resting};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
@@ -283,6 +283,7 @@ impl Builder {
             flights: Flights::default(),
             failures: Failures::default(),
             refreshed_elsewhere: RefreshedElsewhere::default(),
+            resting: Resting::default(),
             sliding: Sliding::default(),
             background: Background::new(self.background_tasks.unwrap_or(1024)),
             offload: Offload::default(),

@@ -1,5 +1,6 @@
 //! Making room: an entry goes because there are too many of its kind, not because it is wrong.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::state::EntryKey;
@@ -7,11 +8,18 @@ use crate::values::Values;
 
 /// As much of a key as it takes to make room of its entry: a small thing to keep, where the key
 /// itself would keep all that it is made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Evictable {
     hash: u128,
     /// The key in the store, if there is one.
     rendered: Option<Arc<str>>,
+}
+
+// The key is not told: it may be one of a sensitive namespace.
+impl fmt::Debug for Evictable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evictable").field("hash", &self.hash).finish_non_exhaustive()
+    }
 }
 
 impl Evictable {

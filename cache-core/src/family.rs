@@ -29,7 +29,7 @@ use crate::fill::{Fill, GENERATION_LIFETIME};
 use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs, render_id};
 use crate::invalidate::wanted::WantedScopes;
 use crate::invalidate::{Tag, TagFamily};
-use crate::store::Store;
+use crate::state::Inner;
 
 impl Fill {
     /// The value may turn out to have tags of this family: to be called before
@@ -59,28 +59,62 @@ impl Fill {
         if tags.is_empty() && former.is_empty() {
             return true;
         }
-        // Those who wait by now are covered by the look at the families below.
-        self.note_tagged();
-        let Some(families) = self.expected_of(tags.iter().chain(former)) else { return false };
+        let Some(mut tagging) = self.tagging(tags, former) else { return false };
+        if self.expect.is_some() {
+            verify(&self.inner, &mut [&mut tagging], deadline).await;
+        }
+        self.tag_with(tagging)
+    }
+
+    /// As [`tag`](Self::tag), for several fills of one cache, each with its own tags, in the round
+    /// trip of one.
+    pub(crate) async fn tag_all(
+        fills: &mut [(&mut Self, Vec<Tag>)],
+        deadline: Deadline,
+    ) -> Vec<bool> {
+        let Some((first, _)) = fills.first() else { return Vec::new() };
+        let inner = Arc::clone(&first.inner);
+        let mut taggings: Vec<Option<Tagging>> =
+            fills.iter().map(|(fill, tags)| fill.tagging(tags, &[])).collect();
+        let asking = fills.iter().zip(&mut taggings);
+        let asking = asking.filter(|((fill, tags), _)| fill.expect.is_some() && !tags.is_empty());
+        let mut asking: Vec<&mut Tagging> = asking.filter_map(|(_, one)| one.as_mut()).collect();
+        if !asking.is_empty() {
+            verify(&inner, &mut asking, deadline).await;
+        }
+        let each = fills.iter_mut().zip(taggings);
+        each.map(|((fill, tags), tagging)| match tagging {
+            _ if tags.is_empty() => true,
+            Some(tagging) => fill.tag_with(tagging),
+            None => false,
+        })
+        .collect()
+    }
+
+    /// What is to be asked about the tags; `None` if one is of a family that was not expected.
+    fn tagging(&self, tags: &[Tag], former: &[Tag]) -> Option<Tagging> {
+        if !tags.is_empty() || !former.is_empty() {
+            // Those who wait by now are covered by the look at the families below.
+            self.note_tagged();
+        }
+        let families = self.expected_of(tags.iter().chain(former))?;
         let texts: Vec<Box<str>> = tags.iter().map(Tag::rendered).collect();
         let cell = |text| self.inner.generations.cell(&self.inner.names.tag(text));
-        let mut noted: GenerationRefs = texts.iter().map(|text| cell(text).snapshot()).collect();
-        if self.expect.is_some() {
-            let known = match self.inner.settled_store(deadline).await {
-                Some(store) => verify(&**store, &families, &mut noted, deadline).await,
-                None => None,
-            };
-            match known {
-                Some(true) => {}
-                Some(false) => return false,
-                // Nobody can say; what is stored in this process only lives no longer for it.
-                None => self.expect = None,
-            }
+        let noted = texts.iter().map(|text| cell(text).snapshot()).collect();
+        Some(Tagging { texts, noted, families, known: Some(true) })
+    }
+
+    fn tag_with(&mut self, tagging: Tagging) -> bool {
+        match tagging.known {
+            Some(true) => {}
+            Some(false) => return false,
+            // Nobody can say; what is stored in this process only lives no longer for it.
+            None => self.expect = None,
         }
         // After the last look at the tags.
-        let unchanged = families.iter().all(GenerationRef::is_uninterrupted);
-        self.generations.extend(noted);
-        self.tags.extend(texts);
+        let unchanged = tagging.families.iter().all(GenerationRef::is_uninterrupted);
+        self.generations.extend(tagging.noted);
+        self.tags.extend(tagging.texts);
         unchanged
     }
 
@@ -98,35 +132,52 @@ impl Fill {
     }
 }
 
+/// The tags that one fill is to be given.
+struct Tagging {
+    texts: Vec<Box<str>>,
+    noted: GenerationRefs,
+    /// Those of their families, as they were when the fill began.
+    families: Vec<GenerationRef>,
+    /// Whether all are known, and the families as they were. `None`: the store could not be asked.
+    known: Option<bool>,
+}
+
 /// Learns the tags' generations (new ones for those that have none), and whether the families' are
-/// what they were. `None` if the store could not be asked.
-async fn verify(
-    store: &dyn Store,
-    families: &[GenerationRef],
-    tags: &mut GenerationRefs,
-    deadline: Deadline,
-) -> Option<bool> {
+/// what they were.
+async fn verify(inner: &Inner, taggings: &mut [&mut Tagging], deadline: Deadline) {
     // In this order: the store looks at the families' after those of the tags are made.
+    let noted = taggings.iter().flat_map(|tagging| &tagging.noted);
+    let families = taggings.iter().flat_map(|tagging| &tagging.families);
     let cells: Vec<Arc<GenerationCell>> =
-        tags.iter().chain(families).map(|generation| Arc::clone(&generation.cell)).collect();
+        noted.chain(families).map(|generation| Arc::clone(&generation.cell)).collect();
     let mut wanted = WantedScopes::new(&cells);
     let entries: Vec<(&str, String)> =
         wanted.names().map(|name| (name, render_id(fastrand::u64(1..)))).collect();
-    let found = store.create(&entries, as_millis(GENERATION_LIFETIME), deadline).await.ok()?;
-    wanted.answer(&found);
-    let mut unchanged = true;
-    for family in families {
-        let now = wanted.found(&family.cell);
-        if !family.is_of(now.as_ref()) {
-            unchanged = false;
-            // So that the next fill knows.
-            family.clone().observe(now);
+    let found = match inner.settled_store(deadline).await {
+        Some(store) => store.create(&entries, as_millis(GENERATION_LIFETIME), deadline).await.ok(),
+        None => None,
+    };
+    let Some(found) = found else {
+        for tagging in taggings {
+            tagging.known = None;
         }
+        return;
+    };
+    wanted.answer(&found);
+    for tagging in taggings {
+        let mut known = true;
+        for family in &tagging.families {
+            let now = wanted.found(&family.cell);
+            if !family.is_of(now.as_ref()) {
+                known = false;
+                // So that the next fill knows.
+                family.clone().observe(now);
+            }
+        }
+        for tag in &mut tagging.noted {
+            let found = wanted.found(&tag.cell);
+            known &= found.is_some() && tag.observe(found);
+        }
+        tagging.known = Some(known);
     }
-    let mut known = true;
-    for tag in tags {
-        let found = wanted.found(&tag.cell);
-        known &= found.is_some() && tag.observe(found);
-    }
-    Some(unchanged && known)
 }

@@ -179,7 +179,8 @@ impl Fill {
         }
     }
 
-    /// The tags that another fill of the key was begun with, or expects, are to be this one's.
+    /// Takes the place of another fill of the key: the tags that it was begun with, or expects, are
+    /// to be this one's.
     pub(crate) fn take_after(&mut self, other: &Self) {
         for tag in &other.tags {
             let cell = self.inner.generations.cell(&self.inner.names.tag(tag));
@@ -187,6 +188,8 @@ impl Fill {
             self.tags.push(tag.clone());
         }
         self.families = other.families.iter().map(|family| family.cell.snapshot()).collect();
+        // Those who wait for the other watch what becomes of this one.
+        self.vouching = other.vouching.clone();
     }
 
     /// Stands for all that the value will be based on: who finds another basis asks after an

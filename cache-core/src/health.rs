@@ -66,6 +66,8 @@ pub(crate) async fn check(inner: &Inner) -> Health {
     let (queued_invalidations, queued_since) = inner.unconfirmed.waiting();
     let rollback = inner.rollback.state();
     let kept_alive = inner.keepalive.last();
+    // Each holds on to its key.
+    inner.failures.tidy();
     let mut health = Health {
         store: "memory",
         reachable: true,

@@ -150,10 +150,11 @@ impl Slot {
     }
 }
 
+// The key is not told: it may be one of a sensitive namespace.
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Slot")
-            .field("key", &self.rendered)
+            .field("id", &self.id)
             .field("times", &self.times)
             .field("bytes", &self.payload.len())
             .finish_non_exhaustive()

@@ -45,7 +45,7 @@ impl fmt::Debug for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The value is the application's business.
         f.debug_struct("Set")
-            .field("key", &self.key)
+            .field("key", &self.values.shown(&self.key))
             .field("ttl", &self.ttl)
             .field("tags", &self.tags)
             .finish_non_exhaustive()

@@ -1,6 +1,7 @@
 //! What all handles of one cache share.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock, Deadline, Millis, as_millis};
 use crate::codec::{Format, Packing};
 use crate::coherence::watch::Watching;
 use crate::coherence::{COHERENCE_BOUND, Coherence};
-use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
+use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes, Resting};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invalidate::board::{BoardState, Facts};
@@ -36,7 +37,6 @@ use crate::store::Store;
 use crate::ttl::Ttl;
 use crate::typed_namespace::Types;
 
-#[derive(Debug)]
 pub(crate) struct Inner {
     /// For tasks that must not keep the cache alive.
     pub(crate) me: Weak<Inner>,
@@ -60,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) flights: Flights,
     pub(crate) failures: Failures,
     pub(crate) refreshed_elsewhere: RefreshedElsewhere,
+    pub(crate) resting: Resting,
     pub(crate) sliding: Sliding,
     pub(crate) background: Background,
     pub(crate) offload: Offload,
@@ -93,7 +94,6 @@ pub(crate) struct Defaults {
 }
 
 /// A namespace as this cache runs it.
-#[derive(Debug)]
 pub(crate) struct NamespaceState {
     pub(crate) number: u32,
     pub(crate) name: String,
@@ -315,7 +315,6 @@ impl NamespaceState {
 }
 
 /// A key made ready for lookups and fills: hashed, rendered, with the scopes it stands under.
-#[derive(Debug)]
 pub struct EntryKey {
     pub(crate) namespace: Arc<NamespaceState>,
     pub(crate) hash: u128,
@@ -376,6 +375,36 @@ impl EntryKey {
     /// Stands for the key in tables of this process.
     pub fn hash(&self) -> u128 {
         self.hash
+    }
+}
+
+// What is in flight, queued or in memory names keys, which are nobody's business in logs.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("prefix", &self.prefix)
+            .field("enabled", &self.enabled)
+            .field("store", &self.store.as_ref().map(|store| store.name()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NamespaceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NamespaceState")
+            .field("name", &self.name)
+            .field("ttl", &self.ttl)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EntryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryKey")
+            .field("namespace", &self.namespace.name)
+            .field("key", &self.shown())
+            .finish_non_exhaustive()
     }
 }
 

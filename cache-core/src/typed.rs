@@ -75,7 +75,13 @@ impl NamespaceState {
         value
     }
 
-    fn note_other_type(&self, identity: &[u8], slot: &Slot, workspace: Option<&Counters>) {
+    /// Notes that an entry is not of the type that was asked for.
+    pub(crate) fn note_other_type(
+        &self,
+        identity: &[u8],
+        slot: &Slot,
+        workspace: Option<&Counters>,
+    ) {
         if is_nothing(slot.format, &slot.payload) {
             // What is known not to be there is a miss to those who don't ask for an option.
             return;

@@ -46,6 +46,13 @@ impl Values {
         Ok(Arc::new(self.cache.inner.entry_key(state, &key, key.identity())))
     }
 
+    /// How a key of this namespace is called where people read it.
+    pub(crate) fn shown(&self, key: &Key) -> String {
+        let Ok(state) = self.state() else { return key.as_str().to_owned() };
+        let key = state.key(key.clone());
+        state.shown(key.identity(), key.as_str()).into_owned()
+    }
+
     /// See [`Cache::get`].
     pub async fn get<V: DeserializeOwned>(&self, key: impl Into<Key>) -> Result<Option<V>, Error> {
         self.find(&mut key.into(), NamespaceState::read).await

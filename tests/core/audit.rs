@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Once;
 
-use cache_core::{Cache, Keyring, Namespace, Options, Scope, minutes, seconds};
+use cache_core::{Cache, Keyring, Namespace, Options, Previous, Scope, minutes, seconds};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -164,6 +164,39 @@ async fn a_longer_life_by_use_is_an_event(setup: Setup) {
     assert!(heard.len() == 2 && heard.contains(&"touch done".to_owned()), "{heard:?}");
 }
 
+/// Pinned: that a function was given what is stale was no event, though it read it.
+async fn what_is_given_to_the_function_is_an_event(setup: Setup) {
+    let patients = Namespace::new("patients").sensitive();
+    let options = Options::new().ttl(minutes(1)).grace(minutes(5));
+    let cache = setup
+        .builder()
+        .namespace(patients.options(options))
+        .keyring(Keyring::new(1, [1; 32]))
+        .build()
+        .unwrap();
+    fill(&cache, "patients", KEY, VALUE).await;
+    settled(&cache).await;
+    setup.clock.advance(minutes(2));
+    listen();
+    let work = async |former: Previous<String>| {
+        former.unchanged().ok_or(std::io::Error::other("there is nothing"))
+    };
+    let asked = cache.namespace("patients").get_or_compute_with(KEY, work).await;
+    assert_eq!(asked.unwrap(), VALUE);
+    settled(&cache).await;
+    assert_eq!(heard(), ["get miss", "get previous", "fill done"]);
+    // Batches are audited as single calls are.
+    listen();
+    let load = async |keys: Vec<String>| {
+        Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, VALUE.to_owned())))
+    };
+    let keys = [KEY.to_owned(), format!("{KEY}-2")];
+    cache.namespace("patients").get_or_compute_many(keys, load).await;
+    settled(&cache).await;
+    let hit = if setup.has_l1() { "get l1_hit" } else { "get store_hit" };
+    assert_eq!(heard(), [hit, "get miss", "fill done"]);
+}
+
 async fn middleware_is_audited_too(setup: Setup) {
     let cache = cache(&setup);
     listen();
@@ -204,6 +237,7 @@ async fn a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been(setup:
 on_every_setup!(
     every_access_is_an_event,
     a_longer_life_by_use_is_an_event,
+    what_is_given_to_the_function_is_an_event,
     middleware_is_audited_too,
     what_is_not_sensitive_is_not_audited,
     a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been,

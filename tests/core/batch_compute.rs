@@ -187,6 +187,7 @@ async fn what_is_due_is_computed_anew_and_kept_if_that_fails(setup: Setup) {
         async |_: Vec<&'static str>| Err::<Vec<(&'static str, String)>, _>(Failure::other("no"));
     let found = cache.get_or_compute_many("users", ["1"], bad).options(early).await;
     assert_eq!(values(found), some(&["old"]));
+    setup.clock.advance(seconds(1));
     let load = |keys| source.load(keys);
     let found = cache.get_or_compute_many("users", ["1"], load).options(early).await;
     assert_eq!(values(found), some(&["value 1"]));

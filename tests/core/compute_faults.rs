@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::gated_store::{At, GatedStore};
 use crate::setup::{
-    PATIENCE, Setup, delete, join, on_every_setup, on_shared_setups, settled, text,
+    PATIENCE, Setup, delete, join, missed, on_every_setup, on_shared_setups, settled, text,
 };
 
 type Failure = std::io::Error;
@@ -236,7 +236,101 @@ async fn a_value_of_another_type_has_no_etag(setup: Setup) {
     settled(&cache).await;
 }
 
+/// Pinned: each caller of a value that was due called a function that failed, or hung, one after the
+/// other.
+async fn an_early_refresh_that_comes_to_nothing_is_given_a_rest(setup: Setup) {
+    let cache = setup.cache();
+    for (key, hangs) in [("1", false), ("2", true)] {
+        cache.set("users", key, "old").ttl(minutes(1)).await.unwrap();
+        setup.clock.advance(seconds(50));
+        let calls = AtomicUsize::new(0);
+        let ask = async || {
+            let work = async || {
+                calls.fetch_add(1, Ordering::SeqCst);
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                Err::<String, _>(Failure::other("no"))
+            };
+            cache.get_or_compute("users", key, work).early_refresh(80).timeout(SOON).await
+        };
+        for _ in 0..5 {
+            assert_eq!(ask().await.unwrap(), "old");
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        setup.clock.advance(seconds(1));
+        assert_eq!(ask().await.unwrap(), "old");
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        // One that succeeds needs none.
+        setup.clock.advance(seconds(1));
+        let works = async || Ok::<_, Failure>("new".to_owned());
+        let asked = cache.get_or_compute("users", key, works).early_refresh(80).ttl(seconds(10));
+        assert_eq!(asked.await.unwrap(), "new");
+        settled(&cache).await;
+        setup.clock.advance(seconds(9));
+        let works = async || Ok::<_, Failure>("newer".to_owned());
+        let asked = cache.get_or_compute("users", key, works).early_refresh(80);
+        assert_eq!(asked.await.unwrap(), "newer");
+        settled(&cache).await;
+    }
+}
+
+/// Pinned: who stored nothing computed anew what was still fresh, for himself, whenever he asked.
+async fn who_stores_nothing_refreshes_nothing(setup: Setup) {
+    let cache = setup.cache();
+    cache.set("users", "1", "old").ttl(minutes(1)).await.unwrap();
+    setup.clock.advance(seconds(50));
+    let work = async || Ok::<_, Failure>("new".to_owned());
+    let asked = cache.get_or_compute("users", "1", work).early_refresh(80).skip_write();
+    assert_eq!(asked.await.unwrap(), "old");
+}
+
+/// Pinned: a stale value that had been deleted while the function ran stood in for its failure, and
+/// one that had been replaced stood in before what had replaced it.
+async fn what_is_deleted_or_replaced_meanwhile_stands_in_for_nothing(setup: Setup) {
+    let cache = setup.cache();
+    let begin = async || {
+        soon_stale(&cache).await;
+        setup.clock.advance(seconds(2));
+        let gate = Gate::new();
+        let ask = || {
+            let (cache, gate) = (cache.clone(), gate.clone());
+            tokio::spawn(async move {
+                let work = async || {
+                    gate.pass().await;
+                    Err::<String, _>(Failure::other("no"))
+                };
+                cache.get_or_compute("users", "1", work).await
+            })
+        };
+        let before = cache.stats().namespaces["users"].misses;
+        let leading = ask();
+        gate.waiting(1).await;
+        let following = ask();
+        missed(&cache, "users", before + 2).await;
+        ([leading, following], gate)
+    };
+    let (asking, gate) = begin().await;
+    delete(&cache, "users", "1").await;
+    gate.open_for_good();
+    for asked in asking {
+        assert!(join(asked).await.is_err());
+    }
+    let (asking, gate) = begin().await;
+    cache.set("users", "1", "newer").await.unwrap();
+    gate.open_for_good();
+    for asked in asking {
+        let given = join(asked).await.ok();
+        // Where memory has it.
+        assert_eq!(given.as_deref(), setup.has_l1().then_some("newer"));
+    }
+    delete(&cache, "users", "1").await;
+}
+
 on_every_setup!(
+    an_early_refresh_that_comes_to_nothing_is_given_a_rest,
+    who_stores_nothing_refreshes_nothing,
+    what_is_deleted_or_replaced_meanwhile_stands_in_for_nothing,
     who_computes_behind_is_given_any_value,
     without_a_read_it_goes_on_behind_too,
     who_computes_alone_has_a_timeout,
@@ -244,6 +338,17 @@ on_every_setup!(
     a_timeout_needs_no_cache,
     a_value_of_another_type_has_no_etag,
 );
+
+/// Pinned: errors whose time had passed held on to their keys until somebody asked for those.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_forgotten_when_its_time_has_passed() {
+    let cache = Setup::memory().cache();
+    let work = async || Err::<String, _>(Failure::other("no"));
+    let asked = cache.get_or_compute("users", "1", work).error_ttl(seconds(1)).await;
+    assert!(asked.is_err());
+    tokio::time::sleep(seconds(2)).await;
+    assert_eq!(cache.health().await.in_flight, 0);
+}
 
 /// Pinned: each step of a call had a whole budget: looking up, making generations, and meeting the
 /// tags of the value.

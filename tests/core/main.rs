@@ -3,6 +3,7 @@
 
 mod audit;
 mod batch_compute;
+mod batch_faults;
 mod batch_others;
 mod batches;
 mod board;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache_core::{Cache, ErrorKind, Key, MAX_REFRESHERS, Options, minutes, seconds};
-use cache_tests::{Gate, eventually};
+use cache_tests::{Gate, RedisServer, eventually};
 
 use crate::audit;
 use crate::setup::{PATIENCE, Setup, at, fill, join, kind, on_every_setup, settled, text};
@@ -210,19 +210,30 @@ on_every_setup!(
 
 #[tokio::test]
 async fn without_redis_it_goes_on() {
-    let cache = at("redis://127.0.0.1:1").operation_budget(OFTEN).build().unwrap();
-    let source = Source::default();
-    let compute = {
-        let source = source.clone();
-        move || {
-            source.next();
-            async { Ok::<_, Failure>("v".to_owned()) }
+    for l1 in [true, false] {
+        let redis = RedisServer::start();
+        let gone = at(&redis.url()).l1(l1).build().unwrap();
+        let never = at("redis://127.0.0.1:1").operation_budget(OFTEN).l1(l1).build().unwrap();
+        for (n, cache) in [gone, never].into_iter().enumerate() {
+            let source = Source::default();
+            let compute = {
+                let source = source.clone();
+                move || {
+                    source.next();
+                    async { Ok::<_, Failure>("v".to_owned()) }
+                }
+            };
+            let warm = cache.namespace("rates").refresh("usd", compute).every(OFTEN);
+            let warm = warm.start().unwrap();
+            source.called(2).await;
+            if n == 0 {
+                redis.kill();
+            }
+            source.called(4).await;
+            assert_eq!(failures(&cache), 0);
+            drop(warm);
         }
-    };
-    let warm = cache.namespace("rates").refresh("usd", compute).every(OFTEN).start().unwrap();
-    source.called(2).await;
-    assert_eq!(failures(&cache), 0);
-    drop(warm);
+    }
 }
 
 #[tokio::test]

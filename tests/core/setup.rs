@@ -173,6 +173,14 @@ pub(crate) async fn fill(cache: &Cache, namespace: &str, key: &str, value: &str)
     cache.get_or_compute(namespace, key, compute).await.unwrap()
 }
 
+/// Waits until so many reads of a namespace have found nothing.
+pub(crate) async fn missed(cache: &Cache, namespace: &str, count: u64) {
+    eventually(PATIENCE, "callers come", || {
+        cache.stats().namespaces.get(namespace).is_some_and(|counted| counted.misses >= count)
+    })
+    .await;
+}
+
 /// Waits for a task, but not for ever.
 pub(crate) async fn join<T>(task: tokio::task::JoinHandle<T>) -> T {
     tokio::time::timeout(PATIENCE, task).await.expect("the task ends").expect("no panic")

@@ -116,6 +116,16 @@ async fn a_hit_saves_what_it_takes_to_compute() {
     assert_eq!((both.saved_us, both.hit_ratio()), (2 * counted.saved_us, Some(0.75)));
 }
 
+/// Pinned: adding up what others had sent could overflow.
+#[tokio::test]
+async fn what_others_have_counted_can_be_added_whatever_it_is() {
+    let most = format!(r#"{{"namespaces":{{"users":{{"hits":{0},"misses":{0}}}}}}}"#, u64::MAX);
+    let stats: Stats = serde_json::from_str(&most).unwrap();
+    let mut both = stats.namespaces["users"];
+    both.merge(&stats.total());
+    assert_eq!((both.hits, both.hit_ratio()), (u64::MAX, Some(1.0)));
+}
+
 #[tokio::test]
 async fn a_snapshot_of_an_older_version_is_read() {
     let older = r#"{"namespaces":{"users":{"hits":3,"of_a_newer_version":1}}}"#;

@@ -7,10 +7,10 @@ use cache_core::{
     CacheKey, ErrorKind, Invalidated, Key, Namespace, Pattern, Scope, Tag, Template, Typed,
     TypedNamespace, minutes,
 };
-use cache_tests::RedisServer;
+use cache_tests::{RedisServer, eventually};
 use serde::{Deserialize, Serialize};
 
-use crate::setup::{Setup, kind, on, on_every_setup, on_shared_setups, settled};
+use crate::setup::{PATIENCE, Setup, kind, on, on_every_setup, on_shared_setups, settled};
 
 const ANALYTICS: Namespace = Namespace::new("analytics").ttl(minutes(5)).by_workspace();
 
@@ -129,8 +129,22 @@ async fn what_is_shared_is_one_value(setup: Setup) {
     assert_eq!((stats.hits, stats.misses), (3, 2));
 }
 
+/// Pinned: what lies under a typed key could not be kept warm.
+async fn a_typed_key_can_be_kept_warm(setup: Setup) {
+    let cache = setup.builder().namespace(ANALYTICS).build().unwrap();
+    let reports = cache.typed(&NEW);
+    let compute = || async { Ok::<_, std::io::Error>(New { visits: 7 }) };
+    let warm = reports.refresh(&key(1), compute).start().unwrap();
+    eventually(PATIENCE, "it is computed", || cache.stats().namespaces["analytics"].refreshes == 1)
+        .await;
+    settled(&cache).await;
+    assert_eq!(reports.get(&key(1)).await.unwrap(), Some(New { visits: 7 }));
+    drop(warm);
+}
+
 on_every_setup!(
     all_operations,
+    a_typed_key_can_be_kept_warm,
     a_handle_reads_nothing_of_another_type,
     what_is_shared_is_one_value,
 );

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cache_core::{Options, minutes};
 use cache_tests::Gate;
 
-use crate::setup::{Setup, at, join, on_every_setup, settled, text};
+use crate::setup::{Setup, at, fill, join, on_every_setup, settled, text};
 
 type Failure = std::io::Error;
 
@@ -71,7 +72,23 @@ async fn dropped_it_ends(setup: Setup) {
     join(tokio::spawn(async move { gate.pass().await })).await;
 }
 
-on_every_setup!(what_is_missing_is_filled_a_few_at_once, dropped_it_ends);
+/// Pinned: a key whose function failed counted as filled where its old value stood in.
+async fn a_value_within_its_grace_is_not_a_new_one(setup: Setup) {
+    let options = Options::new().ttl(minutes(1)).grace(minutes(5));
+    let cache = setup.builder().options(options).build().unwrap();
+    fill(&cache, "users", "1", "old").await;
+    settled(&cache).await;
+    setup.clock.advance(minutes(2));
+    let failing = |_: String| async { Err::<String, _>(Failure::other("no")) };
+    let warmed = cache.namespace("users").warm(["1".to_owned()], failing).await;
+    assert_eq!((warmed.filled, warmed.present, warmed.failed), (0, 0, 1));
+}
+
+on_every_setup!(
+    what_is_missing_is_filled_a_few_at_once,
+    dropped_it_ends,
+    a_value_within_its_grace_is_not_a_new_one,
+);
 
 #[tokio::test]
 async fn without_redis_everything_is_computed() {

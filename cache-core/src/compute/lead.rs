@@ -10,6 +10,7 @@ use super::computed::{Keeping, Payload, Previous};
 use super::fleet::{Fleet, Turn, turn};
 use super::limits::Allowance;
 use super::options::Options;
+use super::resting::Attempt;
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::clock::{Stopwatch, as_millis};
@@ -17,9 +18,10 @@ use crate::codec::{Format, is_nothing};
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry};
 use crate::flight::{Leader, Lease};
+use crate::invalidate::Tag;
 use crate::l1::{Shared, Slot};
 use crate::pending::PendingWrite;
-use crate::state::Inner;
+use crate::state::{Inner, NamespaceState};
 use crate::ttl::Ttl;
 
 /// What those who wait are given.
@@ -42,6 +44,10 @@ pub(super) struct How {
     pub(super) write: bool,
     /// Whether it is done once for all processes.
     pub(super) fleet: Option<Fleet>,
+    /// What there is, is still fresh.
+    pub(super) early: bool,
+    /// The function is given what there is.
+    pub(super) rich: bool,
     /// What is left of it for what comes after the function.
     pub(super) allowance: Allowance,
 }
@@ -71,9 +77,14 @@ where
 {
     let key = Arc::clone(fill.key());
     let namespace = &key.namespace;
-    let turn = match how.fleet.filter(|_| leader.is_some()) {
-        Some(fleet) => turn(&inner, fill, former, fleet).await,
-        None => Turn::Compute(fill, former, None),
+    let turn = match (how.fleet, &leader) {
+        (Some(fleet), Some(leader)) => {
+            leader.wait_for_others();
+            let turn = turn(&inner, fill, former, fleet).await;
+            leader.begin_anew();
+            turn
+        }
+        _ => Turn::Compute(fill, former, None),
     };
     let (fill, former, mut lease) = match turn {
         Turn::Compute(fill, former, lease) => (fill, former, lease),
@@ -84,6 +95,10 @@ where
         }
         Turn::Leave(value) => return value.ok_or(ComputeError::LeaderFailed),
     };
+    if how.rich && former.is_some() {
+        namespace.audit(Operation::Get, audit::Outcome::Previous, &key.identity);
+    }
+    let attempt = how.early.then(|| Attempt::new(&inner, &key, former.as_deref()));
     let watch = Stopwatch::start();
     let computing = compute(Previous::new(former));
     let computed = match &mut lease {
@@ -101,13 +116,16 @@ where
         }
     };
     inner.failures.forget(fill.key().hash);
+    if let Some(attempt) = attempt {
+        attempt.succeeded();
+    }
     // Unless it is.
     lease.iter_mut().for_each(Lease::nothing_stored);
     let (value, payload, keeping) = computed.serialized(namespace.format);
     let write = keep(&inner, fill, leader.as_ref(), payload, keeping, &how).await;
     if let Some(write) = write {
-        // Until the value is in the store, it may be found nowhere but in the flight: what memory
-        // has does not count while all that was ever heard of is in doubt.
+        // Until the value is in the store, it may be found nowhere but in the flight: memory can lose
+        // it, as when the store begins to tell of changes.
         write.spawn_then(async move |is_there| {
             drop(leader);
             if let Some(lease) = lease {
@@ -120,7 +138,7 @@ where
 
 /// Gives a value to those who wait, and keeps it as far as it may be kept; what is left to do is the
 /// write to the store.
-pub(super) async fn keep(
+async fn keep(
     inner: &Inner,
     mut fill: Fill,
     leader: Option<&Leader<Shared>>,
@@ -128,7 +146,30 @@ pub(super) async fn keep(
     keeping: Keeping,
     how: &How,
 ) -> Option<PendingWrite> {
-    let namespace = Arc::clone(&fill.key().namespace);
+    let kept = to_be_kept(&fill.key().namespace, leader, payload, keeping, how)?;
+    let mut allowance = how.allowance;
+    let may = kept.ttl.is_some() && fill.tag(&kept.tags, allowance.begin()).await;
+    keep_as(inner, fill, leader, kept, may, &how.options)
+}
+
+/// A serialized value, and how it is to be kept.
+pub(super) struct Kept {
+    format: Format,
+    payload: Bytes,
+    /// `None`: not at all.
+    ttl: Option<Ttl>,
+    pub(super) tags: Vec<Tag>,
+    etag: Option<Box<str>>,
+}
+
+/// How a value is to be kept. `None` if it can't be serialized, which those who wait are told.
+pub(super) fn to_be_kept(
+    namespace: &NamespaceState,
+    leader: Option<&Leader<Shared>>,
+    payload: Result<Payload, Error>,
+    keeping: Keeping,
+    how: &How,
+) -> Option<Kept> {
     let (format, payload) = match payload {
         Ok(payload) => payload,
         Err(error) => {
@@ -141,13 +182,26 @@ pub(super) async fn keep(
     let negative = how.options.negative_ttl.filter(|_| is_nothing(format, &payload));
     let ttl = negative.map_or(ttl, Ttl::After);
     let store = keeping.store && how.write && ttl != Ttl::After(Duration::ZERO);
-    let mut allowance = how.allowance;
-    if !store || !fill.tag(&keeping.tags, allowance.begin()).await {
+    let tags = if store { keeping.tags } else { Vec::new() };
+    Some(Kept { format, payload, ttl: store.then_some(ttl), tags, etag: keeping.etag })
+}
+
+/// Gives a value to those who wait, and keeps it if it may be kept and has its tags.
+pub(super) fn keep_as(
+    inner: &Inner,
+    mut fill: Fill,
+    leader: Option<&Leader<Shared>>,
+    kept: Kept,
+    may: bool,
+    options: &Options,
+) -> Option<PendingWrite> {
+    let Kept { format, payload, ttl, etag, .. } = kept;
+    let Some(ttl) = ttl.filter(|_| may) else {
         land(leader, Outcome::Value(format, payload));
         return None;
-    }
-    fill.etag = keeping.etag;
-    let times = how.options.times(inner.clock.now(), ttl, fastrand::f64());
+    };
+    fill.etag = etag;
+    let times = options.times(inner.clock.now(), ttl, fastrand::f64());
     let entry = NewEntry { payload: payload.clone(), format, schema: 0, times, decoded: None };
     let write = fill.commit(entry);
     land(leader, Outcome::Value(format, payload));

@@ -9,6 +9,7 @@
 //! - `limits`: how long it waits, for the cache and for its function;
 //! - `computed`: what a function is given, and what it answers;
 //! - `fleet`: waiting for another process, or computing for all;
+//! - `resting`: a rest for early refreshes that come to nothing;
 //! - `failures`: errors that are remembered for a while;
 //! - `batch`: the same for several keys at once.
 
@@ -22,6 +23,7 @@ mod options;
 mod refresh;
 mod refreshing;
 mod request;
+mod resting;
 mod run;
 mod wait;
 mod warm;
@@ -39,6 +41,7 @@ pub use self::options::Options;
 pub(crate) use self::refresh::Refreshes;
 pub use self::refresh::{MAX_REFRESHERS, Refresh, Refresher};
 pub use self::request::{Computing, GetOrCompute};
+pub(crate) use self::resting::Resting;
 pub use self::warm::{Warm, Warmed};
 use crate::key::Key;
 use crate::store::BoxFuture;

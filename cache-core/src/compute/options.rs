@@ -78,7 +78,7 @@ impl Options {
 
     /// For how long past its freshness a value is kept, to be used when it can't be computed anew:
     /// the function fails, or takes longer than [`timeout`](Self::timeout) or
-    /// [`soft_timeout`](Self::soft_timeout). Default: not at all.
+    /// [`soft_timeout`](Self::soft_timeout); unless it is deleted here meanwhile. Default: not at all.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
@@ -86,7 +86,8 @@ impl Options {
 
     /// When so many percent of its time have passed, a value is computed anew by one of those who
     /// ask for it, while the others are given the one that is still fresh. 100 or more: never, which
-    /// is the default.
+    /// is the default. An attempt that comes to nothing is followed by another a second later (an
+    /// eighth of the value's time, if that is shorter).
     pub const fn early_refresh(mut self, percent: u8) -> Self {
         self.early_refresh = Some(percent);
         self

@@ -169,7 +169,7 @@ impl<V, E, F> Refresh<V, E, F> {
 impl<V, E, F> fmt::Debug for Refresh<V, E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refresh")
-            .field("key", &self.key)
+            .field("key", &self.values.shown(&self.key))
             .field("every", &self.every)
             .field("options", &self.options)
             .finish_non_exhaustive()

@@ -212,10 +212,12 @@ where
             write: self.write,
             counted: self.counted,
             launch: self.launch,
+            rich: self.rich,
             families,
             allowance: Allowance::new(inner.budget),
             others: Deadline::after(FOLLOW_FOR),
             refreshing: false,
+            fence: None,
         };
         Computing::Asking(Box::pin(call.run(self.compute)))
     }
@@ -282,7 +284,7 @@ impl<V, E> fmt::Debug for Computing<'_, V, E> {
 impl<V, E, F> fmt::Debug for GetOrCompute<'_, V, E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GetOrCompute")
-            .field("key", &self.key)
+            .field("key", &self.values.shown(&self.key))
             .field("options", &self.options)
             .field("tags", &self.tags)
             .finish_non_exhaustive()

@@ -11,7 +11,7 @@ use super::fleet::Fleet;
 use super::lead::{How, lead};
 use super::limits::{Allowance, within};
 use super::options::Options;
-use super::wait::{Ended, longest};
+use super::wait::{Ended, Looks, longest};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::background::Place;
@@ -19,6 +19,7 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::codec::from_bytes;
 use crate::fill::{Fill, LONGEST_FILL};
 use crate::flight::{Joined, Leader};
+use crate::invalidate::fence::Fence;
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::l1::{Shared, Slot};
@@ -26,10 +27,6 @@ use crate::middleware::Read;
 use crate::state::{EntryKey, Inner};
 use crate::store::BoxFuture;
 use crate::typed::Found;
-
-/// A caller who is about to compute looks again so often, if a flight has landed meanwhile: another
-/// change of the key, or of what is known of its scopes, may hide its value from the next look, too.
-pub(super) const LOOK_AGAIN: u8 = 3;
 
 /// Runs a task in the background.
 pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
@@ -51,6 +48,8 @@ pub(super) struct Call<'a> {
     /// Somebody reads: it is a hit or a miss.
     pub(super) counted: bool,
     pub(super) launch: Option<Launch<'a>>,
+    /// The function is given what there is, and may name tags.
+    pub(super) rich: bool,
     /// Those whose tags the value may turn out to have.
     pub(super) families: Vec<TagFamily>,
     pub(super) allowance: Allowance,
@@ -58,6 +57,8 @@ pub(super) struct Call<'a> {
     pub(super) others: Deadline,
     /// What was found is still fresh.
     pub(super) refreshing: bool,
+    /// From before what is stale was found.
+    pub(super) fence: Option<Fence>,
 }
 
 impl<'a> Call<'a> {
@@ -77,7 +78,7 @@ impl<'a> Call<'a> {
             let fill = self.begun(self.expecting(fill)).await;
             return Box::pin(self.compute(fill, None, None, compute, patience)).await;
         }
-        let (mut counted, mut looked_again, mut made_again) = (false, 0, false);
+        let (mut counted, mut made_again, mut looks) = (false, false, Looks::default());
         loop {
             let deadline = self.allowance.begin();
             let found = inner.find(&self.key, deadline).await;
@@ -94,6 +95,7 @@ impl<'a> Call<'a> {
                 }
                 Found::Nothing(fill, former) => (fill, former),
             };
+            self.fence = former.as_ref().map(|_| fill.fence.again());
             if !made_again && !self.key.is_up_to_date() {
                 made_again = true;
                 self.make_key_again();
@@ -107,12 +109,9 @@ impl<'a> Call<'a> {
                 return self.stand_in(former.as_ref(), ComputeError::Compute(error));
             }
             let joined = inner.flights.join_within(self.key.hash, &fill, longest(&self.options));
-            if matches!(joined, Joined::Leader(_))
-                && looked_again < LOOK_AGAIN
-                && (fill.is_overtaken() || inner.peek(&self.key).is_some_and(|s| self.is_fresh(&s)))
-            {
+            let is_there = || inner.peek(&self.key).is_some_and(|slot| self.is_fresh(&slot));
+            if matches!(joined, Joined::Leader(_)) && looks.may_be_there(&fill, is_there) {
                 // A flight landed between the lookup and the join.
-                looked_again += 1;
                 continue;
             }
             if !counted {
@@ -201,7 +200,8 @@ impl<'a> Call<'a> {
         let (inner, key) = (&self.inner, &self.key);
         let now = inner.clock.now();
         inner.slide_found(key, slot, &self.options, now);
-        if !self.options.is_due(&slot.times, now) {
+        let is_due = self.write && self.options.is_due(&slot.times, now);
+        if !is_due || (self.counted && inner.resting.has(key.hash, now)) {
             return value;
         }
         let Some(fill) = Fill::replacing(inner, key, slot) else { return value };
@@ -279,6 +279,9 @@ impl<'a> Call<'a> {
     {
         let stand_in = former.clone();
         let computed = async {
+            if self.rich && former.is_some() {
+                self.audit(audit::Outcome::Previous);
+            }
             let watch = Stopwatch::start();
             let computed = compute(Previous::new(former)).await;
             let took = watch.elapsed();
@@ -338,7 +341,8 @@ impl<'a> Call<'a> {
         let (mut allowance, until, refreshing) = (self.allowance, self.others, self.refreshing);
         let once = self.write && self.options.fleet == Some(true);
         let fleet = once.then(|| Fleet { deadline: allowance.begin(), until, refreshing });
-        How { options: self.options, write: self.write, fleet, allowance: self.allowance }
+        let (options, write, allowance) = (self.options, self.write, self.allowance);
+        How { options, write, fleet, early: refreshing, rich: self.rich, allowance }
     }
 
     /// What is stale, in place of an error.
@@ -348,8 +352,20 @@ impl<'a> Call<'a> {
         error: ComputeError<E>,
     ) -> Result<V, ComputeError<E>> {
         let read = |slot: &Slot| from_bytes(slot.format, &slot.payload);
-        stand_in(&self.inner, &self.key, self.counted, former, read).ok_or(error)
+        let former = as_it_is_now(&self.inner, &self.key, self.fence.as_ref(), former);
+        stand_in(&self.inner, &self.key, self.counted, former.as_ref(), read).ok_or(error)
     }
+}
+
+/// What is stale; if the key has been deleted or written here since, what there is in its place.
+pub(super) fn as_it_is_now(
+    inner: &Inner,
+    key: &EntryKey,
+    fence: Option<&Fence>,
+    former: Option<&Arc<Slot>>,
+) -> Option<Arc<Slot>> {
+    let stands = fence.is_none_or(Fence::stands);
+    former.and_then(|slot| if stands { Some(Arc::clone(slot)) } else { inner.peek(key) })
 }
 
 /// What is stale, if it can still be used.

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::run::Call;
 use crate::clock::Deadline;
 use crate::codec::from_bytes;
-use crate::fill::LONGEST_FILL;
+use crate::fill::{Fill, LONGEST_FILL};
 use crate::flight::{Follower, Landing};
 use crate::l1::Shared;
 
@@ -66,6 +66,27 @@ impl Call<'_> {
             Some(Outcome::Failed(error)) => Ended::Done(Err(ComputeError::Compute(error))),
             Some(Outcome::NotShared) | None => Ended::Alone,
         }
+    }
+}
+
+/// Why a call has looked again before it computes: once for each reason. A change that was heard of
+/// need not be one of this key, so it must not be the only look.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Looks {
+    filled: bool,
+    heard: bool,
+}
+
+impl Looks {
+    /// Whether the value may be there by now.
+    pub(super) fn may_be_there(&mut self, fill: &Fill, is_there: impl FnOnce() -> bool) -> bool {
+        if !self.filled && (fill.was_filled() || is_there()) {
+            self.filled = true;
+            return true;
+        }
+        let may_be = !self.heard && fill.is_overtaken();
+        self.heard |= may_be;
+        may_be
     }
 }
 

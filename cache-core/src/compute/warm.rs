@@ -72,7 +72,7 @@ pub struct Warmed {
     pub filled: u64,
     /// They had a value, or somebody else was computing it.
     pub present: u64,
-    /// The function failed, panicked, or took too long.
+    /// The function failed, panicked, or took too long; an older value may be there still.
     pub failed: u64,
 }
 
@@ -142,20 +142,26 @@ where
     F: Fn(K) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<V, E>> + Send + 'static,
 {
-    let called = Arc::new(AtomicBool::new(false));
-    let calls = Arc::clone(&called);
+    let (called, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (calls, succeeds) = (Arc::clone(&called), Arc::clone(&done));
     let observed = {
         let key = key.clone();
         move || {
             calls.store(true, Ordering::Relaxed);
-            compute(key)
+            let computing = compute(key);
+            async move {
+                let computed = computing.await;
+                succeeds.store(computed.is_ok(), Ordering::Relaxed);
+                computed
+            }
         }
     };
     let answer = values.get_or_compute(key, observed).options(options).uncounted().await;
+    // A value within its grace is given in place of an error.
     match answer {
-        Ok(_) if called.load(Ordering::Relaxed) => One::Filled,
-        Ok(_) => One::Present,
-        Err(_) => One::Failed,
+        Ok(_) if done.load(Ordering::Relaxed) => One::Filled,
+        Ok(_) if !called.load(Ordering::Relaxed) => One::Present,
+        _ => One::Failed,
     }
 }
 

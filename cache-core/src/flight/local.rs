@@ -20,9 +20,14 @@ pub struct Flights<T = Shared> {
 struct Flight<T> {
     /// Tells this flight from a later one of the same key.
     number: u64,
+    /// From when on it lasts; `None`: its leader waits for others, which has an end of its own.
+    since: Option<Stopwatch>,
     fill: FillWatch,
     landing: watch::Receiver<Option<T>>,
 }
+
+/// As many flights at once are nothing unusual.
+const SMALL_TABLE: usize = 1024;
 
 /// What came of joining.
 #[derive(Debug)]
@@ -46,8 +51,8 @@ pub struct Leader<T> {
 /// Held by one who waits.
 #[derive(Debug)]
 pub struct Follower<T> {
-    /// When the flight began.
-    began: Stopwatch,
+    /// From when on the flight lasts.
+    since: Option<Stopwatch>,
     landing: watch::Receiver<Option<T>>,
 }
 
@@ -82,14 +87,15 @@ impl<T: Clone> Flights<T> {
         if let Some(flight) = flights.get(&key)
             && flight.fill.may_serve(fill)
             && !is_abandoned(&flight.landing)
-            && flight.fill.began().elapsed() < longest
+            && flight.since.is_none_or(|since| since.elapsed() < longest)
         {
-            let (began, landing) = (flight.fill.began(), flight.landing.clone());
-            return Joined::Follower(Follower { began, landing });
+            let (since, landing) = (flight.since, flight.landing.clone());
+            return Joined::Follower(Follower { since, landing });
         }
         let (sender, landing) = watch::channel(None);
         let number = fastrand::u64(..);
-        flights.insert(key, Flight { number, fill: fill.watch(), landing });
+        let fill = fill.watch();
+        flights.insert(key, Flight { number, since: Some(fill.began()), fill, landing });
         let flights = Arc::clone(&self.flights);
         Joined::Leader(Leader { key, number, landing: sender, flights })
     }
@@ -115,6 +121,24 @@ impl<T> Leader<T> {
         self.landing.send_replace(Some(outcome));
     }
 
+    /// From now on it waits for others, and does not last.
+    pub(crate) fn wait_for_others(&self) {
+        self.set_since(None);
+    }
+
+    /// It lasts from now on.
+    pub(crate) fn begin_anew(&self) {
+        self.set_since(Some(Stopwatch::start()));
+    }
+
+    fn set_since(&self, since: Option<Stopwatch>) {
+        let mut flights = lock(&self.flights);
+        let flight = flights.get_mut(&self.key).filter(|flight| flight.number == self.number);
+        if let Some(flight) = flight {
+            flight.since = since;
+        }
+    }
+
     /// How many wait.
     pub fn followers(&self) -> usize {
         // One receiver is the table's.
@@ -128,13 +152,17 @@ impl<T> Drop for Leader<T> {
         if flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
             flights.remove(&self.key);
         }
+        // What was needed at the busiest moment is given back.
+        if flights.is_empty() && flights.capacity() > SMALL_TABLE {
+            flights.shrink_to_fit();
+        }
     }
 }
 
 impl<T> Follower<T> {
     /// How long it is until the flight has lasted for this long.
     pub(crate) fn left_of(&self, longest: Duration) -> Duration {
-        longest.saturating_sub(self.began.elapsed())
+        self.since.map_or(longest, |since| longest.saturating_sub(since.elapsed()))
     }
 }
 
@@ -159,4 +187,24 @@ impl<T: Clone> Follower<T> {
 
 fn lock<T>(flights: &Mutex<HashMap<u128, Flight<T>>>) -> MutexGuard<'_, HashMap<u128, Flight<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Cache;
+
+    /// Pinned: the table kept the size that it had had at the busiest moment.
+    #[tokio::test]
+    async fn what_was_needed_at_the_busiest_moment_is_given_back() {
+        let cache = Cache::builder().build().unwrap();
+        let key = cache.namespace("users").entry_key("1".into()).unwrap();
+        let fill = cache.inner.fill_anew(&key, cache.inner.deadline()).await;
+        let flights = Flights::<()>::default();
+        let joined: Vec<_> = (0..10_000).map(|n| flights.join(n, &fill)).collect();
+        let capacity = || lock(&flights.flights).capacity();
+        assert!(flights.len() == 10_000 && capacity() >= 10_000);
+        drop(joined);
+        assert_eq!(capacity(), 0);
+    }
 }

@@ -7,6 +7,7 @@
 //! While a sweep runs, a **ban** keeps every key that it is about from being put anywhere.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,6 @@ use crate::invalidate::Pattern;
 use crate::l1::AlreadyHashed;
 
 /// The keys that reads and fills in flight are about to put into L1.
-#[derive(Debug)]
 pub(crate) struct Fences {
     shards: Box<[Mutex<Shard>]>,
     bans: Mutex<Vec<Pattern>>,
@@ -28,7 +28,6 @@ pub(crate) struct Fences {
 
 type Shard = HashMap<u128, InFlight, BuildHasherDefault<AlreadyHashed>>;
 
-#[derive(Debug)]
 struct InFlight {
     /// Counts the writes since the first of those now in flight began.
     writes: u64,
@@ -67,6 +66,13 @@ impl Default for Fences {
             banned: AtomicUsize::new(0),
             coherence: None,
         }
+    }
+}
+
+// The keys are not told: they may be those of a sensitive namespace.
+impl fmt::Debug for Fences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fences").field("banned", &self.banned).finish_non_exhaustive()
     }
 }
 
@@ -171,6 +177,16 @@ impl Fence {
         key.writes += 1;
         self.writes = key.writes;
         Some(insert())
+    }
+
+    /// Another one, as if raised at the same moment.
+    pub(crate) fn again(&self) -> Self {
+        if let Some(mut shard) = self.fences.shard(self.hash)
+            && let Some(key) = shard.get_mut(&self.hash)
+        {
+            key.holders += 1;
+        }
+        Self { fences: Arc::clone(&self.fences), ..*self }
     }
 
     /// What was known of changes made elsewhere when the fence was raised.
@@ -295,6 +311,18 @@ mod tests {
         assert!(first.stands() && !first.was_filled() && !second.stands());
         second.break_others_if_standing(|| ());
         assert!(!second.stands() && !first.stands());
+    }
+
+    #[test]
+    fn one_that_is_raised_again_is_broken_by_what_came_between() {
+        let fences = Arc::new(Fences::default());
+        let first = fences.raise(1, &"k".into());
+        fences.break_with(1, || ());
+        let again = first.again();
+        drop(first);
+        assert!(!again.stands() && fences.raise(1, &"k".into()).stands());
+        drop(again);
+        assert_eq!(fences.len(), 0);
     }
 
     #[test]

@@ -184,6 +184,7 @@ impl Inner {
         for region in self.regions() {
             region.remove_where(|slot| !slot.is_alive(now));
         }
+        self.failures.tidy();
         self.fences.give_back();
     }
 }

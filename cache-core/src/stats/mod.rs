@@ -95,7 +95,8 @@ pub struct NamespaceStats {
 ///
 /// What is counted of a namespace is also counted of the workspace that the key names
 /// ([`Key::workspace`](crate::Key::workspace), or the first segment in a namespace
-/// [`by_workspace`](crate::Namespace::by_workspace)).
+/// [`by_workspace`](crate::Namespace::by_workspace)). A function that was called for keys of several
+/// workspaces is a computation of each of these, and one of the namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -127,33 +128,35 @@ impl NamespaceStats {
     /// The share of reads that were answered; `None`: there were no reads.
     #[allow(clippy::cast_precision_loss, reason = "a share is no count")]
     pub fn hit_ratio(&self) -> Option<f64> {
-        let reads = self.hits + self.misses;
+        let reads = self.hits.saturating_add(self.misses);
         (reads > 0).then(|| self.hits as f64 / reads as f64)
     }
 
     /// Adds what another one, of another namespace or instance, has counted.
     pub fn merge(&mut self, other: &Self) {
-        self.hits += other.hits;
-        self.l1_hits += other.l1_hits;
-        self.misses += other.misses;
-        self.stale += other.stale;
-        self.computes += other.computes;
-        self.compute_failures += other.compute_failures;
-        self.compute_us = self.compute_us.saturating_add(other.compute_us);
+        // It may have come from anywhere.
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.hits, other.hits);
+        add(&mut self.l1_hits, other.l1_hits);
+        add(&mut self.misses, other.misses);
+        add(&mut self.stale, other.stale);
+        add(&mut self.computes, other.computes);
+        add(&mut self.compute_failures, other.compute_failures);
+        add(&mut self.compute_us, other.compute_us);
         self.compute_times.merge(&other.compute_times);
-        self.saved_us = self.saved_us.saturating_add(other.saved_us);
+        add(&mut self.saved_us, other.saved_us);
         self.saved_times.merge(&other.saved_times);
-        self.refreshes += other.refreshes;
-        self.refresh_failures += other.refresh_failures;
-        self.sets += other.sets;
-        self.deletes += other.deletes;
-        self.errors += other.errors;
-        self.unreadable += other.unreadable;
-        self.compressed += other.compressed;
-        self.uncompressed_bytes += other.uncompressed_bytes;
-        self.compressed_bytes += other.compressed_bytes;
-        self.bytes_read += other.bytes_read;
-        self.bytes_written += other.bytes_written;
+        add(&mut self.refreshes, other.refreshes);
+        add(&mut self.refresh_failures, other.refresh_failures);
+        add(&mut self.sets, other.sets);
+        add(&mut self.deletes, other.deletes);
+        add(&mut self.errors, other.errors);
+        add(&mut self.unreadable, other.unreadable);
+        add(&mut self.compressed, other.compressed);
+        add(&mut self.uncompressed_bytes, other.uncompressed_bytes);
+        add(&mut self.compressed_bytes, other.compressed_bytes);
+        add(&mut self.bytes_read, other.bytes_read);
+        add(&mut self.bytes_written, other.bytes_written);
     }
 }
 

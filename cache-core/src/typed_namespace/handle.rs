@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::CacheKey;
-use crate::compute::{BoxCompute, Computed, GetOrCompute, GetOrComputeMany, Previous};
+use crate::compute::{BoxCompute, Computed, GetOrCompute, GetOrComputeMany, Previous, Refresh};
 use crate::error::Error;
 use crate::invalidate::Invalidated;
 use crate::key::Key;
@@ -148,6 +148,18 @@ impl<K: CacheKey + ?Sized, V: Serialize + DeserializeOwned + Send> Typed<K, V> {
         Fut: Future<Output = Result<Computed<V>, E>> + Send + 'a,
     {
         self.values.get_or_compute_with(self.key(key), compute)
+    }
+}
+
+impl<K: CacheKey + ?Sized, V: Serialize + DeserializeOwned + Send + 'static> Typed<K, V> {
+    /// Keeps a key warm. See [`Values::refresh`].
+    pub fn refresh<E, F, Fut>(&self, key: &K, compute: F) -> Refresh<V, E, F>
+    where
+        E: fmt::Display + Send + Sync + 'static,
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        self.values.refresh(self.key(key), compute)
     }
 }
 

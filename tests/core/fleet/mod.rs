@@ -78,10 +78,7 @@ fn failure() -> Answer {
 
 /// Waits until so many reads of a cache have found nothing.
 async fn missed(cache: &Cache, count: u64) {
-    eventually(PATIENCE, "callers come", || {
-        cache.stats().namespaces.get("reports").is_some_and(|reports| reports.misses >= count)
-    })
-    .await;
+    crate::setup::missed(cache, "reports", count).await;
 }
 
 /// Lets those who wait ask the store a few times, on paused time.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use cache_core::{
-    Cache, ComputeError, Computed, Namespace, Options, Previous, Scope, Tag, minutes, seconds,
+    Cache, ComputeError, Computed, Namespace, Options, Previous, Scope, Tag, UNCONFIRMED_FLIGHT,
+    minutes, seconds,
 };
 use cache_tests::eventually;
 
 use super::{Work, failure, for_a_while, leases_on_redis, missed, value};
-use crate::gated_store::GatedStore;
+use crate::gated_store::{At, GatedStore};
 use crate::setup::{PATIENCE, Setup, join, on_shared_setups, settled, text};
 
 async fn one_computes_for_all(setup: Setup) {
@@ -239,6 +240,56 @@ async fn nobody_waits_for_ever() {
     work.gate.open_for_good();
     assert_eq!(join(holding).await.unwrap(), "value");
     assert_eq!(join(waiting).await.unwrap(), "value");
+}
+
+/// Pinned: the time that a process had waited for another counted as that of its own computation: its
+/// other callers began one more as soon as it began.
+#[tokio::test(start_paused = true)]
+async fn one_computes_in_each_process_when_the_others_have_taken_too_long() {
+    let setup = Setup::shared();
+    let store = GatedStore::watched(&setup);
+    let (holder, other) = (store.cache(&setup), store.cache(&setup));
+    let work = Work::default();
+    let holding = work.ask(&holder, value("value"));
+    work.have_begun(1).await;
+    let waiting: Vec<_> = (0..20).map(|_| work.ask(&other, value("value"))).collect();
+    tokio::time::sleep(seconds(19)).await;
+    assert_eq!(work.begun(), 2, "the holder's, and one here");
+    work.gate.open_for_good();
+    for caller in waiting.into_iter().chain([holding]) {
+        assert_eq!(join(caller).await.unwrap(), "value");
+    }
+    assert_eq!(work.begun(), 2);
+}
+
+/// Pinned: of a value that came after a wait for another process, those who asked while it was being
+/// stored were not told that it had tags, and so were given it after these had been invalidated.
+#[tokio::test(start_paused = true)]
+async fn what_names_its_tags_after_a_wait_is_not_given_to_those_who_ask_after_their_invalidation() {
+    let setup = Setup::shared();
+    let store = GatedStore::new(&setup);
+    let [holder, other, third] = std::array::from_fn(|_| store.cache_without_l1(&setup));
+    let work = Work::default();
+    let failing = work.ask(&holder, failure);
+    work.have_begun(1).await;
+    let asking = work.ask(&other, || Ok(Computed::new("old".to_owned()).tag("t")));
+    missed(&other, 1).await;
+    for_a_while().await;
+    work.gate.open(1);
+    assert!(join(failing).await.is_err());
+    work.have_begun(2).await;
+    let write = store.hold(At::Write);
+    work.gate.open(1);
+    assert_eq!(join(asking).await.unwrap(), "old");
+    write.waiting(1).await;
+    third.invalidate(Tag::new("t")).await.unwrap();
+    tokio::time::sleep(UNCONFIRMED_FLIGHT).await;
+    work.gate.open_for_good();
+    assert_eq!(join(work.ask(&other, value("new"))).await.unwrap(), "new");
+    write.open_for_good();
+    for cache in [&holder, &other, &third] {
+        settled(cache).await;
+    }
 }
 
 /// What is stored nowhere can be had from nobody else.

@@ -3,19 +3,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::time::timeout_at;
+
 use super::at_once::at_most;
 use super::{BatchOutcome, GetOrComputeMany};
-use crate::compute::ComputeError;
+use crate::clock::Deadline;
 use crate::compute::computed::Computed;
+use crate::compute::{ComputeError, Options};
 use crate::key::Key;
 
-/// Calls the function for all keys, each of them once.
+/// Calls the function for all keys, each of them once. It may take no longer than else.
 pub(super) async fn alone<K, V, E>(call: GetOrComputeMany<'_, K, V, E>) -> Vec<BatchOutcome<V, E>>
 where
     K: Clone + Send,
     V: Clone,
 {
-    let GetOrComputeMany { keys, key_of, mut compute, size, at_once, .. } = call;
+    let GetOrComputeMany { values, keys, key_of, mut compute, options, size, at_once, .. } = call;
+    let of_namespace = values.state().map_or_else(|_| Options::new(), |state| state.options);
+    let patience = options.or(of_namespace).timeout.map(Deadline::after);
     let mut outcomes: HashMap<Key, BatchOutcome<V, E>> = HashMap::new();
     let mut missing = Vec::new();
     let order: Vec<Key> = keys.iter().map(|own| key_of(own)).collect();
@@ -31,19 +36,30 @@ where
     }
     let calls = chunks.into_iter().map(|chunk| {
         let keys: Vec<Key> = chunk.iter().map(|own| key_of(own)).collect();
-        let computing = compute(chunk);
-        async move { (keys, computing.await) }
+        let late = patience.is_some_and(Deadline::has_passed);
+        let computing = (!late).then(|| compute(chunk));
+        async move {
+            let answers = match (computing, patience) {
+                (Some(computing), Some(until)) => timeout_at(until.instant(), computing).await.ok(),
+                (Some(computing), None) => Some(computing.await),
+                (None, _) => None,
+            };
+            (keys, answers)
+        }
     });
     for (keys, answers) in at_most(at_once, calls).await {
         match answers {
-            Ok(answers) => outcomes.extend(answers.into_iter().map(|(own, answer)| {
+            Some(Ok(answers)) => outcomes.extend(answers.into_iter().map(|(own, answer)| {
                 let value = answer.map(|computed| Some(Computed::into_value(computed)));
                 (key_of(&own), value.map_err(|error| ComputeError::Compute(Arc::new(error))))
             })),
-            Err(error) => {
+            Some(Err(error)) => {
                 let error = Arc::new(error);
                 let failed = |key| (key, Err(ComputeError::Compute(Arc::clone(&error))));
                 outcomes.extend(keys.into_iter().map(failed));
+            }
+            None => {
+                outcomes.extend(keys.into_iter().map(|key| (key, Err(ComputeError::TimedOut))));
             }
         }
     }

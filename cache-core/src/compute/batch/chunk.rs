@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout_at;
 
-use super::at_once::at_most;
 use super::terms::{Item, Terms, read};
 use super::{Answers, BatchOutcome};
 use crate::clock::{Deadline, Stopwatch};
 use crate::codec::nothing;
 use crate::compute::ComputeError;
 use crate::compute::computed::{Computed, Keeping};
-use crate::compute::lead::{fail, keep};
-use crate::compute::run::stand_in;
+use crate::compute::lead::{Kept, fail, keep_as, to_be_kept};
+use crate::compute::resting::Attempt;
+use crate::compute::run::{as_it_is_now, stand_in};
 use crate::fill::Fill;
 use crate::flight::Leader;
+use crate::invalidate::Tag;
 use crate::l1::{Shared, Slot};
 use crate::pending::PendingWrite;
 use crate::store::BoxFuture;
@@ -29,14 +31,18 @@ pub(super) struct Lead<K> {
     pub(super) leader: Option<Leader<Shared>>,
     pub(super) former: Option<Arc<Slot>>,
     /// What there is, is still fresh.
-    pub(super) early: bool,
+    pub(super) attempt: Option<Attempt>,
 }
 
 /// What a key came to, by its place.
 pub(super) type Placed<V, E> = (usize, BatchOutcome<V, E>);
 
-/// So many values that have named their tags are asked about at once.
-const ASKING: usize = 64;
+/// A value that is to be kept.
+struct Keep {
+    fill: Fill,
+    leader: Option<Leader<Shared>>,
+    kept: Kept,
+}
 
 impl<K> Terms<'_, K> {
     /// Waits for the function's answers, gives each key its own, and stores them in one round trip.
@@ -57,7 +63,7 @@ impl<K> Terms<'_, K> {
             None => Some(computing.await),
         };
         let Some(answers) = answers else { return self.too_long(leads) };
-        self.state.counters.computed(watch.elapsed(), answers.is_ok());
+        self.count(&leads, watch.elapsed(), answers.is_ok());
         let mut answers = match answers {
             Ok(answers) => self.by_identity(answers),
             Err(error) => {
@@ -66,21 +72,26 @@ impl<K> Terms<'_, K> {
                 return leads.iter().map(failed).collect();
             }
         };
-        let answered = leads.into_iter().map(|lead| {
+        let (mut placed, mut kept) = (Vec::new(), Vec::new());
+        for lead in leads {
             let answer = answers.remove(&*lead.item.key.identity);
-            self.answered(lead, answer)
-        });
-        let answered: Vec<_> = answered.collect();
-        let (mut placed, mut writes, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        for (outcome, write) in at_most(ASKING, answered.into_iter()).await {
+            let (outcome, keeping) = self.answered(lead, answer);
             placed.push(outcome);
-            if let Some((write, leader)) = write {
-                writes.push(write);
-                held.push(leader);
-            }
+            kept.extend(keeping);
         }
+        let (writes, held) = self.keep(kept).await;
         PendingWrite::spawn_all(writes, held);
         placed
+    }
+
+    /// A call is one computation of the namespace, and of each workspace that its keys name.
+    fn count(&self, leads: &[Lead<K>], took: Duration, succeeded: bool) {
+        self.state.counters.computed(took, succeeded);
+        let workspaces = leads.iter().filter_map(|lead| lead.item.key.workspace.as_ref());
+        let each: HashMap<_, _> = workspaces.map(|counts| (Arc::as_ptr(counts), counts)).collect();
+        for counts in each.values() {
+            counts.computed(took, succeeded);
+        }
     }
 
     /// When none of the calls has ended in time.
@@ -112,11 +123,11 @@ impl<K> Terms<'_, K> {
         answers.into_iter().map(named).collect()
     }
 
-    async fn answered<V, E>(
+    fn answered<V, E>(
         &self,
         mut lead: Lead<K>,
         answer: Option<Result<Computed<V>, E>>,
-    ) -> (Placed<V, E>, Option<(PendingWrite, Option<Leader<Shared>>)>)
+    ) -> (Placed<V, E>, Option<Keep>)
     where
         V: Serialize + DeserializeOwned,
         E: Send + Sync + 'static,
@@ -131,12 +142,37 @@ impl<K> Terms<'_, K> {
             None => (None, nothing(format).map(|nil| (format, nil)), Keeping::default()),
         };
         self.inner.failures.forget(lead.item.key.hash);
-        let Some(fill) = lead.fill.take() else { return ((lead.item.place, Ok(value)), None) };
-        let mut leader = lead.leader.take();
-        let write = keep(&self.inner, fill, leader.as_ref(), payload, keeping, &self.how).await;
-        // As after a single computation: until the value is in the store.
-        let write = write.map(|write| (write, leader.take()));
-        ((lead.item.place, Ok(value)), write)
+        if let Some(attempt) = lead.attempt.take() {
+            attempt.succeeded();
+        }
+        let (place, leader) = (lead.item.place, lead.leader.take());
+        let keep = lead.fill.take().and_then(|fill| {
+            let kept = to_be_kept(&self.state, leader.as_ref(), payload, keeping, &self.how)?;
+            Some(Keep { fill, leader, kept })
+        });
+        ((place, Ok(value)), keep)
+    }
+
+    /// Gives values their tags, in one round trip, and then to those who wait for them; what is left
+    /// to do is the writes to the store, and until they are done to hold what is in flight.
+    async fn keep(&self, mut values: Vec<Keep>) -> (Vec<PendingWrite>, Vec<Leader<Shared>>) {
+        let tags = |keep: &mut Keep| std::mem::take(&mut keep.kept.tags);
+        let tags: Vec<_> = values.iter_mut().map(tags).collect();
+        let fills = values.iter_mut().map(|keep| &mut keep.fill);
+        let mut fills: Vec<(&mut Fill, Vec<Tag>)> = fills.zip(tags).collect();
+        let mut allowance = self.how.allowance;
+        let tagged = Fill::tag_all(&mut fills, allowance.begin()).await;
+        let (mut writes, mut held) = (Vec::new(), Vec::new());
+        for (Keep { fill, leader, kept }, may) in values.into_iter().zip(tagged) {
+            let options = &self.how.options;
+            let write = keep_as(&self.inner, fill, leader.as_ref(), kept, may, options);
+            if let Some(write) = write {
+                writes.push(write);
+                // Until the value is in the store, it may be found nowhere but in the flight.
+                held.extend(leader);
+            }
+        }
+        (writes, held)
     }
 
     fn failed<V, E>(&self, lead: &Lead<K>, error: Arc<E>) -> Placed<V, E>
@@ -156,9 +192,12 @@ impl<K> Terms<'_, K> {
         lead: &Lead<K>,
         error: ComputeError<E>,
     ) -> BatchOutcome<V, E> {
-        if lead.early {
+        if lead.attempt.is_some() {
             return lead.former.as_deref().and_then(read).ok_or(error);
         }
-        stand_in(&self.inner, &lead.item.key, true, lead.former.as_ref(), read).ok_or(error)
+        let (inner, key) = (&self.inner, &lead.item.key);
+        let fence = lead.fill.as_ref().map(|fill| &fill.fence);
+        let former = as_it_is_now(inner, key, fence, lead.former.as_ref());
+        stand_in(inner, key, true, former.as_ref(), read).ok_or(error)
     }
 }

@@ -55,7 +55,8 @@ impl Values {
     /// (`None`), and that is cached as well: for as long as other values, or as
     /// [`negative_ttl`](GetOrComputeMany::negative_ttl) says. (In a namespace of raw bytes, which
     /// have no such value, it is not.) If the function fails, each of the keys that it was called
-    /// for has its error, unless a value within its grace stands in.
+    /// for has its error, unless a value within its grace stands in. Tags that values name
+    /// ([`Computed::tag`]) cost one round trip more for all of them.
     ///
     /// ```
     /// use std::collections::HashMap;

@@ -16,10 +16,12 @@ use crate::clock::Deadline;
 use crate::compute::ComputeError;
 use crate::compute::lead::{How, Outcome, outcome};
 use crate::compute::limits::Allowance;
-use crate::compute::run::stand_in;
-use crate::compute::wait::longest;
+use crate::compute::resting::Attempt;
+use crate::compute::run::{as_it_is_now, stand_in};
+use crate::compute::wait::{Looks, longest};
 use crate::fill::Fill;
 use crate::flight::{Follower, Joined, Landing};
+use crate::invalidate::fence::Fence;
 use crate::l1::{Shared, Slot};
 use crate::middleware::Read;
 use crate::state::NamespaceState;
@@ -29,6 +31,8 @@ struct Follow<K> {
     item: Item<K>,
     follower: Follower<Shared>,
     former: Option<Arc<Slot>>,
+    /// From before that was found.
+    fence: Fence,
     /// When they are given up.
     hung: Deadline,
 }
@@ -60,7 +64,14 @@ where
             inner: Arc::clone(&call.values.cache.inner),
             state,
             key_of: call.key_of,
-            how: How { options, write: call.write, fleet: None, allowance },
+            how: How {
+                options,
+                write: call.write,
+                fleet: None,
+                early: false,
+                rich: false,
+                allowance,
+            },
             tags: call.tags,
             read: call.read,
             rich: call.rich,
@@ -73,8 +84,9 @@ where
             let plain = terms.state.key((terms.key_of)(&own));
             let place = *places.entry(plain.identity().to_vec()).or_insert_with_key(|identity| {
                 let key = Arc::new(terms.inner.entry_key(&terms.state, &plain, identity));
-                let (place, counted, looked_again) = (items.len(), false, 0);
-                items.push(Item { place, own, plain, key, counted, looked_again });
+                let (place, looks) = (items.len(), Looks::default());
+                let (counted, other_type) = (false, false);
+                items.push(Item { place, own, plain, key, counted, other_type, looks });
                 place
             });
             order.push(place);
@@ -106,21 +118,30 @@ where
         let (mut leads, mut follows) = (Vec::new(), Vec::new());
         while !asking.is_empty() {
             let elsewhere = self.in_memory(std::mem::take(&mut asking), &mut leads);
-            let keys: Vec<_> = elsewhere.iter().map(|(item, _)| Arc::clone(&item.key)).collect();
-            let found = inner.find_each_in_store(&keys, inner.deadline()).await;
+            let found = if elsewhere.is_empty() {
+                Vec::new()
+            } else {
+                let keys: Vec<_> =
+                    elsewhere.iter().map(|(item, _)| Arc::clone(&item.key)).collect();
+                let deadline = self.terms.how.allowance.begin();
+                let found = inner.find_each_in_store(&keys, deadline).await;
+                self.terms.how.allowance.end();
+                found
+            };
             if self.must_make_again(elsewhere.iter().map(|(item, _)| item)) {
                 asking = self.made_again(elsewhere.into_iter().map(|(item, _)| item));
                 continue;
             }
             for ((mut item, stale), (slot, fill)) in elsewhere.into_iter().zip(found) {
                 let slot = match slot {
-                    Some(slot) if self.terms.is_fresh(&slot) => match read(&slot) {
-                        Some(value) => {
+                    Some(slot) if self.terms.is_fresh(&slot) => {
+                        if let Some(value) = read(&slot) {
                             self.found(item, value, slot, Read::StoreHit, &mut leads);
                             continue;
                         }
-                        None => None,
-                    },
+                        self.terms.note_other_type(&mut item, &slot);
+                        None
+                    }
                     slot => slot,
                 };
                 // What memory has counts only where the store has not said that it is gone. Looked
@@ -142,17 +163,18 @@ where
                     Joined::Leader(leader) => {
                         self.terms.note_miss(&mut item);
                         let (fill, leader) = (Some(fill), Some(leader));
-                        leads.push(Lead { item, fill, leader, former, early: false });
+                        leads.push(Lead { item, fill, leader, former, attempt: None });
                     }
                     Joined::Follower(follower) => {
                         self.terms.note_miss(&mut item);
                         let hung = Deadline::after(follower.left_of(longest));
-                        follows.push(Follow { item, follower, former, hung });
+                        let fence = fill.fence.again();
+                        follows.push(Follow { item, follower, former, fence, hung });
                     }
                 }
             }
             if asking.is_empty() {
-                self.terms.begin(&mut leads).await;
+                self.begin(&mut leads).await;
                 if self.must_make_again(leads.iter().map(|lead| &lead.item)) {
                     asking = self.made_again(leads.drain(..).map(|lead| lead.item));
                 }
@@ -163,17 +185,28 @@ where
 
     /// Begins to fill all keys, whatever is there.
     async fn anew(&mut self, asking: Vec<Item<K>>) -> (Vec<Lead<K>>, Vec<Follow<K>>) {
-        let inner = &self.terms.inner;
         let keys: Vec<_> = asking.iter().map(|item| Arc::clone(&item.key)).collect();
-        let fills = inner.fill_each_anew(&keys, inner.deadline()).await;
+        let deadline = self.terms.how.allowance.begin();
+        let fills = self.terms.inner.fill_each_anew(&keys, deadline).await;
+        self.terms.how.allowance.end();
         let lead = |(mut item, fill)| {
             self.terms.note_miss(&mut item);
             let fill = Some(self.terms.expecting(&item, fill));
-            Lead { item, fill, leader: None, former: None, early: false }
+            Lead { item, fill, leader: None, former: None, attempt: None }
         };
         let mut leads: Vec<Lead<K>> = asking.into_iter().zip(fills).map(lead).collect();
-        self.terms.begin(&mut leads).await;
+        self.begin(&mut leads).await;
         (leads, Vec::new())
+    }
+
+    async fn begin(&mut self, leads: &mut [Lead<K>]) {
+        if self.terms.how.write {
+            let mut fills: Vec<&mut Fill> =
+                leads.iter_mut().filter_map(|lead| lead.fill.as_mut()).collect();
+            let deadline = self.terms.how.allowance.begin();
+            Fill::begin_all(&mut fills, &self.terms.tags, deadline).await;
+            self.terms.how.allowance.end();
+        }
     }
 
     /// Those that are not in memory, with what is stale there.
@@ -183,13 +216,17 @@ where
         leads: &mut Vec<Lead<K>>,
     ) -> Vec<(Item<K>, Option<Arc<Slot>>)> {
         let mut elsewhere = Vec::new();
-        for item in asking {
+        for mut item in asking {
             let slot = self.terms.inner.peek(&item.key);
             match slot {
-                Some(slot) if self.terms.is_fresh(&slot) => match read(&slot) {
-                    Some(value) => self.found(item, value, slot, Read::L1Hit, leads),
-                    None => elsewhere.push((item, None)),
-                },
+                Some(slot) if self.terms.is_fresh(&slot) => {
+                    if let Some(value) = read(&slot) {
+                        self.found(item, value, slot, Read::L1Hit, leads);
+                    } else {
+                        self.terms.note_other_type(&mut item, &slot);
+                        elsewhere.push((item, None));
+                    }
+                }
                 stale => elsewhere.push((item, stale)),
             }
         }
@@ -213,15 +250,19 @@ where
         }
         self.terms.audit(&item, audit::Outcome::Read(hit));
         inner.slide_found(&item.key, &slot, options, now);
-        let fill =
-            options.is_due(&slot.times, now).then(|| Fill::replacing(inner, &item.key, &slot));
+        let is_due = self.terms.how.write
+            && options.is_due(&slot.times, now)
+            && !inner.resting.has(item.key.hash, now);
+        let fill = is_due.then(|| Fill::replacing(inner, &item.key, &slot));
         if let Some(fill) = fill.flatten() {
             let fill = self.terms.expecting(&item, fill);
             if inner.failures.get::<E>(&fill).is_none()
-                && let Joined::Leader(leader) = inner.flights.join(item.key.hash, &fill)
+                && let Joined::Leader(leader) =
+                    inner.flights.join_within(item.key.hash, &fill, longest(options))
             {
                 let (fill, leader) = (Some(fill), Some(leader));
-                leads.push(Lead { item, fill, leader, former: Some(slot), early: true });
+                let attempt = Some(Attempt::new(inner, &item.key, Some(&slot)));
+                leads.push(Lead { item, fill, leader, former: Some(slot), attempt });
                 return;
             }
         }
@@ -286,11 +327,13 @@ where
     ) -> (Vec<Item<K>>, Vec<Lead<K>>) {
         let (mut again, mut alone) = (Vec::new(), Vec::new());
         let soft = self.terms.how.options.soft_timeout.map(Deadline::after);
-        for Follow { item, mut follower, former, hung } in follows {
+        for Follow { item, mut follower, former, fence, hung } in follows {
             let ends = [Some(hung), patience, soft.filter(|_| former.is_some())];
             let end = ends.into_iter().flatten().min().unwrap_or(hung);
             let instead = |error| {
-                stand_in(&self.terms.inner, &item.key, true, former.as_ref(), read).ok_or(error)
+                let inner = &self.terms.inner;
+                let former = as_it_is_now(inner, &item.key, Some(&fence), former.as_ref());
+                stand_in(inner, &item.key, true, former.as_ref(), read).ok_or(error)
             };
             let landed = match timeout_at(end.instant(), follower.wait()).await {
                 Ok(Landing::Landed(shared)) => outcome::<E>(&shared),
@@ -320,7 +363,7 @@ where
                     }
                     self.set((item.place, outcome));
                 }
-                None => alone.push(Lead { item, fill: None, leader: None, former, early: false }),
+                None => alone.push(Lead { item, fill: None, leader: None, former, attempt: None }),
             }
         }
         (again, alone)

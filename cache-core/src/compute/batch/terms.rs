@@ -5,12 +5,11 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::KeyOf;
-use super::chunk::Lead;
 use crate::audit::{self, Operation};
 use crate::codec::{Format, from_bytes, is_nothing};
 use crate::compute::lead::How;
 use crate::compute::request::families;
-use crate::compute::run::LOOK_AGAIN;
+use crate::compute::wait::Looks;
 use crate::fill::Fill;
 use crate::invalidate::Tag;
 use crate::key::Key;
@@ -39,23 +38,25 @@ pub(super) struct Item<K> {
     pub(super) plain: Key,
     pub(super) key: Arc<EntryKey>,
     pub(super) counted: bool,
-    pub(super) looked_again: u8,
+    /// What was found is of another type, and that is noted.
+    pub(super) other_type: bool,
+    pub(super) looks: Looks,
 }
 
 impl<K> Terms<'_, K> {
-    pub(super) async fn begin(&self, leads: &mut [Lead<K>]) {
-        if self.how.write {
-            let mut fills: Vec<&mut Fill> =
-                leads.iter_mut().filter_map(|lead| lead.fill.as_mut()).collect();
-            Fill::begin_all(&mut fills, &self.tags, self.inner.deadline()).await;
-        }
-    }
-
     pub(super) fn note_miss(&self, item: &mut Item<K>) {
         if !item.counted {
             item.counted = true;
             item.key.count(Read::Miss);
             self.audit(item, audit::Outcome::Read(Read::Miss));
+        }
+    }
+
+    pub(super) fn note_other_type(&self, item: &mut Item<K>, slot: &Slot) {
+        if !item.other_type {
+            item.other_type = true;
+            let counts = item.key.workspace.as_deref();
+            self.state.note_other_type(&item.key.identity, slot, counts);
         }
     }
 
@@ -76,13 +77,10 @@ impl<K> Terms<'_, K> {
         fill
     }
 
-    /// Whether a flight has landed between the lookup and the joining; asked once.
+    /// Whether a flight has landed between the lookup and the joining.
     pub(super) fn may_be_there(&self, item: &mut Item<K>, fill: &Fill) -> bool {
-        let may_be = item.looked_again < LOOK_AGAIN
-            && (fill.is_overtaken()
-                || self.inner.peek(&item.key).is_some_and(|slot| self.is_fresh(&slot)));
-        item.looked_again += u8::from(may_be);
-        may_be
+        let is_there = || self.inner.peek(&item.key).is_some_and(|slot| self.is_fresh(&slot));
+        item.looks.may_be_there(fill, is_there)
     }
 }
 
