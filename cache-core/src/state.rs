@@ -1,11 +1,13 @@
 //! What all handles of one cache share.
 
+mod entry_key;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -36,6 +38,8 @@ use crate::stats::{Counters, HitRatio, HitRatioWarning, InvalidationCounters, Wo
 use crate::store::Store;
 use crate::ttl::Ttl;
 use crate::typed_namespace::Types;
+
+pub use self::entry_key::EntryKey;
 
 pub(crate) struct Inner {
     /// For tasks that must not keep the cache alive.
@@ -314,70 +318,6 @@ impl NamespaceState {
     }
 }
 
-/// A key made ready for lookups and fills: hashed, rendered, with the scopes it stands under.
-pub struct EntryKey {
-    pub(crate) namespace: Arc<NamespaceState>,
-    pub(crate) hash: u128,
-    /// What tells the key from all others of its namespace.
-    pub(crate) identity: Bytes,
-    /// The identity with namespace and version: what binds a value to its key.
-    pub(crate) bound: Bytes,
-    /// The key in the store.
-    pub(crate) rendered: Arc<str>,
-    /// What is counted of the workspace that it names.
-    pub(crate) workspace: Option<Arc<Counters>>,
-    pub(crate) cells: SmallVec<[Arc<GenerationCell>; 4]>,
-    /// What the key was made by.
-    facts: Arc<Facts>,
-}
-
-impl EntryKey {
-    /// Whether the key is what it would be were it made now: of the same version, and under the
-    /// same scopes. To be asked after the generations were noted: a change that comes later
-    /// invalidates them.
-    pub(crate) fn is_up_to_date(&self) -> bool {
-        self.namespace.board.is_current(&self.facts)
-    }
-
-    /// Whether the key is the one by which its entry is found now.
-    pub(crate) fn is_of_current_version(&self) -> bool {
-        self.facts.version() == self.namespace.facts().version()
-    }
-
-    /// Counts something, of the namespace and of the workspace.
-    pub(crate) fn note(&self, count: impl Fn(&Counters)) {
-        count(&self.namespace.counters);
-        if let Some(workspace) = &self.workspace {
-            count(workspace);
-        }
-    }
-
-    /// Counts a read.
-    pub(crate) fn count(&self, read: Read) {
-        self.namespace.count(read, self.workspace.as_deref());
-    }
-
-    /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.
-    pub fn as_str(&self) -> &str {
-        &self.rendered
-    }
-
-    /// Whether both lead to the same entry of the same cache.
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.namespace, &other.namespace) && self.identity == other.identity
-    }
-
-    /// What tells the key from all others of its namespace.
-    pub fn identity(&self) -> &[u8] {
-        &self.identity
-    }
-
-    /// Stands for the key in tables of this process.
-    pub fn hash(&self) -> u128 {
-        self.hash
-    }
-}
-
 // What is in flight, queued or in memory names keys, which are nobody's business in logs.
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -395,15 +335,6 @@ impl fmt::Debug for NamespaceState {
             .field("name", &self.name)
             .field("ttl", &self.ttl)
             .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for EntryKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EntryKey")
-            .field("namespace", &self.namespace.name)
-            .field("key", &self.shown())
             .finish_non_exhaustive()
     }
 }
