@@ -1,0 +1,118 @@
+//! GCRA, as a bucket that leaks: of the units in use, `limit` become free in a window, evenly. Pure.
+//!
+//! The form that keeps a theoretical arrival time says the same. This one keeps the units
+//! themselves, so that another limit, window or burst takes effect at once, and a clock that is set
+//! back makes nobody wait for it.
+
+use super::quota::{Algorithm, Counted, Quota, State, float, whole};
+use crate::clock::Millis;
+
+/// Units so close to the burst fit: that much is lost in arithmetic.
+pub(super) const TOLERANCE: f64 = 1e-6;
+
+pub(super) fn step(quota: &Quota, state: Option<State>, now: Millis) -> (Counted, Option<State>) {
+    let is_back = state.is_some_and(|state| state.at > now);
+    let mut used = state.map_or(0.0, |state| {
+        let freed = float(now.saturating_sub(state.at)) * float(quota.limit) / float(quota.window);
+        (state.used.min(float(quota.burst)) - freed).max(0.0)
+    });
+    let allowed = used + float(quota.needed()) <= float(quota.burst) + TOLERANCE;
+    let taken = allowed && quota.cost > 0;
+    if taken {
+        used += float(quota.cost);
+    }
+    let resets_in = drained_in(quota, used);
+    let counted = Counted { allowed, used, resets_in, algorithm: Algorithm::Gcra };
+    (counted, (taken || is_back).then_some(State { used, at: now }))
+}
+
+/// In how many milliseconds so many units are free again.
+pub(super) fn drained_in(quota: &Quota, used: f64) -> Millis {
+    if quota.limit == 0 {
+        return 0;
+    }
+    whole((used * float(quota.window) / float(quota.limit)).ceil())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Millis = 60_000;
+
+    fn run(quota: Quota, state: &mut Option<State>, now: Millis) -> bool {
+        let (counted, next) = step(&quota, *state, now);
+        *state = next.or(*state);
+        counted.allowed
+    }
+
+    fn quota(limit: u64, burst: Option<u64>, cost: u64) -> Quota {
+        Quota::new(Algorithm::Gcra, limit, MINUTE, burst, cost)
+    }
+
+    #[test]
+    fn a_burst_and_then_one_after_the_other_evenly() {
+        let (quota, mut state) = (quota(6, Some(3), 1), None);
+        let mut allowed = |now| run(quota, &mut state, now);
+        assert_eq!([0, 0, 0, 0].map(&mut allowed), [true, true, true, false]);
+        assert_eq!([9_999, 10_000, 10_000].map(&mut allowed), [false, true, false]);
+        assert_eq!([40_000, 40_000, 40_000, 40_000].map(&mut allowed), [true, true, true, false]);
+    }
+
+    #[test]
+    fn thirds_add_up() {
+        // Pinned: without a tolerance the 21st of these came a millisecond too early.
+        let (quota, mut state) = (quota(7, Some(1), 1), None);
+        for n in 0_u64..10_000 {
+            assert!(run(quota, &mut state, (n * MINUTE).div_ceil(7)), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
+        let mut state = Some(State { used: 1.0, at: 1_000 * MINUTE });
+        assert!(!run(quota(1, None, 1), &mut state, 0));
+        assert!(!run(quota(1, None, 1), &mut state, MINUTE - 1));
+        assert!(run(quota(1, None, 1), &mut state, MINUTE));
+    }
+
+    #[test]
+    fn a_smaller_burst_takes_effect_at_once() {
+        let mut state = Some(State { used: 1_000.0, at: 0 });
+        assert!(run(quota(60, Some(2), 1), &mut state, 1_000));
+    }
+
+    #[test]
+    fn no_limit_allows_nothing() {
+        assert!(!run(quota(0, Some(5), 1), &mut None, 0));
+        assert_eq!(drained_in(&quota(0, None, 1), 5.0), 0);
+    }
+
+    proptest! {
+        /// In no stretch of time is more allowed than the burst and what becomes free meanwhile.
+        #[test]
+        fn never_more_than_the_burst_and_what_becomes_free(
+            limit in 1_u64..50,
+            burst in 1_u64..20,
+            steps in prop::collection::vec((0_u64..20_000, 1_u64..5), 1..60),
+        ) {
+            let (mut now, mut state, mut taken) = (0, None, Vec::new());
+            for (pause, cost) in steps {
+                now += pause;
+                if run(quota(limit, Some(burst), cost), &mut state, now) {
+                    taken.push((now, cost));
+                }
+            }
+            for (first, (from, _)) in taken.iter().enumerate() {
+                let mut sum = 0;
+                for (at, cost) in &taken[first..] {
+                    sum += cost;
+                    let free = float(burst) + float(at - from) * float(limit) / float(MINUTE);
+                    prop_assert!(float(sum) <= free + 1e-3, "{sum} of {free}");
+                }
+            }
+        }
+    }
+}
