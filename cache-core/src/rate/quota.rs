@@ -21,7 +21,7 @@ pub enum Algorithm {
 }
 
 /// Larger limits, bursts and costs count as this one: numbers up to here are exact in all stores.
-pub const MAX_UNITS: u64 = 1 << 53;
+pub const MAX_UNITS: u64 = 1 << 52;
 
 /// Longer windows are as good as endless.
 const MAX_WINDOW: Millis = 1000 * 365 * 24 * 60 * 60 * 1000;
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_state_is_read_as_it_was_written_and_nothing_else_is() {
-        for (used, at) in [(0.0, 0), (0.1 + 0.2, 7), (9_007_199_254_740_992.0, u64::MAX)] {
+        for (used, at) in [(0.0, 0), (0.1 + 0.2, 7), (4_503_599_627_370_496.0, u64::MAX)] {
             let state = State { used, at };
             assert_eq!(State::read(&state.write()), Some(state));
         }
