@@ -31,6 +31,7 @@ pub(super) fn drained_in(quota: &Quota, used: f64) -> Millis {
     if quota.limit == 0 {
         return 0;
     }
+    let used = (used - TOLERANCE).max(0.0);
     whole((used * float(quota.window) / float(quota.limit)).ceil())
 }
 
@@ -79,6 +80,13 @@ mod tests {
     fn no_limit_allows_nothing() {
         assert!(!run(quota(0, Some(5), 1), &mut None, 0));
         assert_eq!(drained_in(&quota(0, None, 1), 5.0), 0);
+    }
+
+    #[test]
+    fn times_are_not_rounded_up_for_what_arithmetic_leaves() {
+        let quota = quota(6, Some(2), 1);
+        // 2 - 4 s of 10, and one more, are 0.6000000000000001 too many.
+        assert_eq!(drained_in(&quota, 2.0 - 0.4 + 1.0 - 2.0), 6_000);
     }
 
     proptest! {

@@ -54,7 +54,7 @@ local fits = used + math.max(cost, 1) <= burst + 0.000001
 local taken = fits and cost > 0
 if taken then used = used + cost end
 local left = 0
-if limit > 0 then left = math.ceil(used * window / limit) end
+if limit > 0 then left = math.ceil(math.max(0, used - 0.000001) * window / limit) end
 if taken or noted > now then
   local keep = string.format('%.0f', math.min(math.max(left, 1), 31536000000000))
   redis.call('SET', KEYS[1], string.format('%.17g %.0f', used, now), 'PX', keep)
