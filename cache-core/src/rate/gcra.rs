@@ -93,10 +93,10 @@ mod tests {
         /// Also where a use fits to the millisecond: without a tolerance some came too early.
         #[test]
         fn as_fractions_say(
-            limit in 1_u64..50,
-            window in 1_u64..1_000,
+            limit in 1_u64..20,
+            window in 1_u64..40,
             burst in 1_u64..20,
-            steps in prop::collection::vec((0_u64..100, 1_u64..4), 1..60),
+            steps in prop::collection::vec((0_u64..10, 1_u64..4), 1..100),
         ) {
             let (mut now, mut state, mut last, mut used) = (0, None, 0, 0);
             for (pause, cost) in steps {
