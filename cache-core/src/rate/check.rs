@@ -84,16 +84,16 @@ impl RateLimiter {
         }
     }
 
-    /// Once for each outage.
+    /// One line for each outage, and not too many of them.
     fn note_away(&self, fault: Option<&Error>) {
-        if self.table.tell_away() {
-            let (limiter, then) = (self.name(), self.when_unavailable);
-            match fault {
-                Some(error) => {
-                    tracing::warn!(limiter, ?then, %error, "limits are not counted in the store");
-                }
-                None => tracing::warn!(limiter, ?then, "the store can't count limits"),
-            }
+        if !self.table.tell_away(self.inner.clock.now()) {
+            return;
+        }
+        let (limiter, then) = (self.name(), self.when_unavailable);
+        if let Some(error) = fault {
+            tracing::warn!(limiter, ?then, %error, "limits are not counted in the store");
+        } else {
+            tracing::warn!(limiter, ?then, "the store can't count limits");
         }
     }
 

@@ -5,7 +5,7 @@
 //! what has ended.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::quota::{Counted, Quota, State};
@@ -17,6 +17,8 @@ use crate::clock::Millis;
 pub const MAX_COUNTED_KEYS: usize = 65_536;
 
 const SHARDS: usize = 16;
+/// In milliseconds: a store that is too slow now and then is no news each time.
+const TELL_EVERY: Millis = 10_000;
 /// How many places the hand looks at for each new key.
 const STEPS: usize = 8;
 /// Of so many limiters each has a table of its own; the others share one.
@@ -45,6 +47,8 @@ pub(super) struct Table {
     shards: Box<[Mutex<Shard>]>,
     /// Whether it was said that the store can't be asked.
     told: AtomicBool,
+    /// When it last was.
+    told_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +69,7 @@ struct Kept {
 impl Default for Table {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, told: AtomicBool::new(false) }
+        Self { shards, told: AtomicBool::new(false), told_at: AtomicU64::new(0) }
     }
 }
 
@@ -93,9 +97,14 @@ impl Table {
         self.shards.iter().map(|shard| shard.lock().unwrap().kept.len()).sum()
     }
 
-    /// Whether this is the first to say so since it was well.
-    pub(super) fn tell_away(&self) -> bool {
-        !self.told.swap(true, Ordering::Relaxed)
+    /// Whether this is the first to say so since it was well, and it was not just said.
+    pub(super) fn tell_away(&self, now: Millis) -> bool {
+        let said = self.told_at.load(Ordering::Relaxed);
+        let first = now.abs_diff(said) >= TELL_EVERY && !self.told.swap(true, Ordering::Relaxed);
+        if first {
+            self.told_at.store(now, Ordering::Relaxed);
+        }
+        first
     }
 
     /// Whether this is the first to say so since it was away.
@@ -163,6 +172,17 @@ mod tests {
             assert!(!table.count(key, &refused, 0).unwrap().allowed);
         }
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_not_too_often() {
+        let (table, now) = (Table::default(), 1_700_000_000_000);
+        assert!(!table.tell_back());
+        assert!(table.tell_away(now) && !table.tell_away(now + 60_000));
+        assert!(table.tell_back() && !table.tell_back());
+        assert!(table.tell_away(now + 60_000) && table.tell_back());
+        assert!(!table.tell_away(now + 61_000) && !table.tell_back(), "just said");
+        assert!(table.tell_away(now + 70_000));
     }
 
     #[test]

@@ -33,26 +33,26 @@ impl Rule {
         }
         response
     }
+}
 
-    /// 503: nobody can say whether it is over the limit, and it was chosen to refuse then.
-    pub(super) fn uncounted<B>(&self) -> Response<CacheBody<B>> {
-        let mut response = refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
-             \"detail\":\"Requests can't be counted at the moment.\"}",
-        );
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        response
-    }
+/// 503: nobody can say whether it is over the limit, and it was chosen to refuse then.
+pub(super) fn uncounted<B>() -> Response<CacheBody<B>> {
+    let mut response = refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
+         \"detail\":\"Requests can't be counted at the moment.\"}",
+    );
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
 
-    /// 403: nothing tells whose request it is, and it was chosen to refuse then.
-    pub(super) fn without_key<B>(&self) -> Response<CacheBody<B>> {
-        refusal(
-            StatusCode::FORBIDDEN,
-            "{\"type\":\"about:blank\",\"title\":\"Forbidden\",\"status\":403,\
-             \"detail\":\"Nothing tells whom to count this request for.\"}",
-        )
-    }
+/// 403: nothing tells whose request it is, and it was chosen to refuse then.
+pub(super) fn without_key<B>() -> Response<CacheBody<B>> {
+    refusal(
+        StatusCode::FORBIDDEN,
+        "{\"type\":\"about:blank\",\"title\":\"Forbidden\",\"status\":403,\
+         \"detail\":\"Nothing tells whom to count this request for.\"}",
+    )
 }
 
 fn refusal<B>(status: StatusCode, problem: impl Into<Bytes>) -> Response<CacheBody<B>> {

@@ -13,6 +13,7 @@ use tower::util::Oneshot;
 
 use super::fields::{RATE_LIMIT, RATE_LIMIT_POLICY, limit};
 use super::layer::{Rule, WithoutKey, nobody};
+use super::refusal::{uncounted, without_key};
 use crate::body::CacheBody;
 
 /// The service of [`RateLimitLayer`](crate::RateLimitLayer).
@@ -52,7 +53,7 @@ where
         let key = match (rule.key(&request), rule.without_key) {
             (None, WithoutKey::Share) => Some(nobody()),
             (None, WithoutKey::Deny) => {
-                return RateLimitFuture::new(async move { Ok(rule.without_key()) });
+                return RateLimitFuture::new(async move { Ok(without_key()) });
             }
             (key, _) => key,
         };
@@ -78,7 +79,7 @@ impl Rule {
     fn refuse<B>(&self, verdict: &Verdict) -> Response<CacheBody<B>> {
         tracing::debug!(policy = self.quoted, counted_by = ?verdict.counted_by, "over the limit");
         match verdict.counted_by {
-            CountedBy::Nobody if self.limit > 0 => self.uncounted(),
+            CountedBy::Nobody if self.cost.max(1) <= verdict.limit => uncounted(),
             _ => self.over_limit(verdict),
         }
     }

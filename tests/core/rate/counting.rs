@@ -41,7 +41,7 @@ async fn a_limit_and_a_window(setup: Setup) {
         assert_eq!(refused.retry_after, Some(refused.resets_in));
     }
     assert_eq!(allowed(&limiter, "sms", 3, 1).await, [true], "each key for itself");
-    windows_end(&setup).await;
+    windows_end(&setup);
     assert_eq!(facts(check(&limiter, "whatsapp", 3, 1).await), (true, 1, 3, 2));
 }
 

@@ -11,7 +11,7 @@ use crate::setup::{Setup, on_every_setup, shared_redis};
 on_every_setup!(a_burst_and_then_evenly, what_does_not_fit_takes_nothing, a_burst_of_ones_own,);
 
 /// Lets time pass for what is counted: on Redis, by making it older.
-async fn pass(setup: &Setup, time: Duration) {
+fn pass(setup: &Setup, time: Duration) {
     setup.clock.advance(time);
     if setup.is_on_redis() {
         let time = i64::try_from(time.as_micros()).unwrap();
@@ -54,11 +54,11 @@ async fn a_burst_and_then_evenly(setup: Setup) {
     assert_about(refused.retry_after.unwrap(), MINUTE);
     assert_about(refused.resets_in, WINDOW);
     for _ in 0..3 {
-        pass(&setup, MINUTE).await;
+        pass(&setup, MINUTE);
         assert!(ask(&limiter).await.allowed);
         assert!(!ask(&limiter).await.allowed);
     }
-    pass(&setup, 3 * MINUTE).await;
+    pass(&setup, 3 * MINUTE);
     let mut allowed = 0;
     while ask(&limiter).await.allowed {
         allowed += 1;
@@ -87,7 +87,7 @@ async fn a_burst_of_ones_own(setup: Setup) {
     );
     let larger = setup.cache().rate_limiter("b").burst(20);
     assert_eq!(check(&larger, "k", 10, 20).await.remaining, 0);
-    pass(&setup, MINUTE).await;
+    pass(&setup, MINUTE);
     assert!(ask(&larger).await.allowed);
     let least = setup.cache().rate_limiter("c").burst(0);
     assert_eq!([ask(&least).await.allowed, ask(&least).await.allowed], [true, false]);
@@ -106,7 +106,7 @@ async fn a_server_whose_clock_is_set_back() {
     let refused = ask(&limiter).await;
     assert!(!refused.allowed, "it gives nothing away");
     assert_about(refused.retry_after.unwrap(), MINUTE);
-    pass(&setup, MINUTE).await;
+    pass(&setup, MINUTE);
     assert!(ask(&limiter).await.allowed);
 }
 

@@ -34,7 +34,7 @@ fn kept_for(redis: &RedisServer, key: &str) -> Option<u64> {
 }
 
 /// Lets the windows of all keys end.
-async fn windows_end(setup: &Setup) {
+fn windows_end(setup: &Setup) {
     setup.clock.advance(WINDOW);
     if setup.is_on_redis() {
         for key in stored(setup) {
