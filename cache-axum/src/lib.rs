@@ -24,9 +24,11 @@
 
 mod endpoint;
 mod invalidate;
+mod limit;
 
 pub use endpoint::cache_endpoint;
 pub use invalidate::invalidate_cache;
+pub use limit::rate_limit;
 
 pub use cache_tower;
-pub use cache_tower::{CacheTags, CacheTtl, NoStore};
+pub use cache_tower::{CacheTags, CacheTtl, NoStore, RateLimitLayer, TrustedProxies, WithoutKey};

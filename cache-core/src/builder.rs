@@ -39,6 +39,7 @@ use crate::l1::Region;
 use crate::namespace::{API_RESPONSES, Namespace};
 use crate::offload::Offload;
 use crate::packing::PackingOptions;
+use crate::rate::Tables;
 use crate::slide::Sliding;
 use crate::state::{Defaults, Inner};
 use crate::stats::{HitRatioWarning, InvalidationCounters, Workspaces};
@@ -295,6 +296,7 @@ impl Builder {
             seed: fastrand::u64(..),
             coherence,
             watching: Watching::default(),
+            rates: Tables::default(),
         };
         let mut states = HashMap::new();
         let mut own = inner.own_regions.iter();

@@ -41,6 +41,7 @@
 //! | `packing`, `pack`, `offload` | what a namespace's bytes are in the store; large ones off the reactor |
 //! | `audit` | who has accessed what is sensitive |
 //! | `flight` | single-flight |
+//! | [`rate`] | rate limits |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
 //!
 //! # Features
@@ -82,6 +83,7 @@ mod offload;
 mod pack;
 mod packing;
 mod pending;
+pub mod rate;
 mod set;
 mod slide;
 mod state;
@@ -133,6 +135,7 @@ pub use lookup::{Decode, Lookup};
 pub use middleware::Read;
 pub use namespace::{API_RESPONSES, Namespace};
 pub use pending::PendingWrite;
+pub use rate::{RateLimiter, Unavailable, Verdict};
 pub use set::Set;
 pub use state::EntryKey;
 pub use stats::{Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, Stats};

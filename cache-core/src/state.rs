@@ -33,6 +33,7 @@ use crate::middleware::Read;
 use crate::namespace::Namespace;
 use crate::offload::Offload;
 use crate::packing::PackingOptions;
+use crate::rate::Tables;
 use crate::slide::Sliding;
 use crate::stats::{Counters, HitRatio, HitRatioWarning, InvalidationCounters, Workspaces};
 use crate::store::Store;
@@ -80,6 +81,8 @@ pub(crate) struct Inner {
     /// Where others write to the store, and entries are kept in memory.
     pub(crate) coherence: Option<Arc<Coherence>>,
     pub(crate) watching: Watching,
+    /// What is counted in this process for rate limits.
+    pub(crate) rates: Tables,
 }
 
 /// What a namespace has unless it says otherwise.

@@ -67,6 +67,7 @@
 //! | `flow::nested`, `budget` | caches within caches; how long a request may wait |
 //! | `stored` | pure: wire form of responses, of parts of them, and of what is known of variants |
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
+//! | `limit` | rate limits |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
 //! | `memo` | small tables |
@@ -78,6 +79,7 @@ mod future;
 mod hooks;
 mod invalidate;
 mod layer;
+mod limit;
 mod memo;
 mod options;
 mod policy;
@@ -94,6 +96,7 @@ pub use future::ResponseFuture;
 pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use layer::{CacheLayer, CacheService};
+pub use limit::{RateLimitFuture, RateLimitLayer, RateLimitService, TrustedProxies, WithoutKey};
 pub use report::status::HttpStats;
 pub use request::key::key_segment;
 pub use request::partition::Workspace;

@@ -45,6 +45,7 @@ mod namespaces;
 mod operations;
 mod pages;
 mod queued;
+mod rate;
 mod recovery;
 mod refreshers;
 mod rollback;

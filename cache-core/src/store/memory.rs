@@ -14,6 +14,7 @@ use crate::coherence::CoherenceMode;
 use crate::error::Error;
 use crate::invalidate::generation::{SOFT_AT, SOFT_KEPT};
 use crate::invalidate::pattern::Pattern;
+use crate::rate::{Counted, Quota};
 
 /// Keeps bytes in a map. Unbounded: for tests, where several [`Cache`](crate::Cache)s share one
 /// as several instances share a Redis.
@@ -249,6 +250,22 @@ impl Store for MemoryStore {
                 tokio::time::sleep(PROVE_EVERY).await;
             }
         }))
+    }
+
+    fn count<'a>(
+        &'a self,
+        key: &'a str,
+        quota: &'a Quota,
+        _: Deadline,
+    ) -> Option<BoxFuture<'a, Result<Counted, Error>>> {
+        let (mut values, now) = (self.values(), self.clock.now());
+        let found = read(&values, key, now);
+        let (counted, next) = quota.count(found.as_deref(), now);
+        if let Some((value, keep_for)) = next {
+            values.insert(key.to_owned(), Kept { value, until: self.until(Some(keep_for)) });
+            self.tell(key);
+        }
+        Some(ready(counted))
     }
 
     fn ping(&self, _: Deadline) -> BoxFuture<'_, Result<(), Error>> {

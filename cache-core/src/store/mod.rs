@@ -32,6 +32,7 @@ use bytes::Bytes;
 
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
+use crate::rate::{Counted, Quota};
 
 pub use crate::codec::is_tombstone;
 pub use memory::{MemoryStore, Snapshot};
@@ -122,6 +123,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// store can't be watched.
     fn watch(&self, prefix: &str, sink: Arc<dyn ChangeSink>) -> Option<BoxFuture<'static, ()>> {
         let _ = (prefix, sink);
+        None
+    }
+
+    /// Counts a use of what this key limits, in one step and one round trip; see [`Quota::count`].
+    /// `None`: this store can't, and each process counts for itself.
+    fn count<'a>(
+        &'a self,
+        key: &'a str,
+        quota: &'a Quota,
+        deadline: Deadline,
+    ) -> Option<BoxFuture<'a, Result<Counted, Error>>> {
+        let _ = (key, quota, deadline);
         None
     }
 

@@ -21,7 +21,7 @@ pub(super) fn is_indispensable(name: &HeaderName) -> bool {
 }
 
 /// The headers to store with a response received at `received` (unix milliseconds): without those
-/// of the connection, without `strip` ([`super::Storable::strip`]), without `Age` (it is part of
+/// of the connection and of rate limits, without `strip` ([`super::Storable::strip`]), without `Age` (it is part of
 /// the initial age), and with a `Date` (RFC 9110 §6.6.1).
 pub(crate) fn stored_headers(
     headers: &HeaderMap,
@@ -29,7 +29,10 @@ pub(crate) fn stored_headers(
     received: Millis,
 ) -> HeaderMap {
     let is_stored = |name: &HeaderName| {
-        *name != AGE && !strip.contains(name) && !belongs_to_connection(name, headers)
+        *name != AGE
+            && !strip.contains(name)
+            && !is_of_one_request(name)
+            && !belongs_to_connection(name, headers)
     };
     let mut stored: HeaderMap = headers
         .iter()
@@ -68,6 +71,12 @@ pub(super) fn belongs_to_connection(name: &HeaderName, headers: &HeaderMap) -> b
         options.any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
     };
     is_hop_by_hop(name) || (nominated() && !is_indispensable(name))
+}
+
+/// Whether a field says something about the request that was answered, and so nothing to others: what
+/// is left of a client's limit (draft-ietf-httpapi-ratelimit-headers §7.3).
+pub(super) fn is_of_one_request(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "ratelimit" | "ratelimit-policy")
 }
 
 /// The fields of one connection, and of a proxy's own authentication (RFC 9110 §7.6.1, RFC 9111
@@ -110,6 +119,12 @@ mod tests {
         for name in gone {
             assert_eq!(stored(&[(name, "x"), ("b", "1"), ("date", "x")], &[]), ["b", "date"]);
         }
+    }
+
+    #[test]
+    fn what_is_left_of_somebody_s_limit_goes() {
+        let lines = [("ratelimit", "a"), ("ratelimit-policy", "b"), ("date", "x")];
+        assert_eq!(stored(&lines, &[]), ["date"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Millis;
 use super::field::{format_date, members};
-use super::headers::belongs_to_connection;
+use super::headers::{belongs_to_connection, is_of_one_request};
 
 /// Whether there is anything to validate a response by.
 pub(crate) fn has_validator(headers: &HeaderMap) -> bool {
@@ -52,7 +52,10 @@ pub(crate) fn is_about(stored: &HeaderMap, update: &HeaderMap) -> bool {
 pub(crate) fn freshened(stored: &HeaderMap, update: &HeaderMap, received: Millis) -> HeaderMap {
     let mut fresh = stored.clone();
     let replaced = |name: &HeaderName| {
-        !describes_stored_body(name) && *name != SET_COOKIE && !belongs_to_connection(name, update)
+        !describes_stored_body(name)
+            && *name != SET_COOKIE
+            && !is_of_one_request(name)
+            && !belongs_to_connection(name, update)
     };
     for name in update.keys().filter(|name| replaced(name)) {
         fresh.remove(name);

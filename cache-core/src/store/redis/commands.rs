@@ -99,6 +99,25 @@ pub(super) async fn send_all(
     if replies.len() == expected { Ok(replies) } else { Err(protocol_error()) }
 }
 
+/// Removes keys; how many there were.
+pub(super) async fn unlink(
+    connection: &mut MultiplexedConnection,
+    announcer: &Announcer,
+    keys: &[&str],
+) -> Result<u64, Error> {
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let mut commands = pipe();
+    commands.cmd("UNLINK").arg(keys);
+    announcer.announce(&mut commands, &keys.iter().copied());
+    let removed = send_all(connection, &commands).await?.into_iter().next();
+    match server_error(removed.unwrap_or(Value::Nil))? {
+        Value::Int(removed) => Ok(u64::try_from(removed).unwrap_or(0)),
+        _ => Err(protocol_error()),
+    }
+}
+
 /// Those of the keys that hold values, not tombstones; with `only_there`, those that hold anything.
 pub(super) async fn values_among<'k>(
     connection: &mut MultiplexedConnection,

@@ -8,12 +8,14 @@
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
+//! - `count`: uses, against a limit;
 //! - `watch`: a connection on which Redis tells what changes;
 //! - `fault`: what each error means.
 
 mod budget;
 mod commands;
 mod connect;
+mod count;
 mod fault;
 mod gather;
 mod identity;
@@ -31,10 +33,11 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    changed, changes, longest, mget, repeat_together, send, send_all, strings, values_among,
-    write_again,
+    changed, changes, longest, mget, repeat_together, send, send_all, strings, unlink,
+    values_among, write_again,
 };
 use self::connect::Connections;
+use self::count::Counting;
 use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined, Leader, Member};
 use self::pace::Pace;
@@ -42,6 +45,7 @@ use self::watch::Announcer;
 use super::{BoxFuture, ChangeSink, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
+use crate::rate::{Counted, Quota};
 
 pub use options::RedisOptions;
 
@@ -63,6 +67,7 @@ struct Inner {
     gatherer: Arc<Gatherer>,
     announcer: Arc<Announcer>,
     pace: Pace,
+    counting: Counting,
 }
 
 impl RedisStore {
@@ -70,8 +75,9 @@ impl RedisStore {
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
-        let pace = Pace::default();
-        Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer, announcer, pace }) })
+        let (pace, counting) = (Pace::default(), Counting::default());
+        let inner = Inner { connections, breaker, gatherer, announcer, pace, counting };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     async fn fetch_alone(
@@ -152,26 +158,6 @@ impl RedisStore {
             return Err(Error::new(ErrorKind::Unavailable, "another server has taken its place"));
         }
         result
-    }
-}
-
-impl RedisStore {
-    async fn unlink(
-        &self,
-        connection: &mut MultiplexedConnection,
-        keys: &[&str],
-    ) -> Result<u64, Error> {
-        if keys.is_empty() {
-            return Ok(0);
-        }
-        let mut commands = pipe();
-        commands.cmd("UNLINK").arg(keys);
-        self.inner.announcer.announce(&mut commands, &keys.iter().copied());
-        let removed = send_all(connection, &commands).await?.into_iter().next();
-        match server_error(removed.unwrap_or(Value::Nil))? {
-            Value::Int(removed) => Ok(u64::try_from(removed).unwrap_or(0)),
-            _ => Err(protocol_error()),
-        }
     }
 }
 
@@ -286,11 +272,9 @@ impl Store for RedisStore {
         keys: &'a [&'a str],
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(
-            self.run(deadline, async move |mut connection| {
-                self.unlink(&mut connection, keys).await
-            }),
-        )
+        Box::pin(self.run(deadline, async move |mut connection| {
+            unlink(&mut connection, &self.inner.announcer, keys).await
+        }))
     }
 
     fn remove_values<'a>(
@@ -303,7 +287,7 @@ impl Store for RedisStore {
         }
         Box::pin(self.run(deadline, async move |mut connection| {
             let values = values_among(&mut connection, keys, false).await?;
-            self.unlink(&mut connection, &values).await
+            unlink(&mut connection, &self.inner.announcer, &values).await
         }))
     }
 
@@ -361,6 +345,17 @@ impl Store for RedisStore {
             let keys = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
             Ok(ScanStep { cursor, keys })
         }))
+    }
+
+    fn count<'a>(
+        &'a self,
+        key: &'a str,
+        quota: &'a Quota,
+        deadline: Deadline,
+    ) -> Option<BoxFuture<'a, Result<Counted, Error>>> {
+        let counting = &self.inner.counting;
+        let count = async move |connection| counting.count(connection, key, quota).await;
+        Some(Box::pin(self.run(deadline, count)))
     }
 
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {
