@@ -23,10 +23,14 @@
 //! ```
 
 mod endpoint;
+pub mod extract;
 mod invalidate;
+mod rejection;
 
 pub use endpoint::cache_endpoint;
+pub use extract::{CacheHandle, SkipCache, WorkspaceId};
 pub use invalidate::invalidate_cache;
+pub use rejection::{InvalidWorkspace, MissingWorkspace, WorkspaceRejection};
 
 pub use cache_tower;
-pub use cache_tower::{CacheTags, CacheTtl, NoStore};
+pub use cache_tower::{CacheStatus, CacheTags, CacheTtl, NoStore};

@@ -171,10 +171,11 @@ where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
     let budget = shared.budget(request.extensions_mut());
-    let mark = Mark::put(request.extensions_mut(), None, &target.tally);
+    let decision = Decision::Forwarded;
+    let mark = Mark::put(request.extensions_mut(), None, &target.tally, decision);
     let effects = Effects::of(&shared, target.partition.partition(), &target.uri, &target.headers);
     let unanswered = effects.unanswered();
-    let response = Oneshot::new(inner, request).await;
+    let response = target.tally.call(inner, request).await;
     unanswered.answered();
     let mut response = response?.map(CacheBody::origin);
     let (status, headers) = (response.status(), response.headers());

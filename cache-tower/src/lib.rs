@@ -51,7 +51,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
-//! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
+//! | `options`, `hooks`, `skip` | what is allowed beyond the defaults; what the application decides; clients that may skip the cache |
+//! | `handler`, `response_parts` | what handlers ask of the cache, and tell it |
 //! | `query`, `flow::query` | QUERY, whose body is part of the key; reading it |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `request` | pure: keys, and what an application adds to them; workspaces |
@@ -69,21 +70,28 @@
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
+//! | `metrics` | what is counted, for the `metrics` facade |
 //! | `memo` | small tables |
 
 mod body;
 mod config;
 mod flow;
 mod future;
+mod handler;
 mod hooks;
 mod invalidate;
 mod layer;
 mod memo;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod options;
 mod policy;
 mod query;
 mod report;
 mod request;
+#[cfg(feature = "axum")]
+mod response_parts;
+mod skip;
 mod stored;
 mod tags;
 
@@ -94,8 +102,10 @@ pub use future::ResponseFuture;
 pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use layer::{CacheLayer, CacheService};
+pub use report::passed::CacheStatus;
 pub use report::status::HttpStats;
 pub use request::key::key_segment;
-pub use request::partition::Workspace;
+pub use request::partition::{Workspace, WorkspaceError};
 pub use request::reflected::ForwardedFields;
+pub use skip::SkipRule;
 pub use tags::CacheTags;

@@ -86,6 +86,9 @@ pub(crate) fn enter<B: Body + 'static, R>(
     if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
         return bypass(BypassReason::Skipped);
     }
+    if shared.options.skip.as_ref().is_some_and(|rule| rule.applies(&head)) {
+        return bypass(BypassReason::SkipRequested);
+    }
     let rules = &shared.options.key;
     if rules.bypass_unkeyed && rules.query(uri.query()).as_deref() != uri.query() {
         return bypass(BypassReason::UnkeyedQuery);

@@ -1,5 +1,7 @@
 //! What is told about a request: its decision, counted once, in the words of `Cache-Status`.
 
+pub(crate) mod passed;
+mod span;
 pub(crate) mod status;
 pub(crate) mod tally;
 pub(crate) mod told;

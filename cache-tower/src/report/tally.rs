@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use cache_core::{EntryKey, Read, Slot};
 use http::{Response, StatusCode};
+use tracing::Span;
 
 use crate::config::Shared;
 use crate::report::status::Decision;
@@ -22,6 +23,8 @@ pub(crate) struct Tally {
     taken_over: Arc<AtomicBool>,
     /// One of the keys that were looked up: it names the workspace.
     key: OnceLock<Arc<EntryKey>>,
+    /// Around the call of the service inside.
+    pub(super) span: OnceLock<Span>,
 }
 
 impl Tally {
@@ -32,6 +35,7 @@ impl Tally {
             counted: AtomicBool::new(false),
             taken_over: Arc::default(),
             key: OnceLock::new(),
+            span: OnceLock::new(),
         }
     }
 
@@ -53,6 +57,11 @@ impl Tally {
             Some(key) => self.shared.values.count_of(read, key),
             None => self.shared.values.count(read),
         }
+    }
+
+    /// The cache that it is counted by.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Whether the client has been answered already.
@@ -130,9 +139,12 @@ impl Tally {
             return;
         }
         self.shared.counters.count(decision);
+        #[cfg(feature = "metrics")]
+        self.shared.decisions.count(decision);
         if decision.is_miss() {
             self.read(Read::Miss);
         }
+        self.record(decision, origin_s);
         self.shared.trace(decision, origin_s, source);
     }
 }

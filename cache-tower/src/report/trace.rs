@@ -75,7 +75,7 @@ impl<'s> Source<'s> {
 }
 
 /// A decision in the words of `Cache-Status`, without its detail.
-struct Words(Decision);
+pub(super) struct Words(pub(super) Decision);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,6 +97,17 @@ impl Decision {
             _ if self.is_miss() => "misses",
             _ => "bypasses",
         }
+    }
+
+    /// What metrics tell of it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn told(self) -> (&'static str, String, &'static str) {
+        let result = match self {
+            _ if self.is_hit() => "hit",
+            _ if self.is_miss() => "miss",
+            _ => "bypass",
+        };
+        (result, Words(self).to_string(), self.detail().unwrap_or_default())
     }
 
     /// What the origin has answered, if it was asked and did; `status`: of the response that the
