@@ -21,6 +21,10 @@
 //!     .layer(CacheLayer::new(&http)); // everything else: what Cache-Control allows
 //! # Ok::<(), cache_core::Error>(())
 //! ```
+//!
+//! What handlers ask (whose a request is, whether to skip the cache, why they are called), and what
+//! they say of their responses, is in [`extract`]. With the feature `metrics`, what there is to
+//! collect is in `cache_tower::metrics`.
 
 mod endpoint;
 pub mod extract;

@@ -42,7 +42,26 @@
 //! | `packing`, `pack`, `offload` | what a namespace's bytes are in the store; large ones off the reactor |
 //! | `audit` | who has accessed what is sensitive |
 //! | `flight` | single-flight |
+//! | `reads`, `log_limit` | hits and misses for whoever debugs; warnings that don't come with every request |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
+//!
+//! # Logs
+//!
+//! Events of [`tracing`](https://docs.rs/tracing), with the target `cache_core`. With
+//! `RUST_LOG=cache_core=debug` each read is there, each computation and each invalidation:
+//!
+//! ```text
+//! DEBUG cache_core: miss namespace="users" key="shop:users:v1:42"
+//! DEBUG cache_core: computed namespace="users" took_us=1243 succeeded=true
+//! DEBUG cache_core: hit namespace="users" key="shop:users:v1:42" layer="l1"
+//! DEBUG cache_core: invalidated keys=1 scopes=0 outcome="complete" soft=false took_us=310
+//!  WARN cache_core: Redis is away; going on without it error=connection refused left_out=0
+//!  INFO cache_core: Redis is back
+//! ```
+//!
+//! Keys are in events of level debug only, and hashed where the namespace is sensitive; values and
+//! passwords are in none. What may go wrong with each request is a warning once in ten seconds, with
+//! the number of those left out. While nobody listens, a hit in memory pays one load for all this.
 //!
 //! # Features
 //!
@@ -80,6 +99,7 @@ mod invalidate;
 mod key;
 pub mod key_hash;
 mod l1;
+mod log_limit;
 mod lookup;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -89,6 +109,7 @@ mod offload;
 mod pack;
 mod packing;
 mod pending;
+mod reads;
 mod set;
 mod slide;
 mod state;
@@ -141,6 +162,7 @@ pub use invalidate::{
 pub use key::Key;
 pub use key_hash::{AnyOrder, KeyHash, any_order};
 pub use l1::{Shared, Slot};
+pub use log_limit::LogLimit;
 pub use lookup::{Decode, Lookup};
 pub use middleware::Read;
 pub use namespace::{API_RESPONSES, Namespace};

@@ -23,6 +23,7 @@ use crate::flow::budget::Budget;
 use crate::flow::nested::{Mark, Marked};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
+use crate::report::warn;
 
 pin_project! {
     /// The future of [`CacheService`](crate::CacheService).
@@ -169,7 +170,7 @@ fn go_on<T: 'static>(task: BoxedTask<T>, limit: Option<Duration>, background: &B
         }
     };
     if !background.try_spawn(to_its_end) {
-        tracing::warn!("no place in the background: a request ends with its client");
+        warn::no_place();
     }
 }
 

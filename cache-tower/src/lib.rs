@@ -42,6 +42,17 @@
 //! The same words are in one event of `tracing` for each request (target `cache_tower`, level
 //! debug: `decision`, `detail`, the `status` of the origin, `namespace`, and as `counted` the field
 //! of [`HttpStats`] that it adds to). URI and key are not. While nobody listens that costs nothing.
+//! What happens in the service inside is in a span with the reason why it was called, so that lines
+//! of a handler tell which miss they belong to. `RUST_LOG=cache_core=debug,cache_tower=debug` shows
+//!
+//! ```text
+//! DEBUG cache{cache=cache-tower namespace="api_responses" fwd="uri-miss"}: shop: reading 42 rows
+//! DEBUG cache_tower: decision=fwd=uri-miss; stored counted="misses" status=200 namespace="api_responses"
+//! DEBUG cache_tower: decision=hit counted="hits" namespace="api_responses"
+//! DEBUG cache_tower: decision=fwd=bypass detail="no-store" counted="bypasses" status=200 namespace="api_responses"
+//! ```
+//!
+//! and what [`cache_core`] has to say. Faults are warnings, once in ten seconds each.
 //!
 //! [`ttl`]: HttpCacheBuilder::cache_status_ttl
 //! [`key`]: HttpCacheBuilder::cache_status_key

@@ -18,9 +18,12 @@ use crate::error::Error;
 use crate::fill::{Fill, NewEntry};
 use crate::flight::{Leader, Lease};
 use crate::l1::{Shared, Slot};
+use crate::log_limit::LogLimit;
 use crate::pending::PendingWrite;
 use crate::state::Inner;
 use crate::ttl::Ttl;
+
+static NOT_SERIALIZED: LogLimit = LogLimit::new();
 
 /// What those who wait are given.
 #[derive(Clone)]
@@ -132,7 +135,16 @@ pub(super) async fn keep(
     let (format, payload) = match payload {
         Ok(payload) => payload,
         Err(error) => {
-            tracing::warn!(%error, namespace = %namespace.name, "not cached");
+            if let Some(left_out) = NOT_SERIALIZED.take() {
+                let namespace = namespace.name.as_str();
+                tracing::warn!(
+                    target: "cache_core",
+                    %error,
+                    namespace,
+                    left_out,
+                    "not cached: a value can't be serialized"
+                );
+            }
             land(leader, Outcome::NotShared);
             return None;
         }

@@ -3,6 +3,8 @@
 //! Whatever becomes of the call, what it asked for is not forgotten: what the store has not
 //! confirmed when it ends, or when its future is dropped, is queued (see `unconfirmed`).
 
+mod ended;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::invalidate::scope::Kind;
 use crate::invalidate::soft::Softly;
 use crate::invalidate::{Invalidated, Pattern, Scope, Template, replay};
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
-use crate::stats::StoreOperation;
+use crate::stats::{StoreOperation, micros};
 use crate::store::{Put, Store, WriteBatch};
 use crate::write::tombstone_of;
 
@@ -370,46 +372,5 @@ impl<'i> UnderWay<'i> {
         generations.chain(entries.map(|(key, tombstone)| {
             Pending::entry(&key.rendered, &key.namespace.cell.name, tombstone.clone())
         }))
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let pending = self.pending();
-        if !self.refused {
-            for key in &self.removals.keys {
-                key.note(|counts| counts.deletes.one());
-            }
-        }
-        let counters = &self.inner.invalidations;
-        if self.removals.is_empty() {
-            return;
-        }
-        let outcome = if self.refused {
-            counters.failed.one();
-            InvalidationOutcome::Failed
-        } else if pending.is_empty() {
-            counters.complete.one();
-            InvalidationOutcome::Complete
-        } else {
-            counters.queued.one();
-            InvalidationOutcome::Queued
-        };
-        let replay = !pending.is_empty();
-        self.inner.unconfirmed.add(pending, self.inner.clock.now());
-        // A read that began before the removal, or before it was known not to be confirmed, may
-        // have learnt the old id, or have put the old entry into L1, since.
-        self.take_effect_here();
-        for sweep in self.removals.sweeps.iter().filter(|sweep| !sweep.done) {
-            sweep.namespace.cell.invalidate();
-        }
-        if replay {
-            replay::ensure(self.inner);
-        }
-        let Removals { told, keys, softly, .. } = &mut self.removals;
-        let keys = keys.iter().map(|key| &**key);
-        let took = self.began.elapsed();
-        self.inner.operations.ended(StoreOperation::Invalidate, took, !self.refused);
-        self.inner.tell_invalidated(told, keys, outcome, *softly, took);
     }
 }

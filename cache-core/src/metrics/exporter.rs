@@ -14,22 +14,22 @@ use crate::happenings::BreakerState;
 use crate::state::Inner;
 use crate::stats::{NamespaceStats, Stats};
 
-/// Hands a cache's figures to the recorder of this process. See [the module](self).
+/// Hands a cache's figures to the recorder of this process. See [the module](crate::metrics).
 ///
 /// Counters are set to what the cache has counted, so it does not matter how often that is done, or
-/// by how many exporters of one cache. Keeps no cache alive.
-#[derive(Debug)]
+/// by how many exporters of one cache. Keeps no cache alive; cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Exporter {
     cache: Weak<Inner>,
     labels: Vec<Label>,
-    workspaces: Mutex<ByWorkspace>,
+    workspaces: Arc<Mutex<ByWorkspace>>,
 }
 
 impl Exporter {
     /// Of this cache.
     pub fn new(cache: &Cache) -> Self {
         let cache = Arc::downgrade(&cache.inner);
-        Self { cache, labels: Vec::new(), workspaces: Mutex::default() }
+        Self { cache, labels: Vec::new(), workspaces: Arc::default() }
     }
 
     /// A label on all that this exporter hands over: what tells several caches of one process apart.
@@ -52,7 +52,7 @@ impl Exporter {
     /// thousands of values is what most collectors bear worst.
     #[must_use]
     pub fn workspaces(mut self, most: usize) -> Self {
-        self.workspaces = Mutex::new(ByWorkspace::new(most));
+        self.workspaces = Arc::new(Mutex::new(ByWorkspace::new(most)));
         self
     }
 

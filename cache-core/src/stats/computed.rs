@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::micros;
 use crate::state::{EntryKey, NamespaceState};
 
 impl NamespaceState {
     /// Counts a computation that is nobody's in particular.
     pub(crate) fn note_computed(&self, took: Duration, succeeded: bool) {
         self.counters.computed(took, succeeded);
+        let (namespace, took_us) = (self.name.as_str(), micros(took));
+        tracing::debug!(target: "cache_core", namespace, took_us, succeeded, "computed");
         #[cfg(feature = "metrics")]
         crate::metrics::computed(&self.name, took, succeeded);
     }

@@ -12,8 +12,8 @@ const REQUESTS: &str = "cache_http_requests_total";
 const FLIGHTS: &str = "cache_http_flights";
 
 /// Hands the figures of a response cache, and of the cache that holds its entries, to the recorder of
-/// this process. See [the module](self). Keeps neither alive.
-#[derive(Debug)]
+/// this process. See [the module](crate::metrics). Keeps neither alive; cheap to clone.
+#[derive(Debug, Clone)]
 pub struct HttpExporter {
     http: Weak<Shared>,
     name: String,

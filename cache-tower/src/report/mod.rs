@@ -6,3 +6,4 @@ pub(crate) mod status;
 pub(crate) mod tally;
 pub(crate) mod told;
 pub(crate) mod trace;
+pub(crate) mod warn;

@@ -2,7 +2,7 @@
 //! of `Cache-Status`, when the request is counted.
 //!
 //! ```text
-//! DEBUG cache_tower: decision="fwd=uri-miss" detail="no-store" counted="misses" status=200 namespace="api_responses"
+//! DEBUG cache_tower: decision=fwd=uri-miss detail="no-store" counted="misses" status=200 namespace="api_responses"
 //! ```
 
 use std::fmt;

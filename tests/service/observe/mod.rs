@@ -20,3 +20,7 @@ async fn drained(cache: &Cache) {
     let is_idle = || cache.background().running() == 0;
     cache_tests::eventually(Duration::from_secs(20), "the background is idle", is_idle).await;
 }
+
+fn breaker_is_open(cache: &Cache) -> bool {
+    cache.gauges().breaker == Some(cache_core::BreakerState::Open)
+}

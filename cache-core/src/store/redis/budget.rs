@@ -12,6 +12,7 @@ use crate::background::Sole;
 use crate::clock::as_millis;
 use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
+use crate::log_limit::LogLimit;
 
 /// Failures in a row after which the breaker opens.
 const THRESHOLD: u32 = 3;
@@ -32,6 +33,9 @@ pub(super) struct Breaker {
     reason: Mutex<String>,
     /// The caches that are told.
     told: Mutex<Vec<EventBus>>,
+    warnings: LogLimit,
+    /// Whether the log says that Redis is away.
+    warned: AtomicBool,
 }
 
 impl Breaker {
@@ -52,12 +56,32 @@ impl Breaker {
         self.failures.store(THRESHOLD - 1, Ordering::Relaxed);
         self.open.store(false, Ordering::Relaxed);
         self.tell(BreakerState::Closed, None);
+        if self.warned.swap(false, Ordering::Relaxed) {
+            tracing::info!(target: "cache_core", "Redis is back");
+        }
     }
 
     pub(super) fn report_to(&self, bus: EventBus) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(EventBus::is_open);
         told.push(bus);
+    }
+
+    /// Says once that Redis is away. One that comes and goes is not told each time; but one that
+    /// stays away is.
+    fn warn(&self, error: &Error) {
+        if self.warned.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(left_out) = self.warnings.take() {
+            self.warned.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                target: "cache_core",
+                %error,
+                left_out,
+                "Redis is away; going on without it"
+            );
+        }
     }
 
     fn tell(&self, state: BreakerState, reason: Option<&Error>) {
@@ -111,7 +135,7 @@ pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error) {
     if failures >= THRESHOLD && !breaker.open.swap(true, Ordering::Relaxed) {
         breaker.set_reason(error);
         breaker.tell(BreakerState::Open, Some(error));
-        tracing::warn!(failures, %error, "Redis is away; going on without it");
+        breaker.warn(error);
         inner.connections.discard_all();
         ensure_probe(inner);
     }
@@ -153,10 +177,12 @@ impl Probe {
             match probe(&inner).await {
                 Ok(()) => {
                     inner.breaker.close_on_probation();
-                    tracing::info!("Redis is back");
                     return;
                 }
-                Err(error) => inner.breaker.set_reason(&error),
+                Err(error) => {
+                    inner.breaker.set_reason(&error);
+                    inner.breaker.warn(&error);
+                }
             }
         }
     }

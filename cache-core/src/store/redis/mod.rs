@@ -4,7 +4,7 @@
 //! - `commands`: what is sent;
 //! - `connect`: the pool of connections;
 //! - `identity`: which server it is;
-//! - `gather`: reads that come at the same moment go out as one;
+//! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
@@ -15,6 +15,7 @@ mod budget;
 mod commands;
 mod connect;
 mod fault;
+mod fetch;
 mod gather;
 mod identity;
 mod options;
@@ -31,12 +32,12 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    changed, changes, longest, mget, repeat_together, send, send_all, strings, values_among,
+    changed, changes, longest, repeat_together, send, send_all, strings, values_among,
     write_again,
 };
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
-use self::gather::{Gatherer, Joined, Leader, Member};
+use self::gather::{Gatherer, Joined};
 use self::pace::Pace;
 use self::watch::Announcer;
 use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
@@ -73,42 +74,6 @@ impl RedisStore {
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
         let pace = Pace::default();
         Ok(Self { inner: Arc::new(Inner { connections, breaker, gatherer, announcer, pace }) })
-    }
-
-    async fn fetch_alone(
-        &self,
-        keys: &[&str],
-        deadline: Deadline,
-    ) -> Result<Vec<Option<Bytes>>, Error> {
-        let mut command = cmd("MGET");
-        command.arg(keys);
-        self.run(deadline, async |connection| mget(connection, &command, keys.len()).await).await
-    }
-
-    /// Runs in a task of its own, until the deadline of the one who started it.
-    async fn fetch_for_all(self, leader: Leader, deadline: Deadline) {
-        // Those who can run now may join.
-        tokio::task::yield_now().await;
-        let wanted = leader.close();
-        let mut command = cmd("MGET");
-        wanted.keys().for_each(|key| {
-            command.arg(key);
-        });
-        let fetch = async |connection| mget(connection, &command, wanted.len()).await;
-        let result = self.run(deadline, fetch).await;
-        leader.land(&wanted, result);
-    }
-
-    async fn fetch_with_others(
-        &self,
-        member: Member,
-        keys: &[&str],
-        deadline: Deadline,
-    ) -> Result<Vec<Option<Bytes>>, Error> {
-        match member.answer(deadline).await {
-            Some(answer) => answer,
-            None => Box::pin(self.fetch_alone(keys, deadline)).await,
-        }
     }
 
     /// Runs one operation on a shared connection, within its deadline and under the breaker.
