@@ -21,14 +21,24 @@
 //!     .layer(CacheLayer::new(&http)); // everything else: what Cache-Control allows
 //! # Ok::<(), cache_core::Error>(())
 //! ```
+//!
+//! What handlers ask (whose a request is, whether to skip the cache, why they are called), and what
+//! they say of their responses, is in [`extract`]. With the feature `metrics`, what there is to
+//! collect is in `cache_tower::metrics`.
 
 mod endpoint;
+pub mod extract;
 mod invalidate;
 mod limit;
+mod rejection;
 
 pub use endpoint::cache_endpoint;
+pub use extract::{CacheHandle, SkipCache, WorkspaceId};
 pub use invalidate::invalidate_cache;
 pub use limit::rate_limit;
+pub use rejection::{InvalidWorkspace, MissingWorkspace, WorkspaceRejection};
 
 pub use cache_tower;
-pub use cache_tower::{CacheTags, CacheTtl, NoStore, RateLimitLayer, TrustedProxies, WithoutKey};
+pub use cache_tower::{
+    CacheStatus, CacheTags, CacheTtl, NoStore, RateLimitLayer, TrustedProxies, WithoutKey,
+};

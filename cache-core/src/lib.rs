@@ -27,7 +27,8 @@
 //! |---|---|
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute`; keys that are kept warm, or filled beforehand |
-//! | `stats` | counters by namespace and by workspace |
+//! | `stats`, `gauges` | counters by namespace and by workspace; how things stand right now |
+//! | `happenings` | invalidations, decisions and the breaker, told as they happen |
 //! | `decorators` | `#[cached]`, `#[invalidates]` |
 //! | `typed_namespace` | namespaces whose keys and values are of one type each, with a schema |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
@@ -42,7 +43,26 @@
 //! | `audit` | who has accessed what is sensitive |
 //! | `flight` | single-flight |
 //! | [`rate`] | rate limits |
+//! | `reads`, `log_limit` | hits and misses for whoever debugs; warnings that don't come with every request |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
+//!
+//! # Logs
+//!
+//! Events of [`tracing`](https://docs.rs/tracing), with the target `cache_core`. With
+//! `RUST_LOG=cache_core=debug` each read is there, each computation and each invalidation:
+//!
+//! ```text
+//! DEBUG cache_core: miss namespace="users" key="shop:users:v1:42"
+//! DEBUG cache_core: computed namespace="users" took_us=1243 succeeded=true
+//! DEBUG cache_core: hit namespace="users" key="shop:users:v1:42" layer="l1"
+//! DEBUG cache_core: invalidated keys=1 scopes=0 outcome="complete" soft=false took_us=310
+//!  WARN cache_core: Redis is away; going on without it error=connection refused left_out=0
+//!  INFO cache_core: Redis is back
+//! ```
+//!
+//! Keys are in events of level debug only, and hashed where the namespace is sensitive; values and
+//! passwords are in none. What may go wrong with each request is a warning once in ten seconds, with
+//! the number of those left out. While nobody listens, a hit in memory pays one load for all this.
 //!
 //! # Features
 //!
@@ -51,6 +71,7 @@
 //!   compiles C). See `Compression`.
 //! - `encryption`: values encrypted on the way to the store, and sensitive namespaces, whose accesses
 //!   are events. See `Keyring`.
+//! - `metrics`: what is counted, for the `metrics` facade. See `metrics::Exporter`.
 //! - `macros`: the attributes `#[cached]` and `#[invalidates]` (see `decorators`).
 
 mod audit;
@@ -68,15 +89,21 @@ pub mod decorators;
 mod entry;
 mod error;
 mod evict;
+mod evictions;
 mod family;
 mod fill;
 mod flight;
+mod gauges;
+mod happenings;
 mod health;
 mod invalidate;
 mod key;
 pub mod key_hash;
 mod l1;
+mod log_limit;
 mod lookup;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod middleware;
 mod namespace;
 mod offload;
@@ -84,6 +111,7 @@ mod pack;
 mod packing;
 mod pending;
 pub mod rate;
+mod reads;
 mod set;
 mod slide;
 mod state;
@@ -122,6 +150,11 @@ pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
 pub use fill::{Fill, NewEntry};
 pub use flight::{FLEET_LEASE, Flights, Follower, Joined, Landing, Leader, UNCONFIRMED_FLIGHT};
+pub use gauges::{Gauges, MemoryGauges};
+pub use happenings::{
+    BreakerState, EVENTS_KEPT, Event, EventBus, EventScope, Events, InvalidationOutcome,
+    SAMPLED_PER_SECOND, ScopeKind,
+};
 pub use health::Health;
 pub use invalidate::{
     Consumed, DeletePattern, Invalidated, Invalidation, Invalidations, InvalidationsBuilder,
@@ -131,6 +164,7 @@ pub use invalidate::{
 pub use key::Key;
 pub use key_hash::{AnyOrder, KeyHash, any_order};
 pub use l1::{Shared, Slot};
+pub use log_limit::LogLimit;
 pub use lookup::{Decode, Lookup};
 pub use middleware::Read;
 pub use namespace::{API_RESPONSES, Namespace};
@@ -138,7 +172,9 @@ pub use pending::PendingWrite;
 pub use rate::{RateLimiter, Unavailable, Verdict};
 pub use set::Set;
 pub use state::EntryKey;
-pub use stats::{Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, Stats};
+pub use stats::{
+    Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, OperationStats, Stats,
+};
 pub use store::Store;
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};

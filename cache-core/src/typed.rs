@@ -71,6 +71,7 @@ impl NamespaceState {
         });
         let read = if value.is_some() { hit } else { Read::Miss };
         self.count(read, workspace);
+        self.tell_read(read, identity, slot.map(|slot| &**slot));
         self.audit(Operation::Get, Outcome::Read(read), identity);
         value
     }

@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     /// Those who have waited long enough for another request's fetch.
     pub(crate) impatient: Semaphore,
     pub(crate) counters: Counters,
+    #[cfg(feature = "metrics")]
+    pub(crate) decisions: Arc<crate::metrics::Decisions>,
 }
 
 /// How many of those who gave up waiting may ask the origin at once.
@@ -253,6 +255,8 @@ impl HttpCacheBuilder {
                 inner_routes: Memo::new(INNER_ROUTES),
                 impatient: Semaphore::new(IMPATIENT),
                 counters: Counters::default(),
+                #[cfg(feature = "metrics")]
+                decisions: Arc::default(),
             }),
         }
     }

@@ -14,6 +14,8 @@ use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
 use tower::util::Oneshot;
+use tracing::Span;
+use tracing::instrument::{Instrument, Instrumented};
 
 use crate::body::CacheBody;
 use crate::config::Shared;
@@ -21,6 +23,7 @@ use crate::flow::budget::Budget;
 use crate::flow::nested::{Mark, Marked};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
+use crate::report::warn;
 
 pin_project! {
     /// The future of [`CacheService`](crate::CacheService).
@@ -40,7 +43,7 @@ pin_project! {
         S: Service<Request<ReqB>>,
     {
         Ready { response: Option<Response<CacheBody<ResB>>> },
-        Past { #[pin] response: Oneshot<S, Request<ReqB>>, label: Option<Label> },
+        Past { #[pin] response: Instrumented<Oneshot<S, Request<ReqB>>>, label: Option<Label> },
         Task { task: Task<Result<Response<CacheBody<ResB>>, S::Error>> },
     }
 }
@@ -70,14 +73,16 @@ where
         decision: Decision,
     ) -> Self {
         let tally = Tally::new(shared, decision);
-        let mark = Mark::put(request.extensions_mut(), None, &tally);
+        let mark = Mark::put(request.extensions_mut(), None, &tally, decision);
+        let response = tally.call(inner, request);
         let label = Some(Label { tally, _mark: mark, decision });
-        Self { state: State::Past { response: Oneshot::new(inner, request), label } }
+        Self { state: State::Past { response, label } }
     }
 
     /// Just the service inside.
     pub(crate) fn plain(inner: S, request: Request<ReqB>) -> Self {
-        Self { state: State::Past { response: Oneshot::new(inner, request), label: None } }
+        let response = Oneshot::new(inner, request).instrument(Span::none());
+        Self { state: State::Past { response, label: None } }
     }
 
     /// A lookup and what may follow; goes on without its client while `fetching` is set.
@@ -165,7 +170,7 @@ fn go_on<T: 'static>(task: BoxedTask<T>, limit: Option<Duration>, background: &B
         }
     };
     if !background.try_spawn(to_its_end) {
-        tracing::warn!("no place in the background: a request ends with its client");
+        warn::no_place();
     }
 }
 

@@ -22,6 +22,7 @@ use crate::future::ResponseFuture;
 use crate::policy::{Base, affected, invalidated_groups, is_safe};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
+use crate::report::warn;
 use crate::request::key::{MethodClass, Site, Target, original_uri};
 use crate::request::partition::Resolved;
 
@@ -129,7 +130,7 @@ impl<'r> Effects<'r> {
 pub(crate) async fn spend(budget: &Budget, invalidation: Invalidation) -> bool {
     let invalidated = budget.spend(async |by| invalidation.deadline(by).await).await;
     if let Err(error) = &invalidated {
-        tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
+        warn::not_invalidated(error);
     }
     invalidated.is_ok_and(Invalidated::is_complete)
 }
@@ -156,7 +157,7 @@ impl<F: FnOnce()> Drop for Unanswered<F> {
 /// Without waiting: see [`Unanswered`].
 pub(crate) fn queue(invalidation: Invalidation) {
     if let Err(error) = invalidation.queue() {
-        tracing::warn!(%error, "an unsafe request that was cut short could not invalidate");
+        warn::not_invalidated_when_cut_short(&error);
     }
 }
 
@@ -171,10 +172,11 @@ where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
     let budget = shared.budget(request.extensions_mut());
-    let mark = Mark::put(request.extensions_mut(), None, &target.tally);
+    let decision = Decision::Forwarded;
+    let mark = Mark::put(request.extensions_mut(), None, &target.tally, decision);
     let effects = Effects::of(&shared, target.partition.partition(), &target.uri, &target.headers);
     let unanswered = effects.unanswered();
-    let response = Oneshot::new(inner, request).await;
+    let response = target.tally.call(inner, request).await;
     unanswered.answered();
     let mut response = response?.map(CacheBody::origin);
     let (status, headers) = (response.status(), response.headers());
@@ -308,10 +310,7 @@ impl Rule {
         let value = |name: &str| Some(Cow::Owned(self.values.as_ref()?(uri, extensions, name)?));
         let pattern = self.template.bind(partition, value);
         if pattern.is_none() {
-            tracing::warn!(
-                template = ?self.template,
-                "a hole has no value (is the workspace missing?): nothing is invalidated"
-            );
+            warn::no_value(&self.template);
         }
         Some(Scope::pattern(self.shared.values.name()?, pattern?))
     }

@@ -42,6 +42,17 @@
 //! The same words are in one event of `tracing` for each request (target `cache_tower`, level
 //! debug: `decision`, `detail`, the `status` of the origin, `namespace`, and as `counted` the field
 //! of [`HttpStats`] that it adds to). URI and key are not. While nobody listens that costs nothing.
+//! What happens in the service inside is in a span with the reason why it was called, so that lines
+//! of a handler tell which miss they belong to. `RUST_LOG=cache_core=debug,cache_tower=debug` shows
+//!
+//! ```text
+//! DEBUG cache{cache=cache-tower namespace="api_responses" fwd="uri-miss"}: shop: reading 42 rows
+//! DEBUG cache_tower: decision=fwd=uri-miss; stored counted="misses" status=200 namespace="api_responses"
+//! DEBUG cache_tower: decision=hit counted="hits" namespace="api_responses"
+//! DEBUG cache_tower: decision=fwd=bypass detail="no-store" counted="bypasses" status=200 namespace="api_responses"
+//! ```
+//!
+//! and what [`cache_core`] has to say. Faults are warnings, once in ten seconds each.
 //!
 //! [`ttl`]: HttpCacheBuilder::cache_status_ttl
 //! [`key`]: HttpCacheBuilder::cache_status_key
@@ -51,7 +62,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
-//! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
+//! | `options`, `hooks`, `skip` | what is allowed beyond the defaults; what the application decides; clients that may skip the cache |
+//! | `handler`, `response_parts` | what handlers ask of the cache, and tell it |
 //! | `query`, `flow::query` | QUERY, whose body is part of the key; reading it |
 //! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
 //! | `request` | pure: keys, and what an application adds to them; workspaces |
@@ -70,22 +82,29 @@
 //! | `limit` | rate limits |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
+//! | `metrics` | what is counted, for the `metrics` facade |
 //! | `memo` | small tables |
 
 mod body;
 mod config;
 mod flow;
 mod future;
+mod handler;
 mod hooks;
 mod invalidate;
 mod layer;
 mod limit;
 mod memo;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod options;
 mod policy;
 mod query;
 mod report;
 mod request;
+#[cfg(feature = "axum")]
+mod response_parts;
+mod skip;
 mod stored;
 mod tags;
 
@@ -97,8 +116,10 @@ pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use layer::{CacheLayer, CacheService};
 pub use limit::{RateLimitFuture, RateLimitLayer, RateLimitService, TrustedProxies, WithoutKey};
+pub use report::passed::CacheStatus;
 pub use report::status::HttpStats;
 pub use request::key::key_segment;
-pub use request::partition::Workspace;
+pub use request::partition::{Workspace, WorkspaceError};
 pub use request::reflected::ForwardedFields;
+pub use skip::SkipRule;
 pub use tags::CacheTags;

@@ -18,6 +18,7 @@ use crate::policy::{Assigned, Heuristic, Millis, Normalize, is_risky_error};
 use crate::query::Queries;
 use crate::report::told::Told;
 use crate::request::key_rules::KeyRules;
+use crate::skip::SkipRule;
 
 /// The options of one cache.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) key: KeyRules,
     pub(crate) told: Told,
     pub(crate) queries: Option<Queries>,
+    pub(crate) skip: Option<SkipRule>,
 }
 
 /// So many tell languages and codings apart; more are noise, or somebody's intent.
@@ -55,6 +57,7 @@ impl Default for Options {
             key: KeyRules::default(),
             told: Told::default(),
             queries: None,
+            skip: None,
         }
     }
 }

@@ -104,6 +104,14 @@ impl CacheTags {
         tags
     }
 
+    /// Both.
+    #[cfg(feature = "axum")]
+    pub(crate) fn joined(mut self, other: &Self) -> Self {
+        add_missing(&mut self.global, &other.global);
+        add_missing(&mut self.in_workspace, &other.in_workspace);
+        self
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -34,6 +34,7 @@ mod fleet;
 mod formats;
 mod gated_store;
 mod gathering;
+mod happenings;
 mod heard;
 mod interleave;
 mod keepalive;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod limits;
+mod log;
 mod observe;
 mod page;
 mod routes;

@@ -20,9 +20,12 @@ use crate::fill::{Fill, NewEntry};
 use crate::flight::{Leader, Lease};
 use crate::invalidate::Tag;
 use crate::l1::{Shared, Slot};
+use crate::log_limit::LogLimit;
 use crate::pending::PendingWrite;
 use crate::state::{Inner, NamespaceState};
 use crate::ttl::Ttl;
+
+static NOT_SERIALIZED: LogLimit = LogLimit::new();
 
 /// What those who wait are given.
 #[derive(Clone)]
@@ -106,7 +109,7 @@ where
         None => computing.await,
     };
     let took = watch.elapsed();
-    key.note(|counts| counts.computed(took, computed.is_ok()));
+    key.note_computed(took, computed.is_ok());
     let computed = match computed {
         Ok(computed) => computed,
         Err(error) => {
@@ -173,7 +176,16 @@ pub(super) fn to_be_kept(
     let (format, payload) = match payload {
         Ok(payload) => payload,
         Err(error) => {
-            tracing::warn!(%error, namespace = %namespace.name, "not cached");
+            if let Some(left_out) = NOT_SERIALIZED.take() {
+                let namespace = namespace.name.as_str();
+                tracing::warn!(
+                    target: "cache_core",
+                    %error,
+                    namespace,
+                    left_out,
+                    "not cached: a value can't be serialized"
+                );
+            }
             land(leader, Outcome::NotShared);
             return None;
         }

@@ -121,9 +121,11 @@ where
         key.note(|counts| counts.refresh_failures.one());
         if quiet.is_none_or(Deadline::has_passed) {
             *quiet = Some(Deadline::after(WARN_EVERY));
-            let (namespace, key) = (&*self.namespace.name, key.shown());
-            tracing::warn!(target: "cache_core", namespace, %key, error, "not refreshed");
+            let namespace = &*self.namespace.name;
+            tracing::warn!(target: "cache_core", namespace, error, "not refreshed");
         }
+        let (namespace, key) = (&*self.namespace.name, key.shown());
+        tracing::debug!(target: "cache_core", namespace, %key, error, "a key was not refreshed");
     }
 }
 

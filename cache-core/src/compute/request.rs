@@ -193,6 +193,7 @@ where
         {
             if self.counted {
                 state.count(Read::L1Hit, slot.workspace.as_deref());
+                state.tell_read(Read::L1Hit, &identity, Some(&slot));
             }
             state.audit(Operation::Get, Outcome::Read(Read::L1Hit), identity);
             if options.sliding.is_some() {

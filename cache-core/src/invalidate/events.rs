@@ -42,6 +42,7 @@ use tokio::sync::mpsc;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::invalidate::{Invalidated, Partition, Scope, Template};
+use crate::log_limit::LogLimit;
 
 /// What an application's events invalidate, by the type of the event; cheap to clone.
 #[derive(Clone)]
@@ -67,6 +68,8 @@ pub struct Consumed {
     /// Of these, how many could not be carried out.
     pub failed: u64,
 }
+
+static FAILED: LogLimit = LogLimit::new();
 
 /// The scopes that one event is about.
 type Rule = Box<dyn Fn(&dyn Any) -> Result<Vec<Scope>, Error> + Send + Sync>;
@@ -116,7 +119,15 @@ impl Invalidations {
                 Err(error) => {
                     consumed.failed += 1;
                     let event = type_name::<E>();
-                    tracing::warn!(%error, event, "an event could not invalidate all it should");
+                    if let Some(left_out) = FAILED.take() {
+                        tracing::warn!(
+                            target: "cache_core",
+                            %error,
+                            event,
+                            left_out,
+                            "an event could not invalidate all it should"
+                        );
+                    }
                 }
             }
         }

@@ -3,17 +3,20 @@
 //! Whatever becomes of the call, what it asked for is not forgotten: what the store has not
 //! confirmed when it ends, or when its future is dropped, is queued (see `unconfirmed`).
 
+mod ended;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::audit::{Accesses, Operation, Outcome};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
+use crate::happenings::Told;
 use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
 use crate::invalidate::soft::Softly;
-use crate::invalidate::{Invalidated, Pattern, Scope, Template, replay};
+use crate::invalidate::{Invalidated, Pattern, Scope, Template};
 use crate::state::{EntryKey, Inner, NamespaceState};
 use crate::store::{Put, Store, WriteBatch};
 use crate::write::tombstone_of;
@@ -32,6 +35,7 @@ pub(crate) struct Removals {
     sweeps: Vec<Sweep>,
     /// It is to become stale, not invalid.
     softly: bool,
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,9 @@ impl Removals {
     /// If it names a namespace that can't be.
     pub(crate) fn add(&mut self, inner: &Arc<Inner>, scope: Scope) -> Result<(), Error> {
         let names = &inner.names;
+        if inner.happenings.is_heard() {
+            self.told.add(&scope.0);
+        }
         match scope.0 {
             Kind::Everything => self.generation(inner, &names.everything()),
             Kind::Namespace(name) => self.generation(inner, &names.namespace(&name)),
@@ -70,7 +77,12 @@ impl Removals {
                 let instance = |template: &Template| {
                     Some((template.instance_of_pattern(&pattern)?, template.clone()))
                 };
-                match facts.templates().find_map(instance) {
+                let known = facts.templates().find_map(instance);
+                if inner.happenings.is_heard() {
+                    let template = known.as_ref().map(|(_, template)| template);
+                    self.told.pattern(&namespace, &pattern, template);
+                }
+                match known {
                     Some((instance, template)) => {
                         let name = names.pattern(&namespace.name, &instance);
                         let cell = inner.generations.cell(&name);
@@ -194,6 +206,7 @@ struct UnderWay<'i> {
     refused: bool,
     /// Whether the cache has been shut down: it will not read from the store any more.
     closed: bool,
+    began: Stopwatch,
 }
 
 impl<'i> UnderWay<'i> {
@@ -216,8 +229,8 @@ impl<'i> UnderWay<'i> {
         let tombstones =
             if confirmed { Vec::new() } else { removals.keys.iter().map(put).collect() };
         let soft = removals.softly.then(|| Soft::new(now));
-        let (refused, closed) = (false, false);
-        let this = Self { inner, removals, soft, tombstones, confirmed, refused, closed };
+        let (refused, closed, began) = (false, false, Stopwatch::start());
+        let this = Self { inner, removals, soft, tombstones, confirmed, refused, closed, began };
         this.take_effect_here();
         if !this.confirmed {
             inner.note_removals(this.removed());
@@ -358,38 +371,5 @@ impl<'i> UnderWay<'i> {
         generations.chain(entries.map(|(key, tombstone)| {
             Pending::entry(&key.rendered, &key.namespace.cell.name, tombstone.clone())
         }))
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let pending = self.pending();
-        if !self.refused {
-            for key in &self.removals.keys {
-                key.note(|counts| counts.deletes.one());
-            }
-        }
-        let counters = &self.inner.invalidations;
-        if self.removals.is_empty() {
-            return;
-        }
-        if self.refused {
-            counters.failed.one();
-        } else if pending.is_empty() {
-            counters.complete.one();
-        } else {
-            counters.queued.one();
-        }
-        let replay = !pending.is_empty();
-        self.inner.unconfirmed.add(pending, self.inner.clock.now());
-        // A read that began before the removal, or before it was known not to be confirmed, may
-        // have learnt the old id, or have put the old entry into L1, since.
-        self.take_effect_here();
-        for sweep in self.removals.sweeps.iter().filter(|sweep| !sweep.done) {
-            sweep.namespace.cell.invalidate();
-        }
-        if replay {
-            replay::ensure(self.inner);
-        }
     }
 }

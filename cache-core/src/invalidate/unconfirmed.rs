@@ -16,6 +16,7 @@ use crate::clock::{Deadline, Millis};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::queue::{Pending, Queue};
 use crate::invalidate::rollback::Rollback;
+use crate::log_limit::LogLimit;
 use crate::store::{Put, Store, WriteBatch};
 
 /// The keys (of generations and of entries) that are still to be removed.
@@ -46,7 +47,11 @@ struct Snapshot {
 struct LastAttempt {
     /// If it failed: when questions may try again.
     again_at: Option<Deadline>,
+    /// Whether the log says so.
+    warned: bool,
 }
+
+static WAITING: LogLimit = LogLimit::new();
 
 /// More keys than this widen.
 const MOST: usize = 1024;
@@ -126,13 +131,17 @@ impl Unconfirmed {
         let result = self.repeat_all(store, deadline).await;
         match &result {
             Err(error) => {
-                if last.again_at.is_none() {
-                    tracing::warn!(%error, "invalidations wait for the store");
+                if !last.warned
+                    && let Some(left_out) = WAITING.take()
+                {
+                    last.warned = true;
+                    tracing::warn!(%error, left_out, "invalidations wait for the store");
                 }
                 last.again_at = Some(Deadline::after(HOLD_OFF));
             }
             Ok(()) => {
-                if last.again_at.take().is_some() {
+                last.again_at = None;
+                if std::mem::take(&mut last.warned) {
                     tracing::info!("the store knows of all invalidations again");
                 }
             }

@@ -53,6 +53,7 @@ impl EntryKey {
     /// Counts a read.
     pub(crate) fn count(&self, read: Read) {
         self.namespace.count(read, self.workspace.as_deref());
+        self.tell_read(read);
     }
 
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.

@@ -11,7 +11,6 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tower::Service;
-use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody, SharedBody};
 use crate::flow::budget::Budget;
@@ -51,8 +50,8 @@ pub(crate) async fn pass<S, ReqB, ResB>(
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
 {
-    let _mark = Mark::put(request.extensions_mut(), None, tally);
-    let mut response = Oneshot::new(inner, request).await?.map(CacheBody::origin);
+    let _mark = Mark::put(request.extensions_mut(), None, tally, decision);
+    let mut response = tally.call(inner, request).await?.map(CacheBody::origin);
     tally.tell(decision, &mut response);
     Ok(response)
 }
@@ -92,10 +91,11 @@ where
             Cached::Varies(_) | Cached::Partial(_) => false,
         });
     let clock = ask.shared.values.cache().clock();
-    let mark = Mark::put(request.extensions_mut(), leader, &ask.tally);
+    let decision = Decision::Stored(vacancy.why);
+    let mark = Mark::put(request.extensions_mut(), leader, &ask.tally, decision);
     ask.fetching.store(for_all, Ordering::Release);
     let request_sent = clock.now();
-    let answered = Oneshot::new(inner, request).await;
+    let answered = ask.tally.call(inner, request).await;
     let exchange = Exchange { request_sent, response_received: clock.now() };
     if mark.is_claimed() {
         let response = answered?;

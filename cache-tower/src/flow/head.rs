@@ -7,7 +7,6 @@ use cache_core::{Fill, Format, NewEntry, Slot};
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use tower::Service;
-use tower::util::Oneshot;
 
 use crate::body::CacheBody;
 use crate::flow::budget::Budget;
@@ -41,9 +40,10 @@ where
     }
     let is_hidden = ask.shared.options.key.hide_in(&mut request);
     let clock = ask.shared.values.cache().clock();
-    let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
+    let decision = Decision::NotStored(vacancy.why, NoStore::Method);
+    let mark = Mark::put(request.extensions_mut(), None, &ask.tally, decision);
     let request_sent = clock.now();
-    let answered = Oneshot::new(inner, request).await;
+    let answered = ask.tally.call(inner, request).await;
     let exchange = Exchange { request_sent, response_received: clock.now() };
     if !mark.is_claimed()
         && let Some(failed) = failed(&answered)

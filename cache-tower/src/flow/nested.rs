@@ -11,6 +11,8 @@ use cache_core::{EntryKey, Leader};
 use http::Extensions;
 
 use crate::flow::fill::Outcome;
+use crate::report::passed::Passed;
+use crate::report::status::Decision;
 use crate::report::tally::Tally;
 
 /// Travels in the extensions of a request that a cache has let through.
@@ -23,20 +25,28 @@ struct State {
     leader: Mutex<Option<Leader<Outcome>>>,
     /// Where an inner cache stores the response to a POST, which has ended what was there.
     posted: Mutex<Option<Arc<EntryKey>>>,
+    passed: Passed,
 }
 
 impl Mark {
-    /// Marks a request, which others may wait for.
+    /// Marks a request, which others may wait for. `decision`: the one that it is let through by.
     pub(crate) fn put(
         extensions: &mut Extensions,
         leader: Option<Leader<Outcome>>,
         tally: &Tally,
+        decision: Decision,
     ) -> Marked {
         let claimed = Arc::clone(tally.taken_over());
-        let mark =
-            Self(Arc::new(State { claimed, leader: Mutex::new(leader), posted: Mutex::default() }));
+        let (leader, posted) = (Mutex::new(leader), Mutex::default());
+        let passed = Passed::new(tally, decision);
+        let mark = Self(Arc::new(State { claimed, leader, posted, passed }));
         extensions.insert(mark.clone());
         Marked(mark)
+    }
+
+    /// What the service inside may know of how it came to be called.
+    pub(crate) fn passed(extensions: &Extensions) -> Option<&Passed> {
+        extensions.get::<Self>().map(|mark| &mark.0.passed)
     }
 
     /// Called by an inner cache: takes the request over from the outer one, if there is one.

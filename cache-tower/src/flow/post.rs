@@ -13,7 +13,6 @@ use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use tower::Service;
-use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody};
 use crate::config::Shared;
@@ -88,11 +87,11 @@ where
     let fill = ask.begin(&asked, &budget).await;
     let clock = ask.shared.values.cache().clock();
     let outer = request.extensions().get::<Mark>().cloned();
-    let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
+    let mark = Mark::put(request.extensions_mut(), None, &ask.tally, Decision::Forwarded);
     let request_sent = clock.now();
     let effects = ask.effects(&asked);
     let unanswered = effects.unanswered();
-    let answered = Oneshot::new(inner, request).await;
+    let answered = ask.tally.call(inner, request).await;
     unanswered.answered();
     let exchange = Exchange { request_sent, response_received: clock.now() };
     let (parts, body) = answered?.into_parts();

@@ -48,6 +48,8 @@ reasons! {
         QueryTrailers => "query-trailers",
         /// A function of the application said so.
         Skipped => "skip-cache",
+        /// The client has asked for it, and may.
+        SkipRequested => "skip-requested",
         /// An inner cache answers on this route.
         InnerCache => "inner-cache",
         /// The cache is switched off.

@@ -1,6 +1,9 @@
 //! What is told about a request: its decision, counted once, in the words of `Cache-Status`.
 
+pub(crate) mod passed;
+mod span;
 pub(crate) mod status;
 pub(crate) mod tally;
 pub(crate) mod told;
-mod trace;
+pub(crate) mod trace;
+pub(crate) mod warn;

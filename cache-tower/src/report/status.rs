@@ -10,7 +10,7 @@ use crate::policy::{BypassReason, MissReason, NoStore};
 use crate::report::told::Params;
 
 /// What the cache did with one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Decision {
     /// Answered from what is stored.
     Hit,

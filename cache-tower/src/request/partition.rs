@@ -75,23 +75,64 @@ impl Workspace {
         headers: &'r HeaderMap,
         extensions: &'r Extensions,
     ) -> Option<Resolved<'r>> {
+        self.find(headers, extensions).ok()
+    }
+
+    /// As [`resolve`](Self::resolve), with the reason why there is none.
+    pub(crate) fn find<'r>(
+        &self,
+        headers: &'r HeaderMap,
+        extensions: &'r Extensions,
+    ) -> Result<Resolved<'r>, WorkspaceError> {
         let name = match &self.0 {
-            Rule::Function(name) => name(headers, extensions)?,
+            Rule::Function(name) => name(headers, extensions).ok_or(WorkspaceError::Missing)?,
             Rule::Header { name, required } => {
                 let mut values = headers.get_all(name).iter();
                 let Some(value) = values.next() else {
-                    return (!required).then_some(Resolved::Shared);
+                    return if *required {
+                        Err(WorkspaceError::Missing)
+                    } else {
+                        Ok(Resolved::Shared)
+                    };
                 };
+                let value = value.to_str().map_err(|_| WorkspaceError::Unreadable)?;
                 // A comma is what joins two lines into one.
-                let value = value.to_str().ok().filter(|value| !value.contains(','))?;
-                if values.next().is_some() {
-                    return None;
+                if values.next().is_some() || value.contains(',') {
+                    return Err(WorkspaceError::Repeated);
                 }
                 Cow::Borrowed(value.trim())
             }
         };
-        (!name.is_empty() && name.len() <= MAX_LENGTH).then_some(Resolved::Workspace(name))
+        match name.len() {
+            0 => Err(WorkspaceError::Empty),
+            1..=MAX_LENGTH => Ok(Resolved::Workspace(name)),
+            _ => Err(WorkspaceError::TooLong),
+        }
     }
+
+    /// Where it is looked for, for people: `the header x-workspace-id`.
+    pub(crate) fn place(&self) -> String {
+        match &self.0 {
+            Rule::Header { name, .. } => format!("the header `{name}`"),
+            Rule::Function(_) => "what is known of the caller".to_owned(),
+        }
+    }
+}
+
+/// Why a request belongs to no workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WorkspaceError {
+    /// Nothing names one.
+    Missing,
+    /// Its name is empty.
+    Empty,
+    /// It is named more than once, or two names were joined into one.
+    Repeated,
+    /// Its name is no visible ASCII.
+    Unreadable,
+    /// Its name is longer than 256 bytes.
+    TooLong,
 }
 
 /// The default: the header `x-workspace-id`; without it, the shared partition.

@@ -86,7 +86,7 @@ impl<K> Terms<'_, K> {
 
     /// A call is one computation of the namespace, and of each workspace that its keys name.
     fn count(&self, leads: &[Lead<K>], took: Duration, succeeded: bool) {
-        self.state.counters.computed(took, succeeded);
+        self.state.note_computed(took, succeeded);
         let workspaces = leads.iter().filter_map(|lead| lead.item.key.workspace.as_ref());
         let each: HashMap<_, _> = workspaces.map(|counts| (Arc::as_ptr(counts), counts)).collect();
         for counts in each.values() {

@@ -11,6 +11,8 @@ use super::Inner;
 use crate::background::Sole;
 use crate::clock::as_millis;
 use crate::error::{Error, ErrorKind};
+use crate::happenings::{BreakerState, EventBus};
+use crate::log_limit::LogLimit;
 
 /// Failures in a row after which the breaker opens.
 const THRESHOLD: u32 = 3;
@@ -29,6 +31,11 @@ pub(super) struct Breaker {
     probe_after: AtomicU64,
     /// Why it is open.
     reason: Mutex<String>,
+    /// The caches that are told.
+    told: Mutex<Vec<EventBus>>,
+    warnings: LogLimit,
+    /// Whether the log says that Redis is away.
+    warned: AtomicBool,
 }
 
 impl Breaker {
@@ -48,6 +55,44 @@ impl Breaker {
     fn close_on_probation(&self) {
         self.failures.store(THRESHOLD - 1, Ordering::Relaxed);
         self.open.store(false, Ordering::Relaxed);
+        self.tell(BreakerState::Closed, None);
+        if self.warned.swap(false, Ordering::Relaxed) {
+            tracing::info!(target: "cache_core", "Redis is back");
+        }
+    }
+
+    pub(super) fn report_to(&self, bus: EventBus) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(EventBus::is_open);
+        told.push(bus);
+    }
+
+    /// Says once that Redis is away. One that comes and goes is not told each time; but one that
+    /// stays away is.
+    fn warn(&self, error: &Error) {
+        if self.warned.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(left_out) = self.warnings.take() {
+            self.warned.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                target: "cache_core",
+                %error,
+                left_out,
+                "Redis is away; going on without it"
+            );
+        }
+    }
+
+    fn tell(&self, state: BreakerState, reason: Option<&Error>) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for bus in &*told {
+            bus.breaker(state, reason.map(Error::to_string));
+        }
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        if self.is_closed() { BreakerState::Closed } else { BreakerState::Open }
     }
 
     /// The time to the next probe: twice as long each time, until an operation succeeds.
@@ -89,7 +134,8 @@ pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error) {
     let failures = breaker.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     if failures >= THRESHOLD && !breaker.open.swap(true, Ordering::Relaxed) {
         breaker.set_reason(error);
-        tracing::warn!(failures, %error, "Redis is away; going on without it");
+        breaker.tell(BreakerState::Open, Some(error));
+        breaker.warn(error);
         inner.connections.discard_all();
         ensure_probe(inner);
     }
@@ -131,10 +177,12 @@ impl Probe {
             match probe(&inner).await {
                 Ok(()) => {
                     inner.breaker.close_on_probation();
-                    tracing::info!("Redis is back");
                     return;
                 }
-                Err(error) => inner.breaker.set_reason(&error),
+                Err(error) => {
+                    inner.breaker.set_reason(&error);
+                    inner.breaker.warn(&error);
+                }
             }
         }
     }

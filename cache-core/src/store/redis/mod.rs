@@ -4,7 +4,7 @@
 //! - `commands`: what is sent;
 //! - `connect`: the pool of connections;
 //! - `identity`: which server it is;
-//! - `gather`: reads that come at the same moment go out as one;
+//! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
@@ -17,6 +17,7 @@ mod commands;
 mod connect;
 mod count;
 mod fault;
+mod fetch;
 mod gather;
 mod identity;
 mod options;
@@ -33,18 +34,19 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    changed, changes, longest, mget, repeat_together, send, send_all, strings, unlink,
-    values_among, write_again,
+    changed, changes, longest, repeat_together, send, send_all, strings, unlink, values_among,
+    write_again,
 };
 use self::connect::Connections;
 use self::count::Counting;
 use self::fault::{protocol_error, server_error};
-use self::gather::{Gatherer, Joined, Leader, Member};
+use self::gather::{Gatherer, Joined};
 use self::pace::Pace;
 use self::watch::Announcer;
-use super::{BoxFuture, ChangeSink, ScanStep, Store, WriteBatch, Written};
+use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
+use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
 pub use options::RedisOptions;
@@ -78,42 +80,6 @@ impl RedisStore {
         let (pace, counting) = (Pace::default(), Counting::default());
         let inner = Inner { connections, breaker, gatherer, announcer, pace, counting };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    async fn fetch_alone(
-        &self,
-        keys: &[&str],
-        deadline: Deadline,
-    ) -> Result<Vec<Option<Bytes>>, Error> {
-        let mut command = cmd("MGET");
-        command.arg(keys);
-        self.run(deadline, async |connection| mget(connection, &command, keys.len()).await).await
-    }
-
-    /// Runs in a task of its own, until the deadline of the one who started it.
-    async fn fetch_for_all(self, leader: Leader, deadline: Deadline) {
-        // Those who can run now may join.
-        tokio::task::yield_now().await;
-        let wanted = leader.close();
-        let mut command = cmd("MGET");
-        wanted.keys().for_each(|key| {
-            command.arg(key);
-        });
-        let fetch = async |connection| mget(connection, &command, wanted.len()).await;
-        let result = self.run(deadline, fetch).await;
-        leader.land(&wanted, result);
-    }
-
-    async fn fetch_with_others(
-        &self,
-        member: Member,
-        keys: &[&str],
-        deadline: Deadline,
-    ) -> Result<Vec<Option<Bytes>>, Error> {
-        match member.answer(deadline).await {
-            Some(answer) => answer,
-            None => Box::pin(self.fetch_alone(keys, deadline)).await,
-        }
     }
 
     /// Runs one operation on a shared connection, within its deadline and under the breaker.
@@ -374,6 +340,18 @@ impl Store for RedisStore {
             budget::ensure_probe(&self.inner);
         }
         closed
+    }
+
+    fn report_to(&self, bus: EventBus) {
+        self.inner.breaker.report_to(bus);
+    }
+
+    fn breaker(&self) -> Option<BreakerState> {
+        Some(self.inner.breaker.state())
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.inner.connections.pool_state())
     }
 
     fn name(&self) -> &'static str {

@@ -120,6 +120,7 @@ fn what_goes_past_for_reasons_of_its_own() {
         Reason::Credentials,
         Reason::UnkeyedQuery,
         Reason::Skipped,
+        Reason::SkipRequested,
     ] {
         assert!(reason.is_of_the_request(), "{reason:?}");
     }
