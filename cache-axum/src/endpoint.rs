@@ -1,8 +1,6 @@
 //! `cache_endpoint`: caching one route.
 
-use std::time::Duration;
-
-use cache_tower::{CacheLayer, HttpCache};
+use cache_tower::{CacheLayer, HttpCache, RoutePolicy};
 
 /// Caches what a route answers to GET and HEAD: responses that do not say themselves for how long
 /// they are fresh, for `ttl`. What clients are told is left alone.
@@ -25,6 +23,6 @@ use cache_tower::{CacheLayer, HttpCache};
 ///     Router::new().route("/stats", get(stats).layer(cache_axum::cache_endpoint(&http, minutes(5))));
 /// # Ok::<(), cache_core::Error>(())
 /// ```
-pub fn cache_endpoint(http: &HttpCache, ttl: Duration) -> CacheLayer {
-    CacheLayer::endpoint(http, ttl)
+pub fn cache_endpoint(http: &HttpCache, policy: impl Into<RoutePolicy>) -> CacheLayer {
+    CacheLayer::endpoint(http, policy)
 }

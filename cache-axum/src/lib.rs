@@ -26,7 +26,9 @@ mod endpoint;
 mod invalidate;
 
 pub use endpoint::cache_endpoint;
-pub use invalidate::invalidate_cache;
+pub use invalidate::{invalidate_cache, invalidate_tag};
 
 pub use cache_tower;
-pub use cache_tower::{CacheTags, CacheTtl, NoStore};
+pub use cache_tower::{
+    CacheLayer, CacheTags, CacheTtl, HttpCache, NoStore, RoutePolicy, Workspace,
+};
