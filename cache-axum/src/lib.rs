@@ -21,8 +21,36 @@
 //!     .layer(CacheLayer::new(&http)); // everything else: what Cache-Control allows
 //! # Ok::<(), cache_core::Error>(())
 //! ```
+//!
+//! Or all routes in one table, by axum's own paths, in the same words; what must never be cached is
+//! said there once, and wins over everything:
+//!
+//! ```
+//! use axum::Router;
+//! use cache_axum::{CacheLayer, HttpCache, RoutePolicy};
+//! use cache_core::{Cache, minutes};
+//!
+//! # fn routes() -> Router { Router::new() }
+//! let stats = RoutePolicy::new(minutes(5))
+//!     .grace(minutes(1))
+//!     .tag_in_workspace("campaign:{id}")
+//!     .client_cache_control("private, max-age=30");
+//! let http = HttpCache::builder(Cache::builder().build()?)
+//!     .route("/campaigns/{id}/stats", stats)
+//!     .never("/billing/{*rest}")
+//!     .build();
+//! let app = routes().layer(CacheLayer::new(&http));
+//!
+//! // The rules that no request has met yet: typos show.
+//! let unmet = http.routes().into_iter().filter(|rule| rule.requests == 0);
+//! # assert_eq!(unmet.count(), 2);
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+//!
+//! Where other layers should stand is told in [`guide::layers`].
 
 mod endpoint;
+pub mod guide;
 mod invalidate;
 
 pub use endpoint::cache_endpoint;

@@ -54,7 +54,7 @@ async fn allocations_with(
     headers: &[(&str, &str)],
     age: u64,
 ) -> u64 {
-    allocations_of(options, |http| CacheLayer::new(http), headers, Some(age)).await
+    allocations_of(options, CacheLayer::new, headers, Some(age)).await
 }
 
 /// `age`: what the hit says; `None`: nothing.

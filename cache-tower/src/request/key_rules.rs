@@ -254,6 +254,21 @@ impl HttpCacheBuilder {
         self
     }
 
+    /// Requests with another value of an extension that an earlier layer has put into them get
+    /// another response; those without it have one, too. The name is part of the key.
+    ///
+    /// # Panics
+    /// If the name is empty; when it is built, if a layer of this cache has another function of this
+    /// name.
+    pub fn key_by_extension<T, F>(mut self, name: &str, value: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        F: for<'t> Fn(&'t T) -> &'t str + Send + Sync + 'static,
+    {
+        self.options.key.parts.push(Part::of_extension(name, value));
+        self
+    }
+
     /// Only these query parameters count, as they stand in the URI (`%70age` is not `page`); takes
     /// the place of [`ignore_query`](Self::ignore_query). The others are hidden from the service
     /// inside when it is asked for a response that may be stored: what it can't see can't change
@@ -305,6 +320,29 @@ impl Part {
     {
         assert!(!name.is_empty(), "what tells requests apart needs a name");
         Self::Named { name: name.to_owned(), of: TypeId::of::<F>(), function: Arc::new(function) }
+    }
+
+    /// What an extension says of a request.
+    ///
+    /// # Panics
+    /// If the name is empty.
+    pub(crate) fn of_extension<T, F>(name: &str, value: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        F: for<'t> Fn(&'t T) -> &'t str + Send + Sync + 'static,
+    {
+        fn typed<G>(function: G) -> G
+        where
+            G: for<'r> Fn(&RequestHead<'r>) -> Option<Cow<'r, str>>,
+        {
+            function
+        }
+        Self::named(
+            name,
+            typed(move |request| {
+                request.extensions().get::<T>().map(|extension| Cow::Borrowed(value(extension)))
+            }),
+        )
     }
 }
 

@@ -127,7 +127,9 @@ impl $of {
 
     /// Requests for which this function says something else get another response: as
     /// [`HttpCacheBuilder::key_by`](crate::HttpCacheBuilder::key_by), here. The name is part of the
-    /// key: another layer's function may say the same of the same URI and mean something else.
+    /// key: another layer's function may say the same of the same URI and mean something else. (Two
+    /// closures that come from one line of code are taken for the same, whatever they have captured:
+    /// give them two names.)
     ///
     /// # Panics
     /// If the name is empty, or that of another function in this cache.
@@ -154,7 +156,7 @@ impl $of {
         T: Send + Sync + 'static,
         F: for<'t> Fn(&'t T) -> &'t str + Send + Sync + 'static,
     {
-        let part = crate::routes::words::of_extension(name, value);
+        let part = Part::of_extension(name, value);
         self.changed(|policy| policy.key.parts.push(part))
     }
 
@@ -239,26 +241,3 @@ impl $of {
 }
 
 words!(RoutePolicy, CacheLayer);
-
-/// What an extension says of a request.
-///
-/// # Panics
-/// If the name is empty.
-pub(crate) fn of_extension<T, F>(name: &str, value: F) -> Part
-where
-    T: Send + Sync + 'static,
-    F: for<'t> Fn(&'t T) -> &'t str + Send + Sync + 'static,
-{
-    fn typed<G>(function: G) -> G
-    where
-        G: for<'r> Fn(&RequestHead<'r>) -> Option<Cow<'r, str>>,
-    {
-        function
-    }
-    Part::named(
-        name,
-        typed(move |request| {
-            request.extensions().get::<T>().map(|extension| Cow::Borrowed(value(extension)))
-        }),
-    )
-}

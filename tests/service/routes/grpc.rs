@@ -83,28 +83,25 @@ async fn shop(http: &HttpCache, calls: &Calls, streams: Streams) -> Server {
                 return Ok(Response::new(tonic::body::Body::new(http_body_util::Full::from(body))));
             }
             let mut grpc = tonic::server::Grpc::new(Plain);
-            let answer = match request.uri().path() {
-                "/shop.Shop/Count" => {
-                    let count = service_fn(move |asked: tonic::Request<Bytes>| {
-                        let call = calls.next();
-                        async move {
-                            if asked.get_ref().is_empty() {
-                                return Err(Status::invalid_argument("nothing asked"));
-                            }
-                            let text = String::from_utf8_lossy(asked.get_ref());
-                            Ok(tonic::Response::new(Bytes::from(format!("{text} {call}"))))
+            let answer = if request.uri().path() == "/shop.Shop/Count" {
+                let count = service_fn(move |asked: tonic::Request<Bytes>| {
+                    let call = calls.next();
+                    async move {
+                        if asked.get_ref().is_empty() {
+                            return Err(Status::invalid_argument("nothing asked"));
                         }
-                    });
-                    grpc.unary(count, request).await
-                }
-                _ => {
-                    let watch = service_fn(move |_: tonic::Request<Bytes>| {
-                        let (sender, messages) = mpsc::unbounded_channel();
-                        streams.send(sender).expect("the test listens");
-                        async move { Ok(tonic::Response::new(Messages(messages))) }
-                    });
-                    grpc.server_streaming(watch, request).await
-                }
+                        let text = String::from_utf8_lossy(asked.get_ref());
+                        Ok(tonic::Response::new(Bytes::from(format!("{text} {call}"))))
+                    }
+                });
+                grpc.unary(count, request).await
+            } else {
+                let watch = service_fn(move |_: tonic::Request<Bytes>| {
+                    let (sender, messages) = mpsc::unbounded_channel();
+                    streams.send(sender).expect("the test listens");
+                    async move { Ok(tonic::Response::new(Messages(messages))) }
+                });
+                grpc.server_streaming(watch, request).await
             };
             Ok::<_, std::convert::Infallible>(answer)
         }

@@ -9,24 +9,14 @@ use cache_tower::{CacheLayer, HttpCache, InvalidateLayer};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
-use tower::{Service, ServiceBuilder, service_fn};
+use tower::{ServiceBuilder, service_fn};
 
-use super::clients::{Speaks, connect, serve};
+use super::clients::{Server, Speaks, connect, serve};
 use super::{Calls, HIT, MISS, NEVER, NO_FRESHNESS, at_rest, everywhere};
 
-/// What hyper asks, and is answered.
-fn service(
-    http: HttpCache,
-    calls: Calls,
-) -> impl Service<
-    Request<Incoming>,
-    Response = Response<
-        impl http_body::Body<Data = Bytes, Error: Into<cache_tower::BoxError>> + Send,
-    >,
-    Error = Infallible,
-    Future: Send,
-> + Clone
-+ Send {
+/// hyper over a service, with the layers around it.
+async fn served(speaks: Speaks, http: &HttpCache) -> Server {
+    let calls = Calls::default();
     let handler = move |request: Request<Incoming>| {
         let calls = calls.clone();
         async move {
@@ -38,10 +28,11 @@ fn service(
             Ok::<_, Infallible>(Response::new(Full::from(text)))
         }
     };
-    ServiceBuilder::new()
-        .layer(CacheLayer::new(&http))
-        .layer(InvalidateLayer::new(&http, "{workspace_id}:items:*"))
-        .service(service_fn(handler))
+    let service = ServiceBuilder::new()
+        .layer(CacheLayer::new(http))
+        .layer(InvalidateLayer::new(http, "{workspace_id}:items:*"))
+        .service(service_fn(handler));
+    serve(speaks, service).await
 }
 
 /// The table goes by the path, and never-rules hold, where there is no `MatchedPath`.
@@ -50,7 +41,7 @@ async fn over_http_1() {
     for http in everywhere(|builder| {
         builder.route("/items/{id}", minutes(5)).never("/items/mine").never("/billing/{*rest}")
     }) {
-        let server = serve(Speaks::Http1, service(http.clone(), Calls::default())).await;
+        let server = served(Speaks::Http1, &http).await;
         let ours = [("x-workspace-id", "ws1")];
         let told = async |path: &str| {
             let told = http_client::get(server.addr, path, &ours).await.cache_status();
@@ -76,7 +67,7 @@ async fn over_http_1() {
 #[tokio::test]
 async fn over_http_2() {
     for http in everywhere(|builder| builder.route("/items/{id}", minutes(5))) {
-        let server = serve(Speaks::Http2, service(http.clone(), Calls::default())).await;
+        let server = served(Speaks::Http2, &http).await;
         let mut client = connect::<Empty<Bytes>>(server.addr).await;
         let mut seen = Vec::new();
         for host in ["a.example", "a.example", "b.example"] {

@@ -136,12 +136,14 @@ async fn softly_they_are_stale_and_fetched_anew() {
     }
 }
 
+type Say = fn(InvalidateLayer) -> InvalidateLayer;
+
 #[tokio::test]
 async fn only_after_the_responses_that_are_said() {
     let http = in_memory(|builder| builder);
     let pattern = "{workspace_id}:campaigns:*";
     let all = [true, true, false, false];
-    let cases: [(fn(InvalidateLayer) -> InvalidateLayer, &str, &str, bool); 9] = [
+    let cases: [(Say, &str, &str, bool); 9] = [
         (|layer| layer, "/campaigns/42", "200", true),
         (|layer| layer, "/campaigns/42", "302", true),
         (|layer| layer, "/campaigns/42", "409", false),

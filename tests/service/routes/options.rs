@@ -1,5 +1,7 @@
 //! What is said of one route in the line of `cache_endpoint`.
 
+use std::sync::Arc;
+
 use axum::extract::{OriginalUri, Request};
 use axum::http::header::{CACHE_CONTROL, EXPIRES};
 use axum::http::{HeaderMap, StatusCode};
@@ -9,9 +11,12 @@ use axum::routing::{MethodRouter, get};
 use axum::{Extension, Router};
 use cache_axum::{CacheTags, NoStore, RoutePolicy, cache_endpoint};
 use cache_core::{Namespace, Tag, minutes};
-use cache_tower::CacheLayer;
+use cache_tower::{CacheLayer, HttpCacheBuilder};
 
-use super::{App, Calls, HIT, Lines, MISS, everywhere, in_memory};
+use cache_tests::{eventually, http_client};
+use tokio::sync::Notify;
+
+use super::{App, Calls, HIT, Lines, MISS, PATIENCE, everywhere, in_memory};
 
 /// Counts, and says nothing of how long it may be kept.
 pub(super) fn counted(calls: &Calls) -> MethodRouter {
@@ -31,6 +36,8 @@ async fn authenticate(mut request: Request, next: Next) -> impl IntoResponse {
     next.run(request).await
 }
 
+type Say = fn(RoutePolicy) -> RoutePolicy;
+
 /// Each part that is chosen tells requests apart; others make no difference.
 #[tokio::test]
 async fn requests_are_told_apart_by_what_the_route_says() {
@@ -45,7 +52,6 @@ async fn requests_are_told_apart_by_what_the_route_says() {
     };
     let query = |policy: RoutePolicy| policy.key_query_only(["page"]);
     let all_but = |policy: RoutePolicy| policy.ignore_query(["utm"]);
-    type Say = fn(RoutePolicy) -> RoutePolicy;
     let apart: [(Say, &str, Lines<'_>, &str, Lines<'_>, bool); 12] = [
         (header, "/a", &[("x-country", "at")], "/a", &[("x-country", "de")], true),
         (header, "/a", &[("x-country", "at")], "/a", &[], true),
@@ -62,7 +68,7 @@ async fn requests_are_told_apart_by_what_the_route_says() {
     ];
     for (n, (say, path, lines, other_path, other_lines, are_apart)) in apart.into_iter().enumerate()
     {
-        let http = in_memory(|builder| builder.share_within_workspace());
+        let http = in_memory(HttpCacheBuilder::share_within_workspace);
         let calls = Calls::default();
         let layer = cache_endpoint(&http, say(RoutePolicy::new(minutes(5))));
         let router = Router::new().route("/a", counted(&calls).layer(layer));
@@ -104,7 +110,7 @@ async fn clients_are_told_what_the_route_says_of_what_is_stored() {
     let missing = async || (StatusCode::NOT_FOUND, "none");
     let private = async || ([(CACHE_CONTROL, "no-store")], "private");
     let refused = async || (Extension(NoStore), "refused");
-    for http in everywhere(|builder| builder.generate_etags()) {
+    for http in everywhere(HttpCacheBuilder::generate_etags) {
         let router = Router::new()
             .route("/fresh", get(fresh))
             .route("/plain", get(plain))
@@ -152,6 +158,53 @@ async fn clients_are_told_what_the_route_says_of_what_is_stored() {
     }
 }
 
+/// So is who was given what another was fetching, and who is given what is stale, also because the
+/// handler fails.
+#[tokio::test]
+async fn clients_are_told_the_same_of_what_is_shared_and_of_what_is_stale() {
+    const TOLD: &str = "private, max-age=30";
+    let clock = cache_core::Clock::manual(1_800_000_000_000);
+    let cache = cache_core::Cache::builder().memory().clock(clock.clone()).build().unwrap();
+    let http = cache_tower::HttpCache::builder(cache).build();
+    let (calls, go_on) = (Calls::default(), Arc::<Notify>::default());
+    let handler = {
+        let (calls, go_on) = (calls.clone(), Arc::clone(&go_on));
+        async move || {
+            if calls.next() > 1 {
+                return (StatusCode::SERVICE_UNAVAILABLE, "down");
+            }
+            go_on.notified().await;
+            (StatusCode::OK, "fine")
+        }
+    };
+    let layer = cache_endpoint(&http, minutes(5)).client_cache_control(TOLD).grace(minutes(5));
+    let app = App::start(&http, Router::new().route("/a", get(handler).layer(layer))).await;
+    let addr = app.served.addr;
+    let ask = || async move { http_client::get(addr, "/a", &[]).await };
+    let asked: Vec<_> = (0..3).map(|_| tokio::spawn(ask())).collect();
+    eventually(PATIENCE, "the handler is called", || calls.count() == 1).await;
+    // Wherever the others are by now: they wait, or come when it is there.
+    go_on.notify_one();
+    for asked in asked {
+        let response = asked.await.unwrap();
+        assert_eq!((response.status, response.header_all("cache-control")), (200, vec![TOLD]));
+        assert_eq!(response.header("age"), None, "{}", response.cache_status());
+    }
+    super::at_rest(&http).await;
+    clock.advance(minutes(6));
+    for _ in 0..2 {
+        let stale = app.get("/a", &[]).await;
+        assert_eq!(stale.cache_status(), "cache-tower; hit; detail=stale-while-revalidate");
+        assert_eq!((stale.text().as_str(), stale.header("cache-control")), ("fine", Some(TOLD)));
+    }
+    let fetched = app.get("/a", &[("cache-control", "no-cache")]).await;
+    assert_eq!(
+        (fetched.status, fetched.header("cache-control")),
+        (503, None),
+        "not what is stored"
+    );
+}
+
 /// Two layers on the same entries, of which one tells clients something: each says its own.
 #[tokio::test]
 async fn what_clients_are_told_is_not_stored() {
@@ -161,7 +214,7 @@ async fn what_clients_are_told_is_not_stored() {
         .route("/a", counted(&calls))
         .layer(cache_endpoint(&http, minutes(5)).client_cache_control("max-age=1"));
     let plain = Router::new().route("/a", counted(&calls)).layer(cache_endpoint(&http, minutes(5)));
-    let router = super::isolation::doors([told, plain]);
+    let router = super::isolation::doors(vec![told, plain]);
     let app = App::start(&http, router).await;
     let told = app.get("/a", &[("x-door", "0"), ("host", "h")]).await;
     assert_eq!((told.text().as_str(), told.header("cache-control")), ("1", Some("max-age=1")));

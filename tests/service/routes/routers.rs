@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get};
 use cache_axum::cache_endpoint;
 use cache_core::minutes;
-use cache_tower::CacheLayer;
+use cache_tower::{CacheLayer, HttpCacheBuilder};
 
 use super::{App, Calls, HIT, MISS, NO_FRESHNESS, everywhere, in_memory};
 
@@ -105,7 +105,7 @@ async fn route_layer() {
 /// What decides who may see a response has to stand around the cache: a hit reaches nothing inside.
 #[tokio::test]
 async fn authorization_stands_outside() {
-    let http = in_memory(|builder| builder.share_within_workspace());
+    let http = in_memory(HttpCacheBuilder::share_within_workspace);
     let calls = Calls::default();
     let authorize =
         async |request: axum::extract::Request, next: axum::middleware::Next| match request
