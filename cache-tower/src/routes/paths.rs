@@ -13,8 +13,18 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode_str;
 
 /// Numbers by path: a tree of segments.
-#[derive(Debug, Default)]
-pub(crate) struct Paths(Node);
+#[derive(Debug)]
+pub(crate) struct Paths {
+    root: Node,
+    /// Most have nothing to look for.
+    is_empty: bool,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { root: Node::default(), is_empty: true }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Node {
@@ -49,7 +59,8 @@ impl Paths {
         if path.split('/').count() > MOST_SEGMENTS {
             return Err(format!("a path has at most {MOST_SEGMENTS} segments"));
         }
-        let mut node = &mut self.0;
+        self.is_empty = false;
+        let mut node = &mut self.root;
         while let Some(text) = segments.next() {
             match Segment::parse(text)? {
                 Segment::Literal(text) => {
@@ -67,7 +78,7 @@ impl Paths {
 
     /// The number of a route as the router has it, whatever its parameters are called.
     pub(crate) fn of_route(&self, route: &str) -> Option<usize> {
-        let mut node = &self.0;
+        let mut node = &self.root;
         for text in route.strip_prefix('/')?.split('/') {
             node = match Segment::parse(text).ok()? {
                 Segment::Literal(text) => node.literal.get(&*text)?,
@@ -81,14 +92,17 @@ impl Paths {
     /// The number of the path that a router would take for this one: what is written out comes
     /// before a parameter, and that before the rest.
     pub(crate) fn of_path(&self, path: &str) -> Option<usize> {
-        self.0.best(path.strip_prefix('/')?)
+        self.root.best(path.strip_prefix('/')?)
     }
 
     /// As [`of_path`](Self::of_path), and more: `{*rest}` may be nothing, and a path counts however
     /// it is written that means the same to somebody. For what must not be missed.
     pub(crate) fn covering(&self, path: &str) -> Option<usize> {
-        let plain = path.strip_prefix('/').and_then(|path| self.0.covering(Some(path)));
-        plain.or_else(|| self.0.covering(Some(normal(path)?.as_str())))
+        if self.is_empty {
+            return None;
+        }
+        let plain = path.strip_prefix('/').and_then(|path| self.root.covering(Some(path)));
+        plain.or_else(|| self.root.covering(Some(normal(path)?.as_str())))
     }
 }
 
@@ -124,9 +138,11 @@ fn split(path: &str) -> (&str, Option<&str>) {
 /// A path as whoever decodes it and tidies it up reads it, without the first `/`; `None`: as it
 /// stands there.
 fn normal(path: &str) -> Option<String> {
-    let is_odd = path.contains(['%', '\\'])
-        || path.contains("//")
-        || path.contains("/.")
+    let bytes = || path.bytes();
+    let is_odd = bytes().any(|byte| matches!(byte, b'%' | b'\\'))
+        || bytes()
+            .zip(bytes().skip(1))
+            .any(|(one, next)| one == b'/' && matches!(next, b'/' | b'.'))
         || (path.len() > 1 && path.ends_with('/'));
     if !is_odd {
         return None;

@@ -12,6 +12,7 @@ mod refused;
 mod routers;
 mod streams;
 mod table;
+mod tags;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{OriginalUri, Request};
+use axum::extract::{OriginalUri, Path, Request};
 use axum::http::header::{CACHE_CONTROL, EXPIRES};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get};
 use axum::{Extension, Router};
-use cache_axum::{CacheTags, NoStore, RoutePolicy, cache_endpoint};
-use cache_core::{Namespace, Tag, minutes};
+use cache_axum::{NoStore, RoutePolicy, cache_endpoint};
+use cache_core::{Namespace, minutes};
 use cache_tower::{CacheLayer, HttpCacheBuilder};
 
 use cache_tests::{eventually, http_client};
 use tokio::sync::Notify;
 
-use super::{App, Calls, HIT, Lines, MISS, PATIENCE, everywhere, in_memory};
+use super::{App, Calls, HIT, Lines, MISS, NO_FRESHNESS, PATIENCE, everywhere, in_memory};
 
 /// Counts, and says nothing of how long it may be kept.
 pub(super) fn counted(calls: &Calls) -> MethodRouter {
@@ -223,78 +223,6 @@ async fn what_clients_are_told_is_not_stored() {
     assert!(plain.header("age").is_some());
 }
 
-/// The values of a route's parameters are in the tags of its responses.
-#[tokio::test]
-async fn tags_hold_the_values_of_parameters() {
-    for http in everywhere(|builder| builder) {
-        let calls = Calls::default();
-        let layer = cache_endpoint(&http, minutes(5))
-            .tag("campaign:{id}")
-            .tag("{workspace_id}:all")
-            .tag_in_workspace("stats")
-            .tags(|request| CacheTags::new([request.method().as_str()]));
-        let inner = Router::new().route("/{id}/stats", counted(&calls).layer(layer));
-        let app = App::start(&http, Router::new().nest("/campaigns", inner)).await;
-        let all = [("ws1", "42"), ("ws1", "43"), ("ws2", "42")];
-        for (tag, gone) in [
-            (Tag::new("campaign:42"), [true, false, true]),
-            (Tag::new("campaign:4"), [false; 3]),
-            (Tag::new("campaign:{id}"), [false; 3]),
-            (Tag::new("ws1:all"), [true, true, false]),
-            (Tag::in_workspace("ws2", "stats"), [false, false, true]),
-            (Tag::new("stats"), [false; 3]),
-            (Tag::new("GET"), [true; 3]),
-        ] {
-            for (workspace, id) in all {
-                let (path, lines) =
-                    (format!("/campaigns/{id}/stats"), [("x-workspace-id", workspace)]);
-                app.get(&path, &lines).await;
-                assert_eq!(app.told(&path, &lines).await, HIT);
-            }
-            assert!(http.cache().invalidate(tag.clone()).await.unwrap().is_complete());
-            for ((workspace, id), gone) in all.into_iter().zip(gone) {
-                let (path, lines) =
-                    (format!("/campaigns/{id}/stats"), [("x-workspace-id", workspace)]);
-                let expected = if gone { MISS } else { HIT };
-                assert_eq!(
-                    app.told(&path, &lines).await,
-                    expected,
-                    "{workspace} {id} after {tag:?}"
-                );
-            }
-        }
-    }
-}
-
-/// A tag whose hole nobody fills is no tag: it neither widens nor keeps the others from working.
-#[tokio::test]
-async fn a_hole_without_a_value_makes_no_tag() {
-    let http = in_memory(|builder| builder);
-    let layer = cache_endpoint(&http, minutes(5))
-        .tag("campaign:{ids}")
-        .tag("{workspace_id}")
-        .tag("file:{rest}")
-        .tag("mine");
-    let calls = Calls::default();
-    let app =
-        App::start(&http, Router::new().route("/f/{*rest}", counted(&calls).layer(layer))).await;
-    for (tag, told) in [
-        ("campaign:", HIT),
-        ("campaign:{ids}", HIT),
-        ("", HIT),
-        ("{workspace_id}", HIT),
-        ("-", HIT),
-        ("file:", HIT),
-        ("file:a/b", HIT),
-        ("mine", MISS),
-    ] {
-        app.get("/f/a/b", &[]).await;
-        assert_eq!(app.told("/f/a/b", &[]).await, HIT);
-        http.cache().invalidate(Tag::new(tag)).await.unwrap();
-        assert_eq!(app.told("/f/a/b", &[]).await, told, "{tag}");
-    }
-}
-
 /// A namespace of a route has its own limits, and shows under its own name in Redis and statistics.
 #[tokio::test]
 async fn a_route_may_have_a_namespace_of_its_own() {
@@ -328,6 +256,51 @@ async fn a_route_may_have_a_namespace_of_its_own() {
         let hits = |name: &str| stats.namespaces[name].hits;
         assert_eq!((hits("small"), hits("api_responses")), (1, 1));
         assert_eq!(http.stats().hits, 2);
+    }
+}
+
+/// Statuses, negative answers, and what the application decides, of one route only.
+#[tokio::test]
+async fn which_responses_are_kept_is_said_for_one_route() {
+    for http in everywhere(|builder| builder) {
+        let status = || {
+            get(async |Path(status): Path<u16>| {
+                let partial = if status == 203 { "1" } else { "0" };
+                (StatusCode::from_u16(status).unwrap(), [("x-partial", partial)], "x")
+            })
+        };
+        let layer = cache_endpoint(&http, minutes(5))
+            .statuses([
+                StatusCode::OK,
+                StatusCode::NON_AUTHORITATIVE_INFORMATION,
+                StatusCode::FOUND,
+            ])
+            .negative_ttl(minutes(1))
+            .should_store(|response| response.headers["x-partial"] != "1")
+            .skip_cache(|request| request.headers().contains_key("x-preview"));
+        let router = Router::new()
+            .route("/chosen/{status}", status().layer(layer))
+            .route("/usual/{status}", status().layer(cache_endpoint(&http, minutes(5))));
+        let app = App::start(&http, router).await;
+        for (path, told) in [
+            ("/chosen/200", HIT),
+            ("/chosen/302", HIT),
+            ("/chosen/404", HIT),
+            ("/chosen/301", NO_FRESHNESS),
+            ("/chosen/500", NO_FRESHNESS),
+            ("/chosen/203", "cache-tower; fwd=uri-miss; detail=should-store"),
+            ("/usual/200", HIT),
+            ("/usual/203", HIT),
+            ("/usual/301", HIT),
+            ("/usual/302", NO_FRESHNESS),
+            ("/usual/404", NO_FRESHNESS),
+        ] {
+            app.get(path, &[]).await;
+            assert_eq!(app.told(path, &[]).await, told, "{path}");
+        }
+        let skipped = "cache-tower; fwd=bypass; detail=skip-cache";
+        assert_eq!(app.told("/chosen/200", &[("x-preview", "1")]).await, skipped);
+        assert_eq!(app.told("/usual/200", &[("x-preview", "1")]).await, HIT);
     }
 }
 
