@@ -67,6 +67,8 @@ pub struct CacheLayer {
 /// By what the requests of one layer are treated.
 #[derive(Debug)]
 struct Places {
+    /// The cache is there as long as its layers are.
+    _http: HttpCache,
     own: Place,
     /// What the table of the cache says of some of them, by its numbers.
     routes: Box<[Option<Place>]>,
@@ -133,7 +135,8 @@ impl CacheLayer {
         let table = http.shared.table.iter().filter(|_| site == Site::Layer);
         let rules = table.flat_map(|table| table.policies());
         let routes = rules.map(|rule| Some(rule?.place(http, site))).collect();
-        Self { http: http.clone(), site, policy, places: Arc::new(Places { own, routes }) }
+        let places = Arc::new(Places { _http: http.clone(), own, routes });
+        Self { http: http.clone(), site, policy, places }
     }
 }
 
