@@ -65,7 +65,10 @@
 //! | `options`, `hooks`, `skip` | what is allowed beyond the defaults; what the application decides; clients that may skip the cache |
 //! | `handler`, `response_parts` | what handlers ask of the cache, and tell it |
 //! | `query`, `flow::query` | QUERY, whose body is part of the key; reading it |
-//! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
+//! | `routes::policy`, `words` | [`RoutePolicy`]: how a route is cached, in the words of layers, too |
+//! | `routes::table`, `paths` | the rules of a router's routes; which of them a path is one of |
+//! | `routes::layers`, `template` | what layers of one cache differ in; tags with parameters in them |
+//! | `invalidate`, `effects` | [`InvalidateLayer`]; unsafe requests |
 //! | `request` | pure: keys, and what an application adds to them; workspaces |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `flow::entrance` | admission, key, this process' memory |
@@ -87,6 +90,7 @@
 
 mod body;
 mod config;
+mod effects;
 mod flow;
 mod future;
 mod handler;
@@ -104,6 +108,7 @@ mod report;
 mod request;
 #[cfg(feature = "axum")]
 mod response_parts;
+mod routes;
 mod skip;
 mod stored;
 mod tags;
@@ -121,5 +126,7 @@ pub use report::status::HttpStats;
 pub use request::key::key_segment;
 pub use request::partition::{Workspace, WorkspaceError};
 pub use request::reflected::ForwardedFields;
+pub use routes::policy::RoutePolicy;
+pub use routes::table::{RouteRule, RouteUse};
 pub use skip::SkipRule;
 pub use tags::CacheTags;

@@ -50,6 +50,8 @@ reasons! {
         Skipped => "skip-cache",
         /// The client has asked for it, and may.
         SkipRequested => "skip-requested",
+        /// The application has said that this route is never cached.
+        Never => "never",
         /// An inner cache answers on this route.
         InnerCache => "inner-cache",
         /// The cache is switched off.
@@ -61,7 +63,10 @@ impl BypassReason {
     /// Whether it is for what a GET or HEAD is like that it goes past a cache which would answer
     /// others of its kind.
     pub(crate) fn is_of_the_request(self) -> bool {
-        !matches!(self, Self::Method | Self::Upgrade | Self::InnerCache | Self::Disabled)
+        !matches!(
+            self,
+            Self::Method | Self::Upgrade | Self::Never | Self::InnerCache | Self::Disabled
+        )
     }
 }
 
