@@ -418,16 +418,6 @@ pub struct EntryQuery {
     pub key: String,
 }
 
-/// Where an entry was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// In this process' memory.
-    Memory,
-    /// In the store.
-    Store,
-}
-
 /// What is known of one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[allow(clippy::struct_excessive_bools, reason = "each says something else")]
@@ -438,8 +428,10 @@ pub struct EntryReport {
     pub namespace: String,
     /// The workspace it names.
     pub workspace: Option<String>,
-    /// Where it was found.
-    pub place: Place,
+    /// Whether it is in this process' memory.
+    pub in_memory: bool,
+    /// Whether it is in the store; `null` where there is none, or it is away.
+    pub in_store: Option<bool>,
     /// When it was made.
     pub created_at: u64,
     /// Until when it is fresh; `null`: it does not expire.
@@ -453,19 +445,30 @@ pub struct EntryReport {
     /// How many scopes it is under.
     pub scopes: u64,
     /// What it was tagged with.
-    pub tags: Vec<String>,
-    /// Bytes of the value, as stored.
+    pub tags: Vec<TagReport>,
+    /// Bytes of the value, as it was given or, where it is known, as it is packed in the store.
     pub size_bytes: u64,
     /// `msgpack`, `json`, ..
     pub format: String,
     /// Version of the value's shape.
     pub schema: u32,
-    /// `zlib` or `zstd`; `null`: as it was given.
-    pub compression: Option<String>,
-    /// Whether it is encrypted.
-    pub encrypted: bool,
+    /// Whether it is compressed in the store; `null`: it is not known to be there.
+    pub compressed: Option<bool>,
+    /// Whether it is encrypted in the store; `null`: it is not known to be there.
+    pub encrypted: Option<bool>,
     /// The value, where bodies are allowed and the namespace is not sensitive.
     pub body: Option<EntryBody>,
+}
+
+/// A tag of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TagReport {
+    /// Its text.
+    pub text: String,
+    /// The workspace whose tag it is; `null`: it is global, or of a family of its own.
+    pub workspace: Option<String>,
+    /// The family it belongs to, if it is one of the application's own.
+    pub family: Option<String>,
 }
 
 /// A stored value.
@@ -483,6 +486,8 @@ pub struct EntryBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyEncoding {
+    /// A value as JSON.
+    Json,
     /// As it is.
     Utf8,
     /// Two digits for each byte.
@@ -545,9 +550,11 @@ pub struct InvalidateRequest {
     /// Globs over keys: `ws1:campaigns:*`.
     #[schema(max_items = 100)]
     pub patterns: Vec<String>,
-    /// Tags, for operators.
+    /// Tags: the global ones, or those of a workspace (see `tags_in`).
     #[schema(max_items = 100)]
     pub tags: Vec<String>,
+    /// The workspace whose tags they are; of a workspace-scoped caller always its own.
+    pub tags_in: Option<String>,
     /// All of a workspace, in every namespace.
     pub workspace: Option<String>,
     /// What it is about becomes stale rather than invalid.
