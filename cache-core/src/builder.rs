@@ -20,6 +20,7 @@ use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
 
 use self::place::{Place, store};
+use crate::admin::{LatestServerStats, Sampler};
 use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -257,6 +258,7 @@ impl Builder {
         let coherence = listens.then(Arc::<Coherence>::default);
         let (region, own_regions) =
             regions(l1_bytes, &namespaces, defaults.max_value_size, coherence.as_ref());
+        let sampler = Arc::new(Sampler::new(&prefix));
         let (names, generations) = (ScopeNames::new(&prefix), GenerationTable::default());
         let everything = generations.cell(&names.everything());
         let incarnation = store.as_ref().map_or(0, |store| store.incarnation());
@@ -277,6 +279,8 @@ impl Builder {
             replaying: Sole::default(),
             invalidations: InvalidationCounters::default(),
             workspaces: Workspaces::default(),
+            sampler,
+            latest_server_stats: LatestServerStats::default(),
             refreshes: Refreshes::default(),
             everything,
             fences: Arc::new(Fences::beside_others(coherence.as_ref())),

@@ -40,6 +40,7 @@
 //! | `codec` | pure: wire bytes, their formats, compression, encryption |
 //! | `packing`, `pack`, `offload` | what a namespace's bytes are in the store; large ones off the reactor |
 //! | `audit` | who has accessed what is sensitive |
+//! | `admin` | what operators ask: top keys, one entry, counts, the store's own figures |
 //! | `flight` | single-flight |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
 //!
@@ -52,6 +53,7 @@
 //!   are events. See `Keyring`.
 //! - `macros`: the attributes `#[cached]` and `#[invalidates]` (see `decorators`).
 
+mod admin;
 mod audit;
 mod background;
 mod builder;
@@ -96,6 +98,7 @@ mod typed_namespace;
 mod values;
 mod write;
 
+pub use admin::{Counted, EntryInfo, EntryTag, MemoryStats, ServerStats, TopKey, TopKeys};
 pub use background::Background;
 pub use builder::Builder;
 pub use cache::Cache;

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::admin::{LatestServerStats, Sampler};
 use crate::audit::Audit;
 use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) replaying: Sole,
     pub(crate) invalidations: InvalidationCounters,
     pub(crate) workspaces: Workspaces,
+    pub(crate) sampler: Arc<Sampler>,
+    pub(crate) latest_server_stats: LatestServerStats,
     pub(crate) refreshes: Refreshes,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
@@ -116,6 +119,7 @@ pub(crate) struct NamespaceState {
     /// carries it.
     pub(crate) swept: Arc<GenerationCell>,
     pub(crate) counters: Counters,
+    pub(crate) sampler: Arc<Sampler>,
     hit_ratio: Option<HitRatio>,
     /// What its keys are made by, and how far that agrees with the store.
     pub(crate) board: BoardState,
@@ -189,6 +193,7 @@ impl Inner {
             cell: self.generations.cell(&self.names.namespace(name)),
             swept: self.generations.cell(&self.names.sweeps(name)),
             counters: Counters::default(),
+            sampler: Arc::clone(&self.sampler),
             hit_ratio: namespace
                 .hit_ratio
                 .or(self.defaults.hit_ratio)
@@ -296,6 +301,11 @@ impl NamespaceState {
         }
     }
 
+    /// Whether all its keys begin with the workspace they belong to.
+    pub(crate) fn is_by_workspace(&self) -> bool {
+        self.by_workspace
+    }
+
     /// A plain key of this namespace, with its workspace if the namespace says that it has one.
     pub(crate) fn key(&self, key: Key) -> Key {
         if self.by_workspace { key.into_workspaced() } else { key }
@@ -344,6 +354,9 @@ impl EntryKey {
     /// Counts a read.
     pub(crate) fn count(&self, read: Read) {
         self.namespace.count(read, self.workspace.as_deref());
+        if read != Read::Miss {
+            self.namespace.sampler.hit_of(self);
+        }
     }
 
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.

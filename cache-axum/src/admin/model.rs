@@ -450,12 +450,14 @@ pub struct EntryReport {
     pub size_bytes: u64,
     /// `msgpack`, `json`, ..
     pub format: String,
-    /// Version of the value's shape.
-    pub schema: u32,
+    /// Version of the value's shape; `null`: it was found in memory only.
+    pub schema: Option<u32>,
     /// Whether it is compressed in the store; `null`: it is not known to be there.
     pub compressed: Option<bool>,
     /// Whether it is encrypted in the store; `null`: it is not known to be there.
     pub encrypted: Option<bool>,
+    /// Whether the namespace is sensitive: its values are shown to nobody.
+    pub sensitive: bool,
     /// The value, where bodies are allowed and the namespace is not sensitive.
     pub body: Option<EntryBody>,
 }

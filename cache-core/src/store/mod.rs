@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::admin::ServerStats;
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 
@@ -139,6 +140,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Whether the store is worth asking right now. Costs nothing.
     fn is_available(&self) -> bool {
         true
+    }
+
+    /// What the server says of itself; `None` if it does not, or may not be asked.
+    fn server_stats(&self, deadline: Deadline) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
+        let _ = deadline;
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// A name for logs and health: `redis`, `memory`.
