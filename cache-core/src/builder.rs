@@ -20,7 +20,7 @@ use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
 
 use self::place::{Place, store};
-use crate::admin::{LatestServerStats, Sampler};
+use crate::admin::{Ended, LatestServerStats, Sampler};
 use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -30,6 +30,7 @@ use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
+use crate::happenings::{EventBus, Happenings};
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::GenerationTable;
 use crate::invalidate::keepalive::KeepAlive;
@@ -42,7 +43,7 @@ use crate::offload::Offload;
 use crate::packing::PackingOptions;
 use crate::slide::Sliding;
 use crate::state::{Defaults, Inner};
-use crate::stats::{HitRatioWarning, InvalidationCounters, Workspaces};
+use crate::stats::{HitRatioWarning, InvalidationCounters, Operations, Workspaces};
 use crate::store::Store;
 use crate::ttl::{Ttl, hours};
 
@@ -235,6 +236,10 @@ impl Builder {
         check_prefix(&prefix)?;
         let clock = self.clock.take().unwrap_or_default();
         let store = store(self.place.take(), &environment, &clock)?;
+        let happenings = Arc::new(Happenings::new(clock.clone()));
+        if let Some(store) = &store {
+            store.report_to(EventBus::new(&happenings));
+        }
         let l1_bytes = self.l1_bytes.unwrap_or(if store.is_some() { 64 * MIB } else { 256 * MIB });
         let defaults = Defaults {
             ttl: self
@@ -258,7 +263,6 @@ impl Builder {
         let coherence = listens.then(Arc::<Coherence>::default);
         let (region, own_regions) =
             regions(l1_bytes, &namespaces, defaults.max_value_size, coherence.as_ref());
-        let sampler = Arc::new(Sampler::new(&prefix));
         let (names, generations) = (ScopeNames::new(&prefix), GenerationTable::default());
         let everything = generations.cell(&names.everything());
         let incarnation = store.as_ref().map_or(0, |store| store.incarnation());
@@ -278,9 +282,12 @@ impl Builder {
             keepalive: KeepAlive::default(),
             replaying: Sole::default(),
             invalidations: InvalidationCounters::default(),
+            happenings,
+            operations: Operations::default(),
             workspaces: Workspaces::default(),
-            sampler,
+            sampler: Arc::new(Sampler::default()),
             latest_server_stats: LatestServerStats::default(),
+            ended: Ended::default(),
             refreshes: Refreshes::default(),
             everything,
             fences: Arc::new(Fences::beside_others(coherence.as_ref())),

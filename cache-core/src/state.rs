@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::admin::{LatestServerStats, Sampler};
+use crate::admin::{Ended, LatestServerStats, Sampler};
 use crate::audit::Audit;
 use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
@@ -18,6 +18,7 @@ use crate::coherence::{COHERENCE_BOUND, Coherence};
 use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
+use crate::happenings::Happenings;
 use crate::invalidate::board::{BoardState, Facts};
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::{GenerationCell, GenerationTable};
@@ -32,7 +33,9 @@ use crate::namespace::Namespace;
 use crate::offload::Offload;
 use crate::packing::PackingOptions;
 use crate::slide::Sliding;
-use crate::stats::{Counters, HitRatio, HitRatioWarning, InvalidationCounters, Workspaces};
+use crate::stats::{
+    Counters, HitRatio, HitRatioWarning, InvalidationCounters, Operations, Workspaces,
+};
 use crate::store::Store;
 use crate::ttl::Ttl;
 use crate::typed_namespace::Types;
@@ -55,9 +58,12 @@ pub(crate) struct Inner {
     /// The task that repeats what is unconfirmed.
     pub(crate) replaying: Sole,
     pub(crate) invalidations: InvalidationCounters,
+    pub(crate) happenings: Arc<Happenings>,
+    pub(crate) operations: Operations,
     pub(crate) workspaces: Workspaces,
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) latest_server_stats: LatestServerStats,
+    pub(crate) ended: Ended,
     pub(crate) refreshes: Refreshes,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
@@ -301,7 +307,7 @@ impl NamespaceState {
         }
     }
 
-    /// Whether all its keys begin with the workspace they belong to.
+    /// Whether the first segment of its plain keys is a workspace.
     pub(crate) fn is_by_workspace(&self) -> bool {
         self.by_workspace
     }

@@ -14,7 +14,7 @@
 //! | `GET /keys/top` | [`TopKeysQuery`] | [`TopKeysReport`] |
 //! | `GET /entry` | [`EntryQuery`] | [`EntryReport`] |
 //! | `GET /routes` | | [`RoutesReport`] |
-//! | `GET /events` | | `text/event-stream` of [`EventReport`]: the name of each is its `type` |
+//! | `GET /events` | | `text/event-stream` of [`EventReport`]: the name of each is its `event` |
 //! | `GET /openapi.json` | | the OpenAPI document |
 //! | `POST /clear` | [`ClearQuery`] | [`ClearReport`] |
 //! | `POST /invalidate` | [`InvalidateRequest`] | [`InvalidateReport`] |
@@ -181,11 +181,22 @@ pub struct InvalidationFigures {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OperationFigures {
     /// Reads.
-    pub read: Vec<Bucket>,
+    pub read: Timed,
     /// Writes.
-    pub write: Vec<Bucket>,
-    /// Invalidations.
-    pub invalidate: Vec<Bucket>,
+    pub write: Timed,
+    /// Invalidations; also those that are for this process' memory alone.
+    pub invalidate: Timed,
+}
+
+/// How long something took.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timed {
+    /// How often it took how long.
+    pub times: Vec<Bucket>,
+    /// How long it took, over all.
+    pub total_us: u64,
+    /// How often it failed.
+    pub failures: u64,
 }
 
 /// Entries in this process' memory (L1).
@@ -196,9 +207,9 @@ pub struct MemoryFigures {
     /// What they weigh.
     pub bytes: u64,
     /// What they may weigh.
-    pub capacity_bytes: Option<u64>,
+    pub capacity_bytes: u64,
     /// How many made room for others.
-    pub evictions: Option<u64>,
+    pub evictions: u64,
 }
 
 /// The store, as this process sees it.
@@ -206,8 +217,8 @@ pub struct MemoryFigures {
 pub struct StoreFigures {
     /// `redis`, or another store's name.
     pub name: String,
-    /// The breaker that keeps a store that fails from being asked.
-    pub breaker: BreakerState,
+    /// The breaker that keeps a store that fails from being asked; `null`: it has none.
+    pub breaker: Option<BreakerState>,
     /// Connections to it.
     pub pool: Option<PoolFigures>,
     /// What the server says of itself; `null` where it is away, or refuses `INFO`.
@@ -232,7 +243,9 @@ pub struct PoolFigures {
     /// Of these, those that nobody holds.
     pub idle: u64,
     /// The most there may be.
-    pub max: Option<u64>,
+    pub max: u64,
+    /// Operations that wait for one.
+    pub waiting: u64,
 }
 
 /// What the server says of itself (`INFO`, `DBSIZE`): of all its users, a few seconds old at most.
@@ -609,6 +622,8 @@ pub struct ScopeReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
+    /// All that is under the cache's prefix.
+    Everything,
     /// One entry.
     Key,
     /// What a glob matches.
@@ -621,50 +636,83 @@ pub enum ScopeKind {
     Namespace,
 }
 
-/// What is sent by `/events`: `event:` is the type, `data:` is this.
+/// What is sent by `/events`: `event:` is its name, `data:` is this. Somebody of a workspace is sent
+/// what is about that and nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventReport {
-    /// Something was invalidated by this process.
+    /// Something was invalidated, deleted or swept by this process.
     Invalidated {
-        /// When, in unix milliseconds.
+        /// When it ended.
         at: u64,
-        /// What, in words: `workspace ws1`, `tag user:1`, ..
-        scopes: Vec<String>,
-        /// `complete`, `queued` or `failed`.
+        /// What; the first of them.
+        scopes: Vec<EventScope>,
+        /// How many more there were.
+        more: u64,
+        /// `complete`, `queued` (done here, elsewhere later), `failed` (refused by the store) or
+        /// `stopped` (a sweep, half way).
         outcome: String,
-        /// Whether softly.
+        /// Whether it was asked for softly.
         soft: bool,
+        /// How many entries were removed, where they were counted.
+        removed: Option<u64>,
         /// How long it took.
         took_us: u64,
     },
-    /// The breaker before the store has turned.
-    Breaker {
-        /// When, in unix milliseconds.
+    /// A namespace has a new version.
+    VersionBumped {
+        /// When.
         at: u64,
-        /// Whether the store is asked now.
-        state: BreakerState,
-    },
-    /// A decision about a request, of a sample of them.
-    Decision {
-        /// When, in unix milliseconds.
-        at: u64,
-        /// The namespace.
+        /// Which namespace.
         namespace: String,
-        /// `http`, or what else decided.
+        /// The version that its keys have now.
+        version: u32,
+    },
+    /// The store turned out to be away, or is back.
+    Breaker {
+        /// When.
+        at: u64,
+        /// What it is now.
+        state: BreakerState,
+        /// Why it is open.
+        reason: Option<String>,
+    },
+    /// What the response cache did with a request: one of a sample.
+    Decision {
+        /// When.
+        at: u64,
+        /// The namespace that holds the responses.
+        namespace: String,
+        /// What answered: `l1` (this process' memory), `l2` (the store), `origin` or `none`.
         layer: String,
-        /// In the words of `Cache-Status` and the metrics.
+        /// In the words of `Cache-Status`: `hit`, `fwd=uri-miss; stored`, ..
         decision: String,
+        /// What else there is to say: why nothing was stored, ..
+        detail: Option<String>,
         /// The workspace of the request.
         workspace: Option<String>,
+        /// How many were not told since the last one that was, of all workspaces; 0 for somebody of
+        /// a workspace.
+        left_out: u64,
     },
-    /// So many were left out, since this listener is too slow.
-    Lagged {
-        /// When, in unix milliseconds.
-        at: u64,
+    /// So many were lost, since this listener is slower than what happens.
+    Missed {
         /// How many.
-        skipped: u64,
+        count: u64,
     },
+}
+
+/// One thing that was invalidated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventScope {
+    /// `everything`, `namespace`, `workspace`, `tag`, `pattern` or `key`.
+    pub kind: String,
+    /// The namespace it belongs to.
+    pub namespace: Option<String>,
+    /// The workspace it belongs to, where that is known.
+    pub workspace: Option<String>,
+    /// Its name: a key as it stands in the store, a glob, the text of a tag, ..
+    pub text: String,
 }
 
 /// The rules by which routes are cached.

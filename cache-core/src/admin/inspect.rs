@@ -12,7 +12,7 @@ use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{GenerationCell, GenerationRefs, Standing};
 use crate::invalidate::wanted::WantedScopes;
-use crate::key::{Key, MAX_RENDERED, unescape};
+use crate::key::{Key, MAX_RENDERED, segment, unescape};
 use crate::l1::Slot;
 use crate::state::{Inner, NamespaceState};
 use crate::store::Store;
@@ -83,7 +83,7 @@ struct Stored {
     wrapping: Option<Wrapping>,
     /// `None`: it is not valid.
     generations: Option<GenerationRefs>,
-    cells: Vec<Arc<GenerationCell>>,
+    workspace: Option<String>,
 }
 
 impl Cache {
@@ -129,7 +129,7 @@ impl Cache {
         let found = match (stored, slot) {
             (Ok(Some(Some(stored))), slot) => {
                 namespace.audit_inspection(stored.identity());
-                let mut info = stored.info(inner, &namespace, now, slot.is_some());
+                let mut info = stored.info(&namespace, now, slot.is_some());
                 if payload {
                     info.payload = inner.opened(stored, &namespace, key, deadline).await;
                 }
@@ -206,12 +206,22 @@ impl Inner {
             Some(Decoded::Packed(entry, wrapping)) => (entry, Some(wrapping)),
             Some(Decoded::Tombstone | Decoded::Corrupt) | None => return Ok(None),
         };
-        let cells = self.cells_of(key, namespace, &entry);
+        let mut cells = self.cells_of(key, namespace, &entry);
+        let first = key.strip_prefix(namespace.facts().base()).and_then(|rest| rest.split(':').next());
+        let mut workspace = None;
+        if let Some(first) = first {
+            let cell = self.generations.cell(&self.names.workspace(first));
+            // Keys that name a workspace record its generation.
+            if entry.recorded(cell.fingerprint).is_some() {
+                cells.push(cell);
+                workspace = segment(first);
+            }
+        }
         let generations = self.generations_of(&**store, &entry, &cells, deadline).await?;
-        Ok(Some(Stored { entry, wrapping, generations, cells }))
+        Ok(Some(Stored { entry, wrapping, generations, workspace }))
     }
 
-    /// The scopes that an entry under this key is under.
+    /// The scopes that an entry under this key is under, but for its workspace.
     fn cells_of(
         &self,
         key: &str,
@@ -221,13 +231,6 @@ impl Inner {
         let mut cells = vec![Arc::clone(&self.everything), Arc::clone(&namespace.cell)];
         let facts = namespace.facts();
         let rest = key.strip_prefix(facts.base()).unwrap_or_default();
-        // Keys that name a workspace record its generation.
-        if let Some(first) = rest.split(':').next() {
-            let cell = self.generations.cell(&self.names.workspace(first));
-            if entry.recorded(cell.fingerprint).is_some() {
-                cells.push(cell);
-            }
-        }
         // Of a key that was cut nobody knows what it matches, but it has recorded that.
         if key.len() < MAX_RENDERED {
             let key = Key::of_rendered(rest);
@@ -300,13 +303,7 @@ impl Stored {
         bound.get(1 + name + 4..).unwrap_or_default()
     }
 
-    fn info(
-        &self,
-        inner: &Inner,
-        namespace: &NamespaceState,
-        now: Millis,
-        in_memory: bool,
-    ) -> EntryInfo {
+    fn info(&self, namespace: &NamespaceState, now: Millis, in_memory: bool) -> EntryInfo {
         let entry = &self.entry;
         let times = match self.generations.as_deref().map(Standing::of) {
             Some(Standing::Stale(at)) => entry.times.stale_since(at, now),
@@ -314,10 +311,9 @@ impl Stored {
         };
         let coding = self.wrapping.as_ref().map(Wrapping::told);
         let (compressed, encrypted) = coding.unwrap_or_default();
-        let workspace = inner.names.workspace_among(self.cells.iter().map(|cell| &*cell.name));
         EntryInfo {
             namespace: namespace.name.clone(),
-            workspace: workspace.map(unescape),
+            workspace: self.workspace.clone(),
             in_memory,
             in_store: Some(true),
             times,
@@ -351,7 +347,7 @@ impl Slot {
         let tag = |name: &str| EntryTag::parse(inner.names.below(name)?);
         EntryInfo {
             namespace: namespace.name.clone(),
-            workspace: inner.names.workspace_among(names()).map(unescape),
+            workspace: self.workspace_name(),
             in_memory: true,
             in_store,
             times,

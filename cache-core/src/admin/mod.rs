@@ -4,19 +4,19 @@
 //! - `top`: the keys that are read most, by a sample;
 //! - `inspect`: one entry, without reading it for anybody;
 //! - `count`: entries, up to a limit;
-//! - `memory`: what is in this process' memory;
+//! - `ended`: that it is shut down, for those who wait for it;
 //! - `server`: the store's own figures, kept for a few seconds.
 
 mod count;
+mod ended;
 mod inspect;
-mod memory;
 mod server;
 mod sketch;
 mod top;
 
 pub use count::Counted;
+pub(crate) use ended::Ended;
 pub use inspect::{EntryInfo, EntryTag};
-pub use memory::MemoryStats;
 pub use server::ServerStats;
 pub(crate) use server::{LatestServerStats, parse as parse_server_stats};
 pub use top::{TopKey, TopKeys};

@@ -50,6 +50,11 @@ pub(crate) struct LatestServerStats(Mutex<Option<(Stopwatch, Option<ServerStats>
 const KEEP: Duration = Duration::from_secs(3);
 
 impl Cache {
+    /// The name of the store (`redis`); `None` if there is none.
+    pub fn store_name(&self) -> Option<&'static str> {
+        self.inner.store.as_ref().map(|store| store.name())
+    }
+
     /// What the store's server says of itself: its memory, evictions, keys. A few seconds old at
     /// most; waits for no longer than the operation budget. `None` without a store, where it is
     /// away, and where it refuses (`INFO` may be forbidden).

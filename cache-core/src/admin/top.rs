@@ -9,8 +9,6 @@ use serde::Serialize;
 
 use super::sketch::{Count, Sketch};
 use crate::cache::Cache;
-use crate::invalidate::scope::ScopeNames;
-use crate::key::{MAX_RENDERED, unescape};
 use crate::l1::Slot;
 use crate::state::{EntryKey, NamespaceState};
 
@@ -46,9 +44,8 @@ pub struct TopKey {
 }
 
 /// Counts a sample of the hits, once somebody has asked for it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sampler {
-    names: ScopeNames,
     on: AtomicBool,
     sketch: Mutex<Sketch<About>>,
 }
@@ -63,26 +60,18 @@ struct About {
 }
 
 impl Sampler {
-    /// Of a cache with this prefix.
-    pub(crate) fn new(prefix: &str) -> Self {
-        let (on, sketch) = (AtomicBool::new(false), Mutex::default());
-        Self { names: ScopeNames::new(prefix), on, sketch }
-    }
-
     /// Takes note of a hit of an entry in memory. While nobody listens this is one load; then a
     /// random number more, and for one of [`ONE_OF`] a look into a table, unless another one is at it.
     pub(crate) fn hit(&self, namespace: &NamespaceState, slot: &Slot) {
         if self.chooses() {
-            let scopes = slot.generations.iter().map(|scope| &*scope.cell.name);
-            self.look(namespace, &slot.rendered, &slot.identity, scopes);
+            self.look(namespace, &slot.rendered, &slot.identity, || slot.workspace_name());
         }
     }
 
     /// As [`hit`](Self::hit), of the entry of this key.
     pub(crate) fn hit_of(&self, key: &EntryKey) {
         if self.chooses() {
-            let scopes = key.cells.iter().map(|cell| &*cell.name);
-            self.look(&key.namespace, &key.rendered, &key.identity, scopes);
+            self.look(&key.namespace, &key.rendered, &key.identity, || key.workspace_name());
         }
     }
 
@@ -92,12 +81,12 @@ impl Sampler {
     }
 
     #[cold]
-    fn look<'s>(
+    fn look(
         &self,
         namespace: &NamespaceState,
         rendered: &Arc<str>,
         identity: &[u8],
-        scopes: impl Iterator<Item = &'s str>,
+        workspace: impl FnOnce() -> Option<String>,
     ) {
         let Ok(mut sketch) = self.sketch.try_lock() else { return };
         sketch.count(rendered, || About {
@@ -106,21 +95,8 @@ impl Sampler {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(shown) => Some(shown),
             },
-            workspace: self.names.workspace_among(scopes).map(unescape),
+            workspace: workspace(),
         });
-    }
-}
-
-impl ScopeNames {
-    /// The workspace that an entry is under, as it stands in keys, by the names of its scopes.
-    pub(super) fn workspace_among<'s>(
-        &self,
-        mut scopes: impl Iterator<Item = &'s str>,
-    ) -> Option<&'s str> {
-        // One that was cut is not known any more.
-        scopes.find_map(|name| {
-            self.below(name)?.strip_prefix("w:").filter(|_| name.len() < MAX_RENDERED)
-        })
     }
 }
 
