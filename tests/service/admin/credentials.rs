@@ -53,7 +53,10 @@ async fn without_credentials_or_with_wrong_ones_nothing_is_answered() {
             assert_eq!(response.header("content-type"), Some("application/problem+json"));
             assert_eq!(response.header("cache-control"), Some("no-store"));
             let problem = json(&response);
-            assert_eq!((&problem["status"], &problem["type"]), (&401.into(), &"about:blank".into()));
+            assert_eq!(
+                (&problem["status"], &problem["type"]),
+                (&401.into(), &"about:blank".into())
+            );
         }
         // In the query it would be in every log.
         let sign = if path.contains('?') { '&' } else { '?' };
@@ -84,7 +87,10 @@ async fn the_page_needs_none_and_has_no_data() {
         assert!(!page.text().contains("very_particular"));
         let policy = page.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src "), "{policy}");
-        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
         for (name, value) in [
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
@@ -153,7 +159,8 @@ async fn a_function_may_say_who_it_is() {
         (Some("away"), 503),
     ] {
         let fields: Vec<(&str, &str)> = user.into_iter().map(|user| ("x-user", user)).collect();
-        let response = http_client::request(served.addr, "GET", "/admin/routes", &fields, b"").await;
+        let response =
+            http_client::request(served.addr, "GET", "/admin/routes", &fields, b"").await;
         let response = response.unwrap();
         assert_eq!(response.status, status, "{user:?}");
         if status >= 400 {

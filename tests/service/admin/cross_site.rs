@@ -1,6 +1,5 @@
 //! No page of another origin changes anything with a browser's help.
 
-
 use super::rig::{OPERATOR, bearer, json, rig, rig_with};
 use crate::setup::memory_cache;
 

@@ -22,7 +22,8 @@ async fn of_a_response_all_is_told_but_its_body() {
         assert_eq!((&found["key"], &found["namespace"]), (&key.into(), &"api_responses".into()));
         assert_eq!(found["workspace"], "ws1");
         assert_eq!((&found["fresh"], &found["valid"]), (&true.into(), &true.into()));
-        let fresh_for = found["fresh_until"].as_u64().unwrap() - found["created_at"].as_u64().unwrap();
+        let fresh_for =
+            found["fresh_until"].as_u64().unwrap() - found["created_at"].as_u64().unwrap();
         assert_eq!(fresh_for, 5 * 60 * 1000);
         assert_eq!(found["in_memory"], true);
         assert_eq!(found["in_store"], if in_redis { true.into() } else { serde_json::Value::Null });
@@ -69,14 +70,16 @@ async fn bodies_are_shown_where_that_is_allowed() {
     let rig = rig_with(memory_cache(), |admin| admin.allow_bodies()).await;
     rig.cache.set("users", "1", &serde_json::json!({"name": "Ada"})).await.unwrap();
     let prefix = prefix_of(&rig.cache).await;
-    let body = json(&rig.get(&entry(&format!("{prefix}:users:v1:1")), OPERATOR).await)["body"].clone();
+    let body =
+        json(&rig.get(&entry(&format!("{prefix}:users:v1:1")), OPERATOR).await)["body"].clone();
     assert_eq!((&body["encoding"], &body["truncated"]), (&"json".into(), &false.into()));
     let value: serde_json::Value = serde_json::from_str(body["text"].as_str().unwrap()).unwrap();
     assert_eq!(value["name"], "Ada");
 
     let long = "ä".repeat(100_000);
     rig.cache.set("users", "2", &long).await.unwrap();
-    let body = json(&rig.get(&entry(&format!("{prefix}:users:v1:2")), OPERATOR).await)["body"].clone();
+    let body =
+        json(&rig.get(&entry(&format!("{prefix}:users:v1:2")), OPERATOR).await)["body"].clone();
     assert_eq!(body["truncated"], true);
     assert!(body["text"].as_str().unwrap().len() <= 64 * 1024);
 }

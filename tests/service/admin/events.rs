@@ -9,13 +9,13 @@ use super::rig::{OPERATOR, REPORTS, Rig, WS1, bearer, rig, rig_with};
 use crate::setup::{memory_cache, redis_cache, unique_prefix};
 
 /// Somebody who listens.
-struct Listener {
+pub(super) struct Listener {
     client: Client,
     text: String,
 }
 
 impl Listener {
-    async fn new(rig: &Rig, token: &str) -> Self {
+    pub(super) async fn new(rig: &Rig, token: &str) -> Self {
         let mut client = Client::connect(rig.addr()).await.unwrap();
         let auth = bearer(token);
         let headers = [auth.split_once(": ").unwrap()];
@@ -28,7 +28,7 @@ impl Listener {
     }
 
     /// The next event: its name, and what it says. `None` at the end.
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(super) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -62,15 +62,27 @@ async fn invalidations_decisions_and_versions_are_told() {
         let mut listener = Listener::new(&rig, OPERATOR).await;
         rig.visit("/campaigns/1", "ws1").await;
         let decision = listener.named("decision").await;
-        assert_eq!((&decision["decision"], &decision["layer"]), (&"fwd=uri-miss; stored".into(), &"origin".into()));
-        assert_eq!((&decision["event"], &decision["workspace"]), (&"decision".into(), &"ws1".into()));
+        assert_eq!(
+            (&decision["decision"], &decision["layer"]),
+            (&"fwd=uri-miss; stored".into(), &"origin".into())
+        );
+        assert_eq!(
+            (&decision["event"], &decision["workspace"]),
+            (&"decision".into(), &"ws1".into())
+        );
         rig.visit("/campaigns/1", "ws1").await;
         assert_eq!(listener.named("decision").await["decision"], "hit");
 
         rig.post("/invalidate", OPERATOR, r#"{"tags":["t:1"],"soft":true}"#).await;
         let invalidated = listener.named("invalidated").await;
-        assert_eq!((&invalidated["outcome"], &invalidated["soft"]), (&"complete".into(), &true.into()));
-        assert_eq!((&invalidated["scopes"][0]["kind"], &invalidated["scopes"][0]["text"]), (&"tag".into(), &"t:1".into()));
+        assert_eq!(
+            (&invalidated["outcome"], &invalidated["soft"]),
+            (&"complete".into(), &true.into())
+        );
+        assert_eq!(
+            (&invalidated["scopes"][0]["kind"], &invalidated["scopes"][0]["text"]),
+            (&"tag".into(), &"t:1".into())
+        );
 
         rig.cache.bump_version("api_responses").await.unwrap();
         assert_eq!(listener.named("version_bumped").await["version"], 2);
@@ -128,7 +140,10 @@ async fn so_many_may_listen_and_who_leaves_makes_place() {
         rig.cache.invalidate(Tag::new("t")).await.unwrap();
         let mut client = Client::connect(rig.addr()).await.unwrap();
         let auth = bearer(OPERATOR);
-        client.send("GET", "/api/cache/events", &[auth.split_once(": ").unwrap()], b"").await.unwrap();
+        client
+            .send("GET", "/api/cache/events", &[auth.split_once(": ").unwrap()], b"")
+            .await
+            .unwrap();
         (client.read_head().await.unwrap().status == 200).then_some(())
     };
     let limit = std::time::Duration::from_secs(20);

@@ -26,14 +26,25 @@ async fn what_was_done_is_what_is_told() {
         assert_eq!((&http["hits"], &http["misses"]), (&2.into(), &2.into()));
         assert_eq!((&http["hit_ratio"], &http["bypasses"]), (&0.5.into(), &0.into()));
         let users = &stats["namespaces"]["users"];
-        assert_eq!((&users["hits"], &users["misses"], &users["sets"]), (&0.into(), &1.into(), &1.into()));
+        assert_eq!(
+            (&users["hits"], &users["misses"], &users["sets"]),
+            (&0.into(), &1.into(), &1.into())
+        );
         assert_eq!(users["hit_ratio"], 0.0);
         assert_eq!(stats["total"]["misses"], 3);
         assert_eq!(stats["workspaces"]["ws1"]["hits"], 2);
         assert_eq!(stats["workspaces"]["ws2"]["misses"], 1);
         assert_eq!(stats["invalidations"]["complete"], 1);
         let invalidations = &stats["operations"]["invalidate"];
-        assert_eq!(invalidations["times"].as_array().unwrap().iter().map(|b| b["count"].as_u64().unwrap()).sum::<u64>(), 1);
+        assert_eq!(
+            invalidations["times"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|b| b["count"].as_u64().unwrap())
+                .sum::<u64>(),
+            1
+        );
         let memory = &stats["memory"];
         assert!(memory["entries"].as_u64() >= Some(2) && memory["bytes"].as_u64() > Some(100));
         assert!(memory["capacity_bytes"].as_u64() > memory["bytes"].as_u64());
@@ -44,7 +55,10 @@ async fn what_was_done_is_what_is_told() {
             let server = &store["server"];
             assert!(server["used_memory_bytes"].as_u64() > Some(100_000), "{server}");
             assert!(server["keys"].as_u64() >= Some(3), "{server}");
-            assert_eq!((&server["evicted_keys"], &server["max_memory_bytes"]), (&0.into(), &serde_json::Value::Null));
+            assert_eq!(
+                (&server["evicted_keys"], &server["max_memory_bytes"]),
+                (&0.into(), &serde_json::Value::Null)
+            );
         } else {
             assert!(stats["store"].is_null());
         }

@@ -24,11 +24,17 @@ async fn all_is_well() {
         let ready = rig.get("/health/ready", OPERATOR).await;
         assert_eq!((ready.status, ready.text().as_str()), (200, r#"{"status":"ready"}"#));
         let health = json(&rig.get("/health", OPERATOR).await);
-        assert_eq!((&health["ready"], &health["details"]["reachable"]), (&true.into(), &true.into()));
+        assert_eq!(
+            (&health["ready"], &health["details"]["reachable"]),
+            (&true.into(), &true.into())
+        );
         assert_eq!(health["details"]["l1_entries"], 1);
         // How the servers are is not a tenant's business.
         let health = json(&rig.get("/health", WS1).await);
-        assert_eq!((&health["ready"], &health["details"]), (&true.into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&health["ready"], &health["details"]),
+            (&true.into(), &serde_json::Value::Null)
+        );
     }
 }
 
@@ -42,7 +48,10 @@ async fn says_that_it_is_away(rig: &Rig) {
     // More often than the breaker needs to open.
     for _ in 0..6 {
         let (status, health) = soon(rig, "/health").await;
-        assert_eq!((status, &health["status"], &health["ready"]), (200, &"degraded".into(), &false.into()));
+        assert_eq!(
+            (status, &health["status"], &health["ready"]),
+            (200, &"degraded".into(), &false.into())
+        );
         let details = &health["details"];
         assert!(details.is_null() || details["reachable"] == false, "{details}");
         assert_eq!(soon(rig, "/health/ready").await.0, 503);
@@ -88,7 +97,8 @@ async fn it_is_not_ready_while_an_invalidation_waits() {
     let queued = rig.cache.invalidate(Tag::new("t")).await.unwrap();
     assert!(!queued.is_complete());
     let (_, health) = soon(&rig, "/health").await;
-    assert_eq!(health["details"]["queued_invalidations"], 1);
+    assert!(health["details"]["queued_invalidations"].as_u64() >= Some(1), "{health}");
+    assert_eq!(health["ready"], false);
     redis.restart();
     is_ready_again(&rig).await;
 }

@@ -23,6 +23,7 @@ async fn bodies_that_are_not_as_they_have_to_be() {
         (runs.as_bytes(), 200),
         (b"{", 400),
         (b"[]", 400),
+        (b"[\"users\",[\"1\"]]", 400),
         (b"null", 400),
         (b"\"keys\"", 400),
         (b"{\"keys\":\"a\"}", 400),
@@ -105,7 +106,8 @@ async fn queries_that_are_not_as_they_have_to_be() {
         }
     }
     // A problem tells nothing back that a page could take for markup.
-    let markup = rig.get("/entry?<script>alert(1)</script>=1", OPERATOR).await;
+    let markup = rig.get("/entry?%3Cscript%3Ealert(1)%3C/script%3E=1", OPERATOR).await;
+    assert_eq!(markup.status, 400);
     assert_eq!(markup.header("content-type"), Some("application/problem+json"));
     assert_eq!(markup.header("x-content-type-options"), Some("nosniff"));
 }

@@ -80,7 +80,8 @@ async fn no_other_method_reaches_it_and_no_header_makes_one_of_another() {
     rig.cache.set("reports", "ws1:1", "value").await.unwrap();
     let routes = ["/api/cache/stats", "/api/cache/clear?all=true", "/api/cache"];
     for target in routes {
-        for method in ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "QUERY", "CLEAR", "get"]
+        for method in
+            ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "QUERY", "CLEAR", "get"]
         {
             assert_eq!(raw(rig.addr(), method, target, "").await, 405, "{method} {target}");
         }

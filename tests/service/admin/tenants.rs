@@ -15,7 +15,10 @@ async fn figures_are_their_own() {
     assert!(!response.text().contains("ws2") && !response.text().contains("api_responses"));
     let stats = json(&response);
     assert_eq!(stats["viewer"], serde_json::json!({"role": "workspace", "workspace": "ws1"}));
-    assert_eq!((&stats["total"]["hits"], &stats["workspaces"]["ws1"]["hits"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&stats["total"]["hits"], &stats["workspaces"]["ws1"]["hits"]),
+        (&1.into(), &1.into())
+    );
     for hidden in ["http", "invalidations", "operations", "memory", "store", "other_workspaces"] {
         assert!(stats[hidden].is_null(), "{hidden}");
     }
@@ -81,7 +84,13 @@ async fn they_end_their_own_and_nothing_of_others() {
         let response = rig.post("/invalidate", WS1, refused).await;
         assert_eq!(response.status, 403, "{refused}: {}", response.text());
     }
-    for path in ["/clear?all=true", "/clear?namespace=reports", "/clear?namespace=unknown", "/version/bump?namespace=reports", "/version/bump?namespace=unknown"] {
+    for path in [
+        "/clear?all=true",
+        "/clear?namespace=reports",
+        "/clear?namespace=unknown",
+        "/version/bump?namespace=reports",
+        "/version/bump?namespace=unknown",
+    ] {
         assert_eq!(rig.post(path, WS1, "").await.status, 403, "{path}");
     }
     assert!(is_there("ws1:1").await && is_there("ws2:1").await);
@@ -98,7 +107,10 @@ async fn they_end_their_own_and_nothing_of_others() {
         let response = rig.post("/invalidate", WS1, allowed).await;
         assert_eq!(response.status, 200, "{allowed}: {}", response.text());
         assert_eq!(is_there("ws1:1").await, !reports_too, "{allowed}");
-        assert!(is_there("ws2:1").await && rig.visit("/campaigns/1", "ws2").await.cache_status().contains("hit"));
+        assert!(
+            is_there("ws2:1").await
+                && rig.visit("/campaigns/1", "ws2").await.cache_status().contains("hit")
+        );
         if !allowed.contains("reports") {
             let again = rig.visit("/campaigns/1", "ws1").await.cache_status();
             assert!(again.contains("uri-miss"), "{allowed}: {again}");
