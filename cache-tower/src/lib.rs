@@ -69,7 +69,7 @@
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
-//! | `private` | services that must never be behind a cache |
+//! | `private` | services that must never be behind a cache; what is stored, for people |
 //! | `memo` | small tables |
 
 mod body;
