@@ -52,7 +52,13 @@
 //! ```
 //!
 //! Where other layers should stand is told in [`guide::layers`].
+//!
+//! # Features
+//!
+//! - `admin`: the admin API and its page; see `admin`.
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod endpoint;
 pub mod extract;
 pub mod guide;
@@ -60,6 +66,8 @@ mod invalidate;
 mod limit;
 mod rejection;
 
+#[cfg(feature = "admin")]
+pub use admin::admin;
 pub use endpoint::cache_endpoint;
 pub use extract::{CacheHandle, SkipCache, WorkspaceId};
 pub use invalidate::{invalidate_cache, invalidate_tag};

@@ -86,6 +86,7 @@
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
 //! | `metrics` | what is counted, for the `metrics` facade |
+//! | `private` | services that must never be behind a cache; what is stored, for people |
 //! | `memo` | small tables |
 
 mod body;
@@ -103,6 +104,7 @@ mod memo;
 pub mod metrics;
 mod options;
 mod policy;
+mod private;
 mod query;
 mod report;
 mod request;
@@ -121,6 +123,7 @@ pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use layer::{CacheLayer, CacheService};
 pub use limit::{RateLimitFuture, RateLimitLayer, RateLimitService, TrustedProxies, WithoutKey};
+pub use private::keep_private;
 pub use report::passed::CacheStatus;
 pub use report::status::HttpStats;
 pub use request::key::key_segment;

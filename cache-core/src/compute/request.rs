@@ -193,7 +193,8 @@ where
         {
             if self.counted {
                 state.count(Read::L1Hit, slot.workspace.as_deref());
-                state.tell_read(Read::L1Hit, &identity, Some(&slot));
+                state.tell_read(Read::L1Hit, identity, Some(&slot));
+                state.sampler.hit(&state, &slot);
             }
             state.audit(Operation::Get, Outcome::Read(Read::L1Hit), identity);
             if options.sliding.is_some() {

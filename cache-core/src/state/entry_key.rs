@@ -54,6 +54,9 @@ impl EntryKey {
     pub(crate) fn count(&self, read: Read) {
         self.namespace.count(read, self.workspace.as_deref());
         self.tell_read(read);
+        if read != Read::Miss {
+            self.namespace.sampler.hit_of(self);
+        }
     }
 
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.

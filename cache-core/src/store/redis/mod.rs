@@ -9,6 +9,7 @@
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
 //! - `count`: uses, against a limit;
+//! - `server_stats`: what the server says of itself;
 //! - `watch`: a connection on which Redis tells what changes;
 //! - `fault`: what each error means.
 
@@ -23,6 +24,7 @@ mod identity;
 mod options;
 mod pace;
 mod script;
+mod server_stats;
 mod wanted_keys;
 mod watch;
 
@@ -44,6 +46,7 @@ use self::gather::{Gatherer, Joined};
 use self::pace::Pace;
 use self::watch::Announcer;
 use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
+use crate::admin::ServerStats;
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
@@ -328,6 +331,17 @@ impl Store for RedisStore {
         Box::pin(self.run(deadline, async move |mut connection| {
             send(&mut connection, &cmd("PING")).await.map(drop)
         }))
+    }
+
+    fn server_stats(
+        &self,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
+        Box::pin(
+            self.run(deadline, async move |mut connection| {
+                server_stats::ask(&mut connection).await
+            }),
+        )
     }
 
     fn incarnation(&self) -> u64 {
