@@ -1,7 +1,7 @@
 // The figures, the charts, and what works.
 let factsShown = '';
 
-addChart('chart-ratio', { series: [{ key: 'ratio', name: 'hits' }], top: 1, format: percent, empty: 'Drawn once there are reads.' });
+addChart('chart-ratio', { series: [{ key: 'ratio', name: 'hits' }], top: 1, format: percent, scale: (ratio) => `${Math.round(ratio * 100)} %`, empty: 'Drawn once there are reads.' });
 addChart('chart-reads', { series: [{ key: 'reads', name: 'reads' }, { key: 'misses', name: 'misses', second: true }], format: (n) => rate(n).join(''), empty: 'Drawn after the second look.' });
 addChart('chart-latency', { series: [{ key: 'median', name: 'median' }, { key: 'slow', name: '95 %', second: true }], format: duration, empty: 'Nothing was timed yet. A hit in memory is not: it takes microseconds.' });
 
@@ -9,10 +9,10 @@ function showStats(report) {
   remember(report);
   const operator = report.viewer.role === 'operator';
   for (const node of document.querySelectorAll('.operator')) if (node.id !== 'routes-section' || !operator) node.hidden = !operator;
-  put($('viewer'), operator ? '' : `workspace ${report.viewer.workspace}`);
+  put($('viewer'), operator ? location.host : `workspace ${report.viewer.workspace} at ${location.host}`);
   showFigures(report);
   const drawn = points();
-  put($('latency-title'), report.operations?.read?.length ? `Reads of ${report.store?.name ?? 'the store'}` : 'Computing');
+  put($('latency-title'), report.operations?.read?.length ? `${report.store?.name ?? 'Store'} reads` : 'Computing');
   for (const id of charts.keys()) updateChart(id, drawn);
   if (operator) showNamespaces(report);
   showWorkspaces(report);

@@ -9,7 +9,7 @@ function svg(tag, attributes, text) {
   return node;
 }
 
-// chart: { series: [{ key, name, second? }], format, top?, empty }
+// chart: { series: [{ key, name, second? }], format, scale?, top?, empty }
 function addChart(id, chart) {
   const figure = $(id);
   const plot = figure.querySelector('.plot');
@@ -55,7 +55,7 @@ function draw(chart) {
   for (const part of [0, 0.5, 1]) {
     picture.append(
       svg('line', { class: 'grid', x1: edge.left, x2: width - edge.right, y1: y(top * part), y2: y(top * part) }),
-      svg('text', { x: edge.left - 8, y: y(top * part) + 4, 'text-anchor': 'end' }, format(top * part)),
+      svg('text', { x: edge.left - 8, y: y(top * part) + 4, 'text-anchor': 'end' }, (chart.scale ?? format)(top * part)),
     );
   }
   picture.append(

@@ -12,7 +12,6 @@ function state(mood, text) {
 function notice(text) {
   $('notice').hidden = !text;
   put($('notice'), text);
-  document.body.classList.toggle('stale', Boolean(text));
 }
 
 const pause = (ms, signal) =>

@@ -27,7 +27,10 @@ function fillTable(table, columns, rows, empty) {
       const cell = body.rows[i].cells[n];
       put(cell.firstChild, column.text(row));
       cell.classList.toggle('flag', Boolean(column.flag?.(row)));
-      if (column.bar) cell.lastChild.style.setProperty('--share', column.bar(row) ?? 0);
+      if (column.bar) {
+        cell.lastChild.hidden = column.bar(row) == null;
+        cell.lastChild.style.setProperty('--share', column.bar(row) ?? 0);
+      }
     });
   });
 }
