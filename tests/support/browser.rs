@@ -69,7 +69,8 @@ impl Browser {
     }
 
     async fn launch() -> Result<Self, String> {
-        let home = tempfile::Builder::new().prefix("cache-browser-").tempdir().expect("a directory");
+        let home =
+            tempfile::Builder::new().prefix("cache-browser-").tempdir().expect("a directory");
         // Chromium is a child of its driver, and stays in its process group.
         let mut driver = Process::spawn_group(
             Command::new("chromedriver")
@@ -128,10 +129,8 @@ impl Browser {
 
     /// What the user prefers, such as `("prefers-color-scheme", "dark")`.
     pub async fn prefer(&self, features: &[(&str, &str)]) {
-        let features: Vec<_> = features
-            .iter()
-            .map(|(name, value)| json!({ "name": name, "value": value }))
-            .collect();
+        let features: Vec<_> =
+            features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         self.cdp("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
@@ -150,7 +149,8 @@ impl Browser {
         let script = format!("return Boolean({expression})");
         let holds = async || (self.eval(&script).await == true).then_some(());
         let page = "return document.body.innerText";
-        if tokio::time::timeout(PATIENCE, eventually_some(READY, expression, holds)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, eventually_some(READY, expression, holds)).await.is_err()
+        {
             panic!("never: {expression}\n{}", self.eval(page).await.as_str().unwrap_or_default());
         }
     }
@@ -269,7 +269,9 @@ fn announced(output: impl Read + Send + 'static) -> Option<u16> {
     // Goes on to read, so that the driver never waits for a full pipe.
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let number = line.rsplit_once("on port ").map(|(_, rest)| rest.trim_end_matches('.'));
+            let number = line
+                .rsplit_once("successfully on port ")
+                .map(|(_, rest)| rest.trim_end_matches('.'));
             if let Some(Ok(number)) = number.map(str::parse) {
                 // nobody waits for a second one
                 let _ = found.send(number);

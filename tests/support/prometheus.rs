@@ -96,7 +96,11 @@ impl Prometheus {
         let response = http_client::get(self.addr, &format!("/api/v1/{path}"), &[]).await;
         let mut answer: Value = serde_json::from_slice(&response.body)
             .map_err(|error| format!("{error}: {}", response.text()))?;
-        if answer["status"] == "success" { Ok(answer["data"].take()) } else { Err(answer.to_string()) }
+        if answer["status"] == "success" {
+            Ok(answer["data"].take())
+        } else {
+            Err(answer.to_string())
+        }
     }
 }
 

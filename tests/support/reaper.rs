@@ -17,7 +17,7 @@ while read -r sign id; do
     -) ids="${ids%%" $id "*} ${ids#*" $id "}" ;;
   esac
 done
-for id in $ids; do kill -9 -- "$id"; done
+for id in $ids; do kill -s KILL -- "$id"; done
 "#;
 
 static REAPER: OnceLock<Mutex<Child>> = OnceLock::new();

@@ -29,11 +29,6 @@ impl Session {
         call(self.driver, "POST", &format!("/session/{}/{command}", self.id), &body).await
     }
 
-    /// A command that only asks.
-    pub(crate) async fn get(&self, command: &str) -> Result<Value, String> {
-        call(self.driver, "GET", &format!("/session/{}/{command}", self.id), &Value::Null).await
-    }
-
     /// The first element that matches a CSS selector.
     pub(crate) async fn find(&self, css: &str) -> Result<String, String> {
         let found = self.post("element", json!({ "using": "css selector", "value": css })).await?;
@@ -46,12 +41,7 @@ impl Session {
     }
 }
 
-async fn call(
-    driver: SocketAddr,
-    method: &str,
-    path: &str,
-    body: &Value,
-) -> Result<Value, String> {
+async fn call(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Value, String> {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let json = [("content-type", "application/json; charset=utf-8")];
     let response = http_client::request(driver, method, path, &json, &body)
