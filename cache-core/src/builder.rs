@@ -29,6 +29,7 @@ use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::flight::Flights;
+use crate::happenings::{EventBus, Happenings};
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::GenerationTable;
 use crate::invalidate::keepalive::KeepAlive;
@@ -41,7 +42,7 @@ use crate::offload::Offload;
 use crate::packing::PackingOptions;
 use crate::slide::Sliding;
 use crate::state::{Defaults, Inner};
-use crate::stats::{HitRatioWarning, InvalidationCounters, Workspaces};
+use crate::stats::{HitRatioWarning, InvalidationCounters, Operations, Workspaces};
 use crate::store::Store;
 use crate::ttl::{Ttl, hours};
 
@@ -234,6 +235,10 @@ impl Builder {
         check_prefix(&prefix)?;
         let clock = self.clock.take().unwrap_or_default();
         let store = store(self.place.take(), &environment, &clock)?;
+        let happenings = Arc::new(Happenings::new(clock.clone()));
+        if let Some(store) = &store {
+            store.report_to(EventBus::new(&happenings));
+        }
         let l1_bytes = self.l1_bytes.unwrap_or(if store.is_some() { 64 * MIB } else { 256 * MIB });
         let defaults = Defaults {
             ttl: self
@@ -276,6 +281,8 @@ impl Builder {
             keepalive: KeepAlive::default(),
             replaying: Sole::default(),
             invalidations: InvalidationCounters::default(),
+            happenings,
+            operations: Operations::default(),
             workspaces: Workspaces::default(),
             refreshes: Refreshes::default(),
             everything,

@@ -7,9 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::background::Background;
 use crate::builder::Builder;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::compute::{BoxCompute, Computed, GetOrCompute, GetOrComputeMany, Previous};
 use crate::error::Error;
+use crate::happenings::{Event, Events};
 use crate::health::{self, Health};
 use crate::invalidate::{DeletePattern, Invalidated, Invalidation, Pattern, Scope, Scopes};
 use crate::key::Key;
@@ -278,6 +279,8 @@ impl Cache {
             other_workspaces,
             namespaces: self.inner.namespaces().into_iter().map(snapshot).collect(),
             invalidations: self.inner.invalidations.snapshot(),
+            operations: self.inner.operations.snapshot(),
+            evictions: self.inner.regions().map(|region| region.evictions()).sum(),
         }
     }
 
@@ -285,6 +288,37 @@ impl Cache {
     /// [others](Stats::other_workspaces).
     pub fn workspace_stats(&self, workspace: impl AsRef<str>) -> Option<NamespaceStats> {
         self.inner.workspaces.snapshot_of(workspace.as_ref())
+    }
+
+    /// What happens from now on: invalidations, the breaker, a sample of the decisions of response
+    /// caches. Who does not keep up misses the oldest, and is told how many; nothing waits for a
+    /// listener. See [`Event`].
+    ///
+    /// ```
+    /// use cache_core::{Cache, Event, InvalidationOutcome, Scope};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().build()?;
+    /// let mut events = cache.events();
+    /// cache.delete("users", "42").await?;
+    /// match events.next().await {
+    ///     Some(Event::Invalidated { scopes, outcome, .. }) => {
+    ///         assert_eq!(scopes[0].to_string(), "key cache:users:v1:42 of users");
+    ///         assert_eq!(outcome, InvalidationOutcome::Complete);
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok::<(), cache_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn events(&self) -> Events {
+        self.inner.happenings.listen()
+    }
+
+    /// Tells those who listen of something that comes as often as requests: for middleware. It is
+    /// made only if somebody listens and it is among [those told](crate::SAMPLED_PER_SECOND); with
+    /// the time, and with how many were left out since the last one.
+    pub fn tell_sampled(&self, event: impl FnOnce(Millis, u64) -> Event) {
+        self.inner.happenings.tell_sampled(event);
     }
 
     /// What works right now; answers within 100 ms whatever the store does.

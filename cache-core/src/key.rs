@@ -222,6 +222,12 @@ pub(crate) fn unescape(rendered: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// What a rendered segment says; `None` if it has been cut, or is a wildcard.
+pub(crate) fn segment(rendered: &str) -> Option<String> {
+    let whole = !rendered.contains(['*', '?']) && !rendered.contains(FOLD);
+    whole.then(|| unescape(rendered))
+}
+
 /// Whether a rendered first segment says that there is no workspace.
 pub(crate) fn is_shared_partition(rendered: &str) -> bool {
     rendered == SHARED_PARTITION

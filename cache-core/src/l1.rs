@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::OptionsBuilder;
-use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
+use quick_cache::sync::Cache as QuickCache;
 
 use crate::clock::Millis;
 use crate::codec::Format;
 use crate::coherence::Coherence;
 use crate::coherence::versions::Mark;
 use crate::entry::EntryTimes;
+use crate::evictions::Evictions;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, Standing};
 use crate::stats::Counters;
 
@@ -170,7 +171,8 @@ const BEHIND: Millis = 100;
 /// A share of the memory, with a bound of its own.
 #[derive(Debug)]
 pub(crate) struct Region {
-    slots: QuickCache<u128, Arc<Slot>, Weigher, BuildHasherDefault<AlreadyHashed>>,
+    slots: QuickCache<u128, Arc<Slot>, Weigher, BuildHasherDefault<AlreadyHashed>, Evictions>,
+    evictions: Evictions,
     /// `None`: nobody else changes anything.
     coherence: Option<Arc<Coherence>>,
 }
@@ -213,15 +215,13 @@ impl Region {
             .weight_capacity(bytes)
             .build();
         let weigher = Weigher { least };
-        let hasher = BuildHasherDefault::default();
+        let (hasher, evictions) = (BuildHasherDefault::default(), Evictions::default());
         let slots = match options {
-            Ok(options) => {
-                QuickCache::with_options(options, weigher, hasher, DefaultLifecycle::default())
-            }
+            Ok(options) => QuickCache::with_options(options, weigher, hasher, evictions.clone()),
             // Only missing options are refused, and both are given.
-            Err(_) => QuickCache::with(1, bytes, weigher, hasher, DefaultLifecycle::default()),
+            Err(_) => QuickCache::with(1, bytes, weigher, hasher, evictions.clone()),
         };
-        Self { slots, coherence: None }
+        Self { slots, evictions, coherence: None }
     }
 
     /// Beside a store that others write to.
@@ -285,6 +285,15 @@ impl Region {
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many went to make room for others.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.count()
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.slots.capacity()
     }
 
     pub(crate) fn bytes(&self) -> u64 {

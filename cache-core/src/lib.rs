@@ -27,7 +27,8 @@
 //! |---|---|
 //! | `cache`, `builder`, [`config`] | the handle and its operations; building it; the environment |
 //! | `compute` | `get_or_compute`; keys that are kept warm, or filled beforehand |
-//! | `stats` | counters by namespace and by workspace |
+//! | `stats`, `gauges` | counters by namespace and by workspace; how things stand right now |
+//! | `happenings` | invalidations, decisions and the breaker, told as they happen |
 //! | `decorators` | `#[cached]`, `#[invalidates]` |
 //! | `typed_namespace` | namespaces whose keys and values are of one type each, with a schema |
 //! | `namespace`, `key`, `ttl`, `entry` | pure: names, options, injective rendering, times |
@@ -50,6 +51,7 @@
 //!   compiles C). See `Compression`.
 //! - `encryption`: values encrypted on the way to the store, and sensitive namespaces, whose accesses
 //!   are events. See `Keyring`.
+//! - `metrics`: what is counted, for the `metrics` facade. See `metrics::Exporter`.
 //! - `macros`: the attributes `#[cached]` and `#[invalidates]` (see `decorators`).
 
 mod audit;
@@ -67,15 +69,20 @@ pub mod decorators;
 mod entry;
 mod error;
 mod evict;
+mod evictions;
 mod family;
 mod fill;
 mod flight;
+mod gauges;
+mod happenings;
 mod health;
 mod invalidate;
 mod key;
 pub mod key_hash;
 mod l1;
 mod lookup;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod middleware;
 mod namespace;
 mod offload;
@@ -120,6 +127,11 @@ pub use error::{Error, ErrorKind};
 pub use evict::Evictable;
 pub use fill::{Fill, NewEntry};
 pub use flight::{FLEET_LEASE, Flights, Follower, Joined, Landing, Leader, UNCONFIRMED_FLIGHT};
+pub use gauges::{Gauges, MemoryGauges};
+pub use happenings::{
+    BreakerState, EVENTS_KEPT, Event, EventBus, EventScope, Events, InvalidationOutcome,
+    SAMPLED_PER_SECOND, ScopeKind,
+};
 pub use health::Health;
 pub use invalidate::{
     Consumed, DeletePattern, Invalidated, Invalidation, Invalidations, InvalidationsBuilder,
@@ -135,7 +147,9 @@ pub use namespace::{API_RESPONSES, Namespace};
 pub use pending::PendingWrite;
 pub use set::Set;
 pub use state::EntryKey;
-pub use stats::{Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, Stats};
+pub use stats::{
+    Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, OperationStats, Stats,
+};
 pub use store::Store;
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};

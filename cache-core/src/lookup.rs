@@ -11,7 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use self::answer::{Answer, check_answer, drop_if_past_its_time};
-use crate::clock::{Deadline, Millis};
+use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::coherence::versions::Mark;
 use crate::error::Error;
 use crate::fill::{Fill, NewEntry};
@@ -21,6 +21,7 @@ use crate::invalidate::wanted::WantedScopes;
 use crate::l1::{Shared, Slot};
 use crate::pending::new_slot;
 use crate::state::{EntryKey, Inner};
+use crate::stats::StoreOperation;
 use crate::store::Store;
 
 pub(crate) use self::answer::StoredEntry;
@@ -241,7 +242,10 @@ impl Inner {
         let mut wanted = WantedScopes::new(scopes);
         let keys = asked_for.iter().map(|key| &*key.rendered);
         let keys: SmallVec<[&str; 8]> = keys.chain(wanted.names()).collect();
-        let found = match self.fetch(store, &keys, deadline).await {
+        let began = Stopwatch::start();
+        let found = self.fetch(store, &keys, deadline).await;
+        self.operations.ended(StoreOperation::Read, began.elapsed(), found.is_ok());
+        let found = match found {
             Ok(found) => found,
             Err(error) => {
                 for (_, answer) in answers {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::clock::Millis;
+use crate::clock::{Millis, Stopwatch};
 use crate::codec::WriteId;
 use crate::coherence::versions::Mark;
 use crate::entry::{Entry, Recorded};
@@ -15,6 +15,7 @@ use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
 use crate::l1::Slot;
 use crate::state::{EntryKey, Inner};
+use crate::stats::StoreOperation;
 use crate::store::{Guard, Put, WriteBatch};
 use crate::write::{extensions, forget_extensions};
 
@@ -83,7 +84,10 @@ impl PendingWrite {
             // Before its echo can come.
             inner.note_written(slot, false);
         }
-        match store.write(batch, inner.deadline()).await {
+        let began = Stopwatch::start();
+        let written = store.write(batch, inner.deadline()).await;
+        inner.operations.ended(StoreOperation::Write, began.elapsed(), written.is_ok());
+        match written {
             Ok(written) => {
                 let stored = written.stored.into_iter().chain(std::iter::repeat(false));
                 for ((write, put), stored) in writes.iter().zip(&puts).zip(stored) {

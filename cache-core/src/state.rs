@@ -17,6 +17,7 @@ use crate::coherence::{COHERENCE_BOUND, Coherence};
 use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
+use crate::happenings::Happenings;
 use crate::invalidate::board::{BoardState, Facts};
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::{GenerationCell, GenerationTable};
@@ -31,7 +32,9 @@ use crate::namespace::Namespace;
 use crate::offload::Offload;
 use crate::packing::PackingOptions;
 use crate::slide::Sliding;
-use crate::stats::{Counters, HitRatio, HitRatioWarning, InvalidationCounters, Workspaces};
+use crate::stats::{
+    Counters, HitRatio, HitRatioWarning, InvalidationCounters, Operations, Workspaces,
+};
 use crate::store::Store;
 use crate::ttl::Ttl;
 use crate::typed_namespace::Types;
@@ -54,6 +57,8 @@ pub(crate) struct Inner {
     /// The task that repeats what is unconfirmed.
     pub(crate) replaying: Sole,
     pub(crate) invalidations: InvalidationCounters,
+    pub(crate) happenings: Arc<Happenings>,
+    pub(crate) operations: Operations,
     pub(crate) workspaces: Workspaces,
     pub(crate) refreshes: Refreshes,
     pub(crate) fences: Arc<Fences>,
@@ -294,6 +299,11 @@ impl NamespaceState {
         {
             hit_ratio.missed(&self.name, &self.counters);
         }
+    }
+
+    /// Whether the first segment of its plain keys is a workspace.
+    pub(crate) fn is_by_workspace(&self) -> bool {
+        self.by_workspace
     }
 
     /// A plain key of this namespace, with its workspace if the namespace says that it has one.

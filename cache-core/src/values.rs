@@ -14,6 +14,7 @@ use crate::compute::Options;
 use crate::entry::EntryTimes;
 use crate::error::{Error, ErrorKind};
 use crate::fill::NewEntry;
+use crate::happenings::Event;
 use crate::invalidate::{DeletePattern, Invalidated, Pattern, Scope, Tag, Template};
 use crate::key::Key;
 use crate::l1::Slot;
@@ -242,7 +243,11 @@ impl Values {
     /// See [`Cache::bump_version`].
     pub async fn bump_version(&self) -> Result<u32, Error> {
         let inner = &self.cache.inner;
-        inner.bump_version(self.state()?, inner.deadline()).await
+        let state = self.state()?;
+        let version = inner.bump_version(state, inner.deadline()).await?;
+        let namespace = || state.name.clone();
+        inner.happenings.tell(|at| Event::VersionBumped { at, namespace: namespace(), version });
+        Ok(version)
     }
 
     /// See [`Cache::version`].

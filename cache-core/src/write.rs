@@ -21,6 +21,7 @@ use crate::invalidate::wanted::WantedScopes;
 use crate::l1::Slot;
 use crate::pending::{new_entry, new_slot};
 use crate::state::{EntryKey, Inner, NamespaceState};
+use crate::stats::StoreOperation;
 use crate::store::{Put, Store, WriteBatch};
 use crate::ttl::Ttl;
 
@@ -205,7 +206,9 @@ impl Inner {
         let batch =
             WriteBatch { puts: &puts, extend: &extend, read: &read, ..WriteBatch::default() };
         let asked: GenerationRefs = generations().map(GenerationRef::asked_now).collect();
+        let began = Stopwatch::start();
         let written = store.write(batch, deadline).await;
+        self.operations.ended(StoreOperation::Write, began.elapsed(), written.is_ok());
         let written = written.inspect_err(|_| forget_extensions(generations()))?;
         for (write, put) in writes.iter().zip(&puts) {
             write.key.note(|counts| counts.bytes_written.add(put.value.len() as u64));
@@ -250,7 +253,9 @@ impl Inner {
         let extend = extensions(&stored.generations, keep_for, now);
         let extend: Vec<(&str, Millis)> = extend.iter().map(|(key, ms)| (&**key, *ms)).collect();
         let batch = WriteBatch { puts: &[put], extend: &extend, ..WriteBatch::default() };
+        let began = Stopwatch::start();
         let written = store.write(batch, deadline).await;
+        self.operations.ended(StoreOperation::Write, began.elapsed(), written.is_ok());
         // The next read brings the new times; those that have read the old ones lose.
         self.forget(std::iter::once(key));
         let written = written.inspect_err(|_| {

@@ -33,6 +33,7 @@ mod fleet;
 mod formats;
 mod gated_store;
 mod gathering;
+mod happenings;
 mod heard;
 mod interleave;
 mod keepalive;

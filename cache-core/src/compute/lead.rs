@@ -91,7 +91,7 @@ where
         None => computing.await,
     };
     let took = watch.elapsed();
-    key.note(|counts| counts.computed(took, computed.is_ok()));
+    key.note_computed(took, computed.is_ok());
     let computed = match computed {
         Ok(computed) => computed,
         Err(error) => {

@@ -271,7 +271,7 @@ impl<'a> Call<'a> {
             let watch = Stopwatch::start();
             let computed = compute(Previous::new(former)).await;
             let took = watch.elapsed();
-            self.key.note(|counts| counts.computed(took, computed.is_ok()));
+            self.key.note_computed(took, computed.is_ok());
             value_of(computed)
         };
         self.awaited(stand_in, computed, patience).await

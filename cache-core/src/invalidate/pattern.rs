@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use crate::key::{Key, SHARED_PARTITION, escape, escape_workspace};
+use crate::key::{Key, SHARED_PARTITION, escape, escape_workspace, is_shared_partition, segment};
 
 /// Which part of the cache a request or a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,12 @@ impl Pattern {
     /// The glob, as it is matched against rendered keys.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What its first segment says, if that is a workspace.
+    pub(crate) fn workspace(&self) -> Option<String> {
+        let first = self.0.split(':').next().filter(|first| !is_shared_partition(first));
+        first.and_then(segment)
     }
 
     /// Whether a rendered key matches.

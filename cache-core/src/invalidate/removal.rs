@@ -7,14 +7,16 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::audit::{Accesses, Operation, Outcome};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
+use crate::happenings::{InvalidationOutcome, Told};
 use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
 use crate::invalidate::soft::Softly;
 use crate::invalidate::{Invalidated, Pattern, Scope, Template, replay};
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
+use crate::stats::StoreOperation;
 use crate::store::{Put, Store, WriteBatch};
 use crate::write::tombstone_of;
 
@@ -32,6 +34,7 @@ pub(crate) struct Removals {
     sweeps: Vec<Sweep>,
     /// It is to become stale, not invalid.
     softly: bool,
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -56,6 +59,9 @@ impl Removals {
     /// If it names a namespace that can't be.
     pub(crate) fn add(&mut self, inner: &Arc<Inner>, scope: Scope) -> Result<(), Error> {
         let names = &inner.names;
+        if inner.happenings.is_heard() {
+            self.told.add(&scope.0);
+        }
         match scope.0 {
             Kind::Everything => self.generation(inner, &names.everything()),
             Kind::Namespace(name) => self.generation(inner, &names.namespace(&name)),
@@ -70,7 +76,12 @@ impl Removals {
                 let instance = |template: &Template| {
                     Some((template.instance_of_pattern(&pattern)?, template.clone()))
                 };
-                match facts.templates().find_map(instance) {
+                let known = facts.templates().find_map(instance);
+                if inner.happenings.is_heard() {
+                    let template = known.as_ref().map(|(_, template)| template);
+                    self.told.pattern(&namespace, &pattern, template);
+                }
+                match known {
                     Some((instance, template)) => {
                         let name = names.pattern(&namespace.name, &instance);
                         let cell = inner.generations.cell(&name);
@@ -194,6 +205,7 @@ struct UnderWay<'i> {
     refused: bool,
     /// Whether the cache has been shut down: it will not read from the store any more.
     closed: bool,
+    began: Stopwatch,
 }
 
 impl<'i> UnderWay<'i> {
@@ -216,8 +228,8 @@ impl<'i> UnderWay<'i> {
         let tombstones =
             if confirmed { Vec::new() } else { removals.keys.iter().map(put).collect() };
         let soft = removals.softly.then(|| Soft::new(now));
-        let (refused, closed) = (false, false);
-        let this = Self { inner, removals, soft, tombstones, confirmed, refused, closed };
+        let (refused, closed, began) = (false, false, Stopwatch::start());
+        let this = Self { inner, removals, soft, tombstones, confirmed, refused, closed, began };
         this.take_effect_here();
         if !this.confirmed {
             inner.note_removals(this.removed());
@@ -373,13 +385,16 @@ impl Drop for UnderWay<'_> {
         if self.removals.is_empty() {
             return;
         }
-        if self.refused {
+        let outcome = if self.refused {
             counters.failed.one();
+            InvalidationOutcome::Failed
         } else if pending.is_empty() {
             counters.complete.one();
+            InvalidationOutcome::Complete
         } else {
             counters.queued.one();
-        }
+            InvalidationOutcome::Queued
+        };
         let replay = !pending.is_empty();
         self.inner.unconfirmed.add(pending, self.inner.clock.now());
         // A read that began before the removal, or before it was known not to be confirmed, may
@@ -391,5 +406,10 @@ impl Drop for UnderWay<'_> {
         if replay {
             replay::ensure(self.inner);
         }
+        let Removals { told, keys, softly, .. } = &mut self.removals;
+        let keys = keys.iter().map(|key| &**key);
+        let took = self.began.elapsed();
+        self.inner.operations.ended(StoreOperation::Invalidate, took, !self.refused);
+        self.inner.tell_invalidated(told, keys, outcome, *softly, took);
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::invalidate::Partition;
-use crate::key::escape;
+use crate::key::{escape, is_shared_partition, unescape};
 
 /// A label on entries, in any namespace; all entries with it are invalidated together.
 ///
@@ -119,6 +119,12 @@ impl TagFamily {
     /// As [`partition`](Self::partition), from the partition as it stands in a key.
     pub(crate) fn of_rendered_partition(rendered: &str) -> Self {
         Self(Cow::Owned(format!("u:{rendered}")))
+    }
+
+    /// The workspace whose tags they are, if they are one's.
+    pub(crate) fn workspace(&self) -> Option<String> {
+        let rendered = self.0.strip_prefix("u:")?;
+        (!is_shared_partition(rendered)).then(|| unescape(rendered))
     }
 
     /// The tag of this family with this text; any text will do.

@@ -97,7 +97,7 @@ fn bucket(us: u64) -> usize {
 }
 
 /// A duration in whole microseconds, saturating.
-pub(super) fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

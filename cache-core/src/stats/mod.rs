@@ -17,8 +17,10 @@
 //! # Ok::<(), cache_core::Error>(()) }).unwrap();
 //! ```
 
+mod computed;
 mod counters;
 mod histogram;
+mod operations;
 mod warn;
 mod workspaces;
 
@@ -28,6 +30,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::counters::{Counter, Counters};
 pub use self::histogram::Histogram;
+pub(crate) use self::histogram::micros;
+pub use self::operations::OperationStats;
+pub(crate) use self::operations::{Operations, StoreOperation};
 pub(crate) use self::warn::{HitRatio, HitRatioWarning};
 pub use self::workspaces::MAX_COUNTED_WORKSPACES;
 pub(crate) use self::workspaces::Workspaces;
@@ -108,6 +113,10 @@ pub struct Stats {
     pub other_workspaces: NamespaceStats,
     /// Of the whole cache.
     pub invalidations: InvalidationStats,
+    /// How long operations took.
+    pub operations: OperationStats,
+    /// Entries that went from this process' memory to make room for others.
+    pub evictions: u64,
 }
 
 /// Invalidations (and deletions of single keys) by their outcome. Those whose caller left before

@@ -29,9 +29,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
+use crate::happenings::{BreakerState, EventBus};
 
 pub use crate::codec::is_tombstone;
 pub use memory::{MemoryStore, Snapshot};
@@ -141,11 +143,42 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Where to tell of what happens to the store; a cache calls it once, when it is built.
+    fn report_to(&self, bus: EventBus) {
+        let _ = bus;
+    }
+
+    /// Whether operations go out, or fail at once because the store is away; `None`: there is no
+    /// such thing here. Costs nothing.
+    fn breaker(&self) -> Option<BreakerState> {
+        None
+    }
+
+    /// How connections to the store stand; `None`: it has none, or does not tell. Costs little.
+    fn pool(&self) -> Option<PoolState> {
+        None
+    }
+
     /// A name for logs and health: `redis`, `memory`.
     fn name(&self) -> &'static str;
 
     /// Lets go of connections and tasks.
     fn close(&self) {}
+}
+
+/// How connections to a store stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PoolState {
+    /// Open ones.
+    pub connections: u32,
+    /// Of these, those that nobody holds.
+    pub idle: u32,
+    /// The most there may be.
+    pub max: u32,
+    /// Operations that wait for one.
+    pub waiting: u32,
 }
 
 /// What to write in one round trip.

@@ -24,6 +24,7 @@ use crate::policy::{
 };
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
+use crate::report::trace::Source;
 use crate::request::content::{ContentDigest, write_content};
 use crate::request::key::{Identity, MethodClass, Site, Target, original_uri, route, variant};
 use crate::request::partition::Resolved;
@@ -151,7 +152,8 @@ pub(crate) fn look<B, R>(
                 let mut response = answer(stored, request.method(), conditions, age_secs);
                 let tally = Tally::new(shared, Decision::Unanswered);
                 let params = shared.params(&freshness, now, slot.rendered_key());
-                tally.correct(Decision::StaleHit, params, &mut response);
+                let source = Source::found(Read::L1Hit, &slot);
+                tally.correct_from(source, Decision::StaleHit, params, &mut response);
                 shared.values.count_hit(Read::L1Hit, &slot);
                 let Some(refreshing) = shared.refreshes.begin(own_hash, now) else {
                     return Entrance::Stale(response, None);

@@ -3,4 +3,4 @@
 pub(crate) mod status;
 pub(crate) mod tally;
 pub(crate) mod told;
-mod trace;
+pub(crate) mod trace;

@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use crate::config::Shared;
 use crate::report::status::Decision;
 use crate::report::told::Params;
+use crate::report::trace::Source;
 use crate::stored::CACHE_STATUS;
 
 /// Counts one request: with its response, or else (an error of the service inside, a panic, a
@@ -79,7 +80,7 @@ impl Tally {
         if self.taken_over.load(Ordering::Acquire) {
             return;
         }
-        self.count(decision, decision.origin_s(params, response.status()));
+        self.count(decision, decision.origin_s(params, response.status()), self.source(None));
         let value = decision.render(&self.shared.name, params, response.status());
         let _ = response.headers_mut().try_append(CACHE_STATUS, value);
     }
@@ -91,7 +92,19 @@ impl Tally {
         params: Params<'_>,
         response: &mut Response<B>,
     ) {
-        self.count(decision, decision.origin_s(params, response.status()));
+        let source = self.source(Some(Read::StoreHit));
+        self.correct_from(source, decision, params, response);
+    }
+
+    /// As [`correct`](Self::correct), of what was found there.
+    pub(crate) fn correct_from<B>(
+        &self,
+        source: Source<'_>,
+        decision: Decision,
+        params: Params<'_>,
+        response: &mut Response<B>,
+    ) {
+        self.count(decision, decision.origin_s(params, response.status()), source);
         self.shared.rewrite(decision, params, response);
     }
 
@@ -104,10 +117,14 @@ impl Tally {
     pub(crate) fn hit(&self, read: Read) {
         self.counted.store(true, Ordering::Relaxed);
         self.read(read);
-        self.shared.tell_of_hit();
+        self.shared.tell_of_hit(self.source(Some(read)));
     }
 
-    fn count(&self, decision: Decision, origin_s: Option<StatusCode>) {
+    fn source(&self, read: Option<Read>) -> Source<'_> {
+        Source { read, slot: None, key: self.key.get().map(|key| &**key) }
+    }
+
+    fn count(&self, decision: Decision, origin_s: Option<StatusCode>, source: Source<'_>) {
         self.counted.store(true, Ordering::Relaxed);
         if self.is_silent() {
             return;
@@ -116,7 +133,7 @@ impl Tally {
         if decision.is_miss() {
             self.read(Read::Miss);
         }
-        self.shared.trace(decision, origin_s);
+        self.shared.trace(decision, origin_s, source);
     }
 }
 
@@ -126,7 +143,7 @@ impl Drop for Tally {
             && !self.counted.load(Ordering::Relaxed)
             && !self.taken_over.load(Ordering::Acquire)
         {
-            self.count(unanswered, None);
+            self.count(unanswered, None, self.source(None));
         }
     }
 }
@@ -135,11 +152,11 @@ impl Shared {
     /// Counts a hit of this entry.
     pub(crate) fn count_hit(&self, read: Read, found: &Slot) {
         self.values.count_hit(read, found);
-        self.tell_of_hit();
+        self.tell_of_hit(Source::found(read, found));
     }
 
-    fn tell_of_hit(&self) {
+    fn tell_of_hit(&self, source: Source<'_>) {
         self.counters.count(Decision::Hit);
-        self.trace(Decision::Hit, None);
+        self.trace(Decision::Hit, None, source);
     }
 }

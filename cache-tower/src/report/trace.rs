@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use cache_core::{EntryKey, Event, Read, Slot};
 use http::StatusCode;
 
 use crate::config::Shared;
@@ -14,9 +15,23 @@ use crate::report::status::Decision;
 use crate::report::told::Params;
 
 impl Shared {
-    /// Tells of a request. While nobody listens it costs one load, since the macro asks for its
-    /// fields only then.
-    pub(super) fn trace(&self, decision: Decision, origin_s: Option<StatusCode>) {
+    /// Tells of a request. While nobody listens it costs two loads, since its fields are asked for
+    /// only then.
+    pub(super) fn trace(
+        &self,
+        decision: Decision,
+        origin_s: Option<StatusCode>,
+        source: Source<'_>,
+    ) {
+        self.values.cache().tell_sampled(|at, left_out| Event::Decision {
+            at,
+            namespace: self.values.name().unwrap_or_default().to_owned(),
+            layer: source.layer(decision).to_owned(),
+            decision: Words(decision).to_string(),
+            detail: decision.detail().map(str::to_owned),
+            workspace: source.workspace(),
+            left_out,
+        });
         // Neither URI nor key, which may hold what is nobody else's business.
         tracing::debug!(
             target: "cache_tower",
@@ -26,6 +41,36 @@ impl Shared {
             status = origin_s.map(|status| status.as_u16()),
             namespace = self.values.name(),
         );
+    }
+}
+
+/// What a request was answered from, and whose it is, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Source<'s> {
+    /// Of a hit.
+    pub(super) read: Option<Read>,
+    pub(super) slot: Option<&'s Slot>,
+    pub(super) key: Option<&'s EntryKey>,
+}
+
+impl<'s> Source<'s> {
+    /// An entry that was found in this process' memory, or in the store.
+    pub(crate) fn found(read: Read, slot: &'s Slot) -> Self {
+        Self { read: Some(read), slot: Some(slot), key: None }
+    }
+
+    fn layer(self, decision: Decision) -> &'static str {
+        match (self.read.filter(|_| decision.is_hit()), decision) {
+            (Some(Read::L1Hit), _) => "l1",
+            (Some(_), _) => "l2",
+            (None, Decision::OnlyIfCached | Decision::Unanswered) => "none",
+            (None, _) => "origin",
+        }
+    }
+
+    fn workspace(self) -> Option<String> {
+        let of_slot = self.slot.and_then(Slot::workspace_name);
+        of_slot.or_else(|| self.key.and_then(EntryKey::workspace_name))
     }
 }
 

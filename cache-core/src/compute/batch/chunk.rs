@@ -58,7 +58,7 @@ impl<K> Terms<'_, K> {
             None => Some(computing.await),
         };
         let Some(answers) = answers else { return self.too_long(leads) };
-        self.state.counters.computed(watch.elapsed(), answers.is_ok());
+        self.state.note_computed(watch.elapsed(), answers.is_ok());
         let mut answers = match answers {
             Ok(answers) => self.by_identity(answers),
             Err(error) => {

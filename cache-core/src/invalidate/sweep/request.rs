@@ -5,7 +5,9 @@ use std::future::IntoFuture;
 use super::Course;
 use super::job::SweepJob;
 use super::position::SweepPosition;
+use crate::clock::Stopwatch;
 use crate::error::Error;
+use crate::happenings::InvalidationOutcome;
 use crate::invalidate::Pattern;
 use crate::store::BoxFuture;
 use crate::values::Values;
@@ -77,8 +79,21 @@ impl DeletePattern {
     ) -> Result<(SweepPosition, bool), Error> {
         let (state, inner) = (self.values.state()?, &self.values.cache.inner);
         let mut course = Course { dry_run: self.dry_run, position: self.position, go_on };
-        let done = !inner.enabled || inner.sweep_along(state, &self.pattern, &mut course).await?;
-        Ok((course.position, done))
+        if !inner.enabled {
+            return Ok((course.position, true));
+        }
+        let (before, began) = (course.position.removed(), Stopwatch::start());
+        let done = inner.sweep_along(state, &self.pattern, &mut course).await;
+        if !self.dry_run {
+            let outcome = match done {
+                Ok(true) => InvalidationOutcome::Complete,
+                Ok(false) => InvalidationOutcome::Stopped,
+                Err(_) => InvalidationOutcome::Failed,
+            };
+            let removed = course.position.removed() - before;
+            inner.tell_swept(state, &self.pattern, removed, outcome, began.elapsed());
+        }
+        Ok((course.position, done?))
     }
 }
 

@@ -11,6 +11,7 @@ use super::Inner;
 use crate::background::Sole;
 use crate::clock::as_millis;
 use crate::error::{Error, ErrorKind};
+use crate::happenings::{BreakerState, EventBus};
 
 /// Failures in a row after which the breaker opens.
 const THRESHOLD: u32 = 3;
@@ -29,6 +30,8 @@ pub(super) struct Breaker {
     probe_after: AtomicU64,
     /// Why it is open.
     reason: Mutex<String>,
+    /// The caches that are told.
+    told: Mutex<Vec<EventBus>>,
 }
 
 impl Breaker {
@@ -48,6 +51,24 @@ impl Breaker {
     fn close_on_probation(&self) {
         self.failures.store(THRESHOLD - 1, Ordering::Relaxed);
         self.open.store(false, Ordering::Relaxed);
+        self.tell(BreakerState::Closed, None);
+    }
+
+    pub(super) fn report_to(&self, bus: EventBus) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(EventBus::is_open);
+        told.push(bus);
+    }
+
+    fn tell(&self, state: BreakerState, reason: Option<&Error>) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for bus in &*told {
+            bus.breaker(state, reason.map(Error::to_string));
+        }
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        if self.is_closed() { BreakerState::Closed } else { BreakerState::Open }
     }
 
     /// The time to the next probe: twice as long each time, until an operation succeeds.
@@ -89,6 +110,7 @@ pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error) {
     let failures = breaker.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     if failures >= THRESHOLD && !breaker.open.swap(true, Ordering::Relaxed) {
         breaker.set_reason(error);
+        breaker.tell(BreakerState::Open, Some(error));
         tracing::warn!(failures, %error, "Redis is away; going on without it");
         inner.connections.discard_all();
         ensure_probe(inner);

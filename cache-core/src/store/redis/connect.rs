@@ -21,6 +21,7 @@ use super::identity::{self, Identity};
 use super::options::RedisOptions;
 use crate::clock::{Clock, system_millis};
 use crate::error::{Error, ErrorKind};
+use crate::store::PoolState;
 
 /// Unacknowledged data ends a connection after this long, so that a host that vanished is noticed.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +37,8 @@ pub(super) struct Connections {
     place: RwLock<Place>,
     max: u32,
     min: u32,
+    /// How many operations are about to get one.
+    waiting: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -106,13 +109,15 @@ impl Connections {
         let identity = Arc::default();
         let settings = Arc::new(Settings { client, clock, connection_timeout, identity });
         let (max, min) = (options.max_connections, options.min_connections);
-        Ok(Self { settings, place: RwLock::new(Place::Empty), max, min: min.min(max) })
+        let (place, waiting) = (RwLock::new(Place::Empty), AtomicU32::new(0));
+        Ok(Self { settings, place, max, min: min.min(max), waiting })
     }
 
     /// A clone of a connection that is not known to be broken, with its state. Fails as soon as
     /// an attempt to connect has failed; the caller bounds the wait.
     pub(super) async fn get(&self) -> Result<(MultiplexedConnection, Arc<State>), Error> {
         let (pool, failures) = self.pool()?;
+        let _waiting = Waiting::begin(&self.waiting);
         loop {
             let failed = failures.seen.notified();
             let checked_out = tokio::select! {
@@ -126,6 +131,19 @@ impl Connections {
                 return Ok((connection.multiplexed.clone(), Arc::clone(&connection.state)));
             }
         }
+    }
+
+    pub(super) fn pool_state(&self) -> PoolState {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        let (connections, idle) = match &*place {
+            Place::Filled(filled) => {
+                let state = filled.pool.state();
+                (state.connections, state.idle_connections)
+            }
+            Place::Empty | Place::Closed => (0, 0),
+        };
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        PoolState { connections, idle, max: self.max, waiting }
     }
 
     /// Counts how often the server was another than before, or may have been.
@@ -199,6 +217,22 @@ impl Connections {
     /// Lets go of all connections, for good.
     pub(super) fn close(&self) {
         *self.place.write().unwrap_or_else(PoisonError::into_inner) = Place::Closed;
+    }
+}
+
+/// One that is to get a connection; however that ends. (bb8 itself never counts off who leaves.)
+struct Waiting<'c>(&'c AtomicU32);
+
+impl<'c> Waiting<'c> {
+    fn begin(count: &'c AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -39,9 +39,10 @@ use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined, Leader, Member};
 use self::pace::Pace;
 use self::watch::Announcer;
-use super::{BoxFuture, ChangeSink, ScanStep, Store, WriteBatch, Written};
+use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
+use crate::happenings::{BreakerState, EventBus};
 
 pub use options::RedisOptions;
 
@@ -379,6 +380,18 @@ impl Store for RedisStore {
             budget::ensure_probe(&self.inner);
         }
         closed
+    }
+
+    fn report_to(&self, bus: EventBus) {
+        self.inner.breaker.report_to(bus);
+    }
+
+    fn breaker(&self) -> Option<BreakerState> {
+        Some(self.inner.breaker.state())
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.inner.connections.pool_state())
     }
 
     fn name(&self) -> &'static str {
