@@ -1,3 +1,4 @@
+'use strict';
 // Building blocks. What comes from data is put in as text, never as HTML.
 const $ = (id) => document.getElementById(id);
 
