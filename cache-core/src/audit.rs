@@ -21,6 +21,8 @@ pub(crate) enum Operation {
     /// A value computed, or fetched from the origin.
     Fill,
     Delete,
+    /// An operator looked at what is known of it.
+    Inspect,
 }
 
 /// What came of it.
@@ -85,6 +87,11 @@ impl Audit {
 }
 
 impl NamespaceState {
+    /// Whether what is in it is shown to nobody, and accesses are events.
+    pub(crate) fn is_sensitive(&self) -> bool {
+        self.audit.is_on()
+    }
+
     /// How a key of this namespace is called where people read it: in logs.
     pub(crate) fn shown<'k>(&self, identity: &[u8], rendered: &'k str) -> Cow<'k, str> {
         self.audit.name(&self.name, identity).map_or(Cow::Borrowed(rendered), Cow::Owned)
@@ -152,6 +159,7 @@ impl Operation {
             Self::Touch => "touch",
             Self::Fill => "fill",
             Self::Delete => "delete",
+            Self::Inspect => "inspect",
         }
     }
 }

@@ -20,6 +20,7 @@ use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
 
 use self::place::{Place, store};
+use crate::admin::{Ended, LatestServerStats, Sampler};
 use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -284,6 +285,9 @@ impl Builder {
             happenings,
             operations: Operations::default(),
             workspaces: Workspaces::default(),
+            sampler: Arc::new(Sampler::default()),
+            latest_server_stats: LatestServerStats::default(),
+            ended: Ended::default(),
             refreshes: Refreshes::default(),
             everything,
             fences: Arc::new(Fences::beside_others(coherence.as_ref())),

@@ -330,6 +330,7 @@ impl Cache {
     /// lets go of it. False if some were still under way, or the store could not be told. The
     /// cache answers nothing from the store afterwards.
     pub async fn shutdown(&self) -> bool {
+        self.inner.ended.end();
         self.inner.watching.end();
         self.inner.refreshes.close();
         let drained = self.inner.background.drain(DRAIN_FOR).await;

@@ -89,6 +89,15 @@ impl Key {
         self
     }
 
+    /// A key as it stands in a store, without prefix and namespace.
+    pub(crate) fn of_rendered(rendered: &str) -> Self {
+        let segments = rendered.split(':').count();
+        let last = rendered.rsplit(':').next().unwrap_or_default();
+        // The digest of a response, or the mark of a schema.
+        let tail = segments > 1 && (last.starts_with('~') || last.starts_with(SCHEMA));
+        Self { rendered: rendered.to_owned(), segments, in_workspace: false, tail }
+    }
+
     /// The segment that tells values of one schema from those of others.
     pub(crate) fn schema_mark(schema: u32) -> String {
         format!("{SCHEMA}{schema}")

@@ -283,6 +283,11 @@ impl Region {
         self.slots.retain(|_, slot| !chosen.borrow_mut()(slot));
     }
 
+    /// The slot of a key by its name in the store, of use or not. Goes through all there are.
+    pub(crate) fn find_rendered(&self, key: &str) -> Option<Arc<Slot>> {
+        self.slots.iter().find(|(_, slot)| &*slot.rendered == key).map(|(_, slot)| slot)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -299,6 +304,7 @@ impl Region {
     pub(crate) fn bytes(&self) -> u64 {
         self.slots.weight()
     }
+
 }
 
 const MAX_SHARDS: u64 = 32;

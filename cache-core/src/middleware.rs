@@ -56,6 +56,7 @@ impl Values {
     pub fn count_hit(&self, read: Read, found: &Slot) {
         if let Ok(state) = &self.state {
             state.count(read, found.workspace.as_deref());
+            state.sampler.hit(state, found);
         }
     }
 
@@ -63,6 +64,9 @@ impl Values {
     pub fn count_of(&self, read: Read, key: &EntryKey) {
         if let Ok(state) = &self.state {
             state.count(read, key.workspace.as_deref());
+            if read != Read::Miss {
+                state.sampler.hit_of(key);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::admin::{Ended, LatestServerStats, Sampler};
 use crate::audit::Audit;
 use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
@@ -60,6 +61,9 @@ pub(crate) struct Inner {
     pub(crate) happenings: Arc<Happenings>,
     pub(crate) operations: Operations,
     pub(crate) workspaces: Workspaces,
+    pub(crate) sampler: Arc<Sampler>,
+    pub(crate) latest_server_stats: LatestServerStats,
+    pub(crate) ended: Ended,
     pub(crate) refreshes: Refreshes,
     pub(crate) fences: Arc<Fences>,
     pub(crate) flights: Flights,
@@ -121,6 +125,7 @@ pub(crate) struct NamespaceState {
     /// carries it.
     pub(crate) swept: Arc<GenerationCell>,
     pub(crate) counters: Counters,
+    pub(crate) sampler: Arc<Sampler>,
     hit_ratio: Option<HitRatio>,
     /// What its keys are made by, and how far that agrees with the store.
     pub(crate) board: BoardState,
@@ -194,6 +199,7 @@ impl Inner {
             cell: self.generations.cell(&self.names.namespace(name)),
             swept: self.generations.cell(&self.names.sweeps(name)),
             counters: Counters::default(),
+            sampler: Arc::clone(&self.sampler),
             hit_ratio: namespace
                 .hit_ratio
                 .or(self.defaults.hit_ratio)
@@ -354,6 +360,9 @@ impl EntryKey {
     /// Counts a read.
     pub(crate) fn count(&self, read: Read) {
         self.namespace.count(read, self.workspace.as_deref());
+        if read != Read::Miss {
+            self.namespace.sampler.hit_of(self);
+        }
     }
 
     /// The key in the store: `{prefix}:{namespace}:v{version}:{key}`.

@@ -71,6 +71,11 @@ impl NamespaceState {
         });
         let read = if value.is_some() { hit } else { Read::Miss };
         self.count(read, workspace);
+        if value.is_some()
+            && let Some(slot) = slot
+        {
+            self.sampler.hit(self, slot);
+        }
         self.audit(Operation::Get, Outcome::Read(read), identity);
         value
     }

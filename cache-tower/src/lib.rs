@@ -69,6 +69,7 @@
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
+//! | `private` | services that must never be behind a cache |
 //! | `memo` | small tables |
 
 mod body;
@@ -81,6 +82,7 @@ mod layer;
 mod memo;
 mod options;
 mod policy;
+mod private;
 mod query;
 mod report;
 mod request;
@@ -94,6 +96,7 @@ pub use future::ResponseFuture;
 pub use hooks::{CacheTtl, NoStore, RequestHead};
 pub use invalidate::{InvalidateLayer, InvalidateService};
 pub use layer::{CacheLayer, CacheService};
+pub use private::keep_private;
 pub use report::status::HttpStats;
 pub use request::key::key_segment;
 pub use request::partition::Workspace;

@@ -106,6 +106,13 @@ impl Unreadable {
     }
 }
 
+impl Wrapping {
+    /// Whether the payload is compressed, and whether it is encrypted.
+    pub(crate) fn told(&self) -> (bool, bool) {
+        (self.coding.compression() != 0, self.coding.is_encrypted())
+    }
+}
+
 impl Packing {
     /// Whether a payload of this length may be stored as anything but what it is.
     pub(crate) fn changes(&self, payload: usize) -> bool {

@@ -194,6 +194,7 @@ where
         {
             if self.counted {
                 state.count(Read::L1Hit, slot.workspace.as_deref());
+                state.sampler.hit(&state, &slot);
             }
             state.audit(Operation::Get, Outcome::Read(Read::L1Hit), &identity);
             if options.sliding.is_some() {

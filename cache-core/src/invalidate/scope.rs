@@ -89,6 +89,11 @@ impl ScopeNames {
         key.starts_with(self.base.as_bytes())
     }
 
+    /// What follows the part that all have in common, if the name is one of these.
+    pub(crate) fn below<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(&self.base)
+    }
+
     pub(crate) fn everything(&self) -> String {
         format!("{}p", self.base)
     }

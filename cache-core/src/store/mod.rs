@@ -31,6 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::ServerStats;
 use crate::clock::{Deadline, Millis};
 use crate::error::Error;
 use crate::happenings::{BreakerState, EventBus};
@@ -141,6 +142,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Whether the store is worth asking right now. Costs nothing.
     fn is_available(&self) -> bool {
         true
+    }
+
+    /// What the server says of itself; `None` if it does not, or may not be asked.
+    fn server_stats(&self, deadline: Deadline) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
+        let _ = deadline;
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// Where to tell of what happens to the store; a cache calls it once, when it is built.

@@ -73,7 +73,7 @@ impl DeletePattern {
     }
 
     /// Runs it, for as long as `go_on` says; whether it has come to its end.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         go_on: &(dyn Fn(SweepPosition) -> bool + Send + Sync),
     ) -> Result<(SweepPosition, bool), Error> {

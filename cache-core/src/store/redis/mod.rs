@@ -8,6 +8,7 @@
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
+//! - `server_stats`: what the server says of itself;
 //! - `watch`: a connection on which Redis tells what changes;
 //! - `fault`: what each error means.
 
@@ -20,6 +21,7 @@ mod identity;
 mod options;
 mod pace;
 mod script;
+mod server_stats;
 mod wanted_keys;
 mod watch;
 
@@ -40,6 +42,7 @@ use self::gather::{Gatherer, Joined, Leader, Member};
 use self::pace::Pace;
 use self::watch::Announcer;
 use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
+use crate::admin::ServerStats;
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
@@ -367,6 +370,12 @@ impl Store for RedisStore {
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.run(deadline, async move |mut connection| {
             send(&mut connection, &cmd("PING")).await.map(drop)
+        }))
+    }
+
+    fn server_stats(&self, deadline: Deadline) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
+        Box::pin(self.run(deadline, async move |mut connection| {
+            server_stats::ask(&mut connection).await
         }))
     }
 

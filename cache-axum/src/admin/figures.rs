@@ -1,0 +1,133 @@
+//! Figures of cache-core and cache-tower, as the API tells them.
+
+use cache_core::{
+    CoherenceHealth, CoherenceMode, Health, Histogram, InvalidationStats, NamespaceStats,
+    ServerStats,
+};
+use cache_tower::HttpStats;
+
+use super::model::{
+    BreakerState, Bucket, Coherence, Figures, HealthDetails, HttpFigures, InvalidationFigures,
+    ServerFigures,
+};
+
+pub(super) fn buckets(histogram: &Histogram) -> Vec<Bucket> {
+    let there = histogram.buckets().filter(|(_, count)| *count > 0);
+    let micros = |bound: std::time::Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+    there.map(|(bound, count)| Bucket { up_to_us: bound.map(micros), count }).collect()
+}
+
+impl From<&NamespaceStats> for Figures {
+    fn from(stats: &NamespaceStats) -> Self {
+        Self {
+            hits: stats.hits,
+            l1_hits: stats.l1_hits,
+            misses: stats.misses,
+            hit_ratio: stats.hit_ratio(),
+            stale: stats.stale,
+            computes: stats.computes,
+            compute_failures: stats.compute_failures,
+            compute_us: stats.compute_us,
+            compute_times: buckets(&stats.compute_times),
+            saved_us: stats.saved_us,
+            refreshes: stats.refreshes,
+            refresh_failures: stats.refresh_failures,
+            sets: stats.sets,
+            deletes: stats.deletes,
+            errors: stats.errors,
+            unreadable: stats.unreadable,
+            bytes_read: stats.bytes_read,
+            bytes_written: stats.bytes_written,
+            compressed: stats.compressed,
+            uncompressed_bytes: stats.uncompressed_bytes,
+            compressed_bytes: stats.compressed_bytes,
+        }
+    }
+}
+
+impl From<HttpStats> for HttpFigures {
+    #[allow(clippy::cast_precision_loss, reason = "a share is no count")]
+    fn from(stats: HttpStats) -> Self {
+        let looked_up = stats.hits + stats.misses;
+        Self {
+            hits: stats.hits,
+            misses: stats.misses,
+            hit_ratio: (looked_up > 0).then(|| stats.hits as f64 / looked_up as f64),
+            collapsed: stats.collapsed,
+            stale: stats.stale,
+            validated: stats.validated,
+            bypasses: stats.bypasses,
+        }
+    }
+}
+
+impl From<InvalidationStats> for InvalidationFigures {
+    fn from(InvalidationStats { complete, queued, failed }: InvalidationStats) -> Self {
+        Self { complete, queued, failed }
+    }
+}
+
+impl From<ServerStats> for ServerFigures {
+    fn from(stats: ServerStats) -> Self {
+        Self {
+            at: stats.at,
+            version: stats.version,
+            used_memory_bytes: stats.used_memory,
+            max_memory_bytes: stats.max_memory,
+            eviction_policy: stats.eviction_policy,
+            evicted_keys: stats.evicted_keys,
+            expired_keys: stats.expired_keys,
+            keys: stats.keys,
+            keyspace_hits: stats.keyspace_hits,
+            keyspace_misses: stats.keyspace_misses,
+            connected_clients: stats.connected_clients,
+            operations_per_second: stats.operations_per_second,
+            uptime_seconds: stats.uptime_seconds,
+        }
+    }
+}
+
+impl From<CoherenceHealth> for Coherence {
+    fn from(health: CoherenceHealth) -> Self {
+        let mode = match health.mode {
+            CoherenceMode::Memory => "memory",
+            CoherenceMode::Tracking => "tracking",
+            CoherenceMode::PubSub => "pubsub",
+            _ => "ttl",
+        };
+        Self {
+            mode: mode.to_owned(),
+            proven: health.proven,
+            proven_at: health.since,
+            fault: health.fault,
+            typical_ms: health.typical_ms,
+            bound_ms: health.bound_ms,
+        }
+    }
+}
+
+/// With what the breaker says, where there is a store.
+pub(super) fn health_details(health: Health, breaker: Option<BreakerState>) -> HealthDetails {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    HealthDetails {
+        store: health.store.to_owned(),
+        reachable: health.reachable,
+        latency_us: health.latency_us,
+        fault: health.fault,
+        breaker,
+        coherence: health.coherence.into(),
+        l1_entries: count(health.l1_entries),
+        l1_bytes: health.l1_bytes,
+        background_tasks: count(health.background_tasks),
+        in_flight: count(health.in_flight),
+        scopes: count(health.scopes),
+        queued_invalidations: count(health.queued_invalidations),
+        queued_at: health.queued_since,
+        journal: count(health.journal),
+        journal_overflowed: health.journal_overflowed,
+        store_changes: health.store_changes,
+        store_changed_at: health.store_changed_at,
+        reads_held: health.reads_held,
+        enabled: health.enabled,
+    }
+}

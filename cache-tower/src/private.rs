@@ -1,0 +1,28 @@
+//! For services that must never be behind a cache.
+
+use http::Extensions;
+
+use crate::config::HttpCache;
+use crate::flow::nested::Mark;
+
+/// Tells the caches around a service that its response is for this request alone, whatever it says:
+/// they store nothing, and let those go who wait for it. To be called with the extensions of the
+/// request before anything is awaited. Without a cache around it does nothing.
+///
+/// A response with `Cache-Control: no-store` is never stored anyway; but those who ask for the same
+/// at the same time wait until it is known to say so.
+///
+/// ```
+/// # let request = http::Request::new(());
+/// cache_tower::keep_private(request.extensions());
+/// ```
+pub fn keep_private(extensions: &Extensions) {
+    Mark::claim(extensions);
+}
+
+impl HttpCache {
+    /// The namespace that holds the responses.
+    pub fn namespace(&self) -> &str {
+        self.shared.values.name().unwrap_or_default()
+    }
+}
