@@ -21,10 +21,18 @@
 //!     .layer(CacheLayer::new(&http)); // everything else: what Cache-Control allows
 //! # Ok::<(), cache_core::Error>(())
 //! ```
+//!
+//! # Features
+//!
+//! - `admin`: the admin API and its page; see `admin`.
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod endpoint;
 mod invalidate;
 
+#[cfg(feature = "admin")]
+pub use admin::admin;
 pub use endpoint::cache_endpoint;
 pub use invalidate::invalidate_cache;
 

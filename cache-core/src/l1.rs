@@ -304,7 +304,6 @@ impl Region {
     pub(crate) fn bytes(&self) -> u64 {
         self.slots.weight()
     }
-
 }
 
 const MAX_SHARDS: u64 = 32;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::ready;
 
-use cache_core::Error;
 use cache_core::store::BoxFuture;
+use cache_core::{Error, ErrorKind};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -95,7 +95,7 @@ impl Authorizer for BearerToken {
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.fault.map_or(Ok(()), |fault| Err(Error::config(fault)))
+        self.fault.map_or(Ok(()), |fault| Err(Error::new(ErrorKind::Config, fault)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use cache_core::{Cache, Error};
+use cache_core::{Cache, Error, ErrorKind};
 use cache_tower::HttpCache;
 
 use super::authorize::{AuthorizeFn, Authorizer, ByFunction};
@@ -190,7 +190,8 @@ impl Admin<Authorized> {
         let Self { authorizer: Authorized(authorizer), settings } = self;
         authorizer.check()?;
         let often = |count: u32, what: &str| {
-            let none = || Error::config(format!("{what} of the admin API can't be 0"));
+            let none =
+                || Error::new(ErrorKind::Config, format!("{what} of the admin API can't be 0"));
             if count == 0 { Err(none()) } else { Ok(f64::from(count)) }
         };
         let requests = often(settings.requests_per_second, "requests per second")?;

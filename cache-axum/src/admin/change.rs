@@ -17,6 +17,7 @@ use super::model::{
     InvalidateRequest, ScopeKind, ScopeReport,
 };
 use super::plan::{Namespaces, Target, plan};
+use super::principal::Principal;
 use super::problem::Problem;
 use super::take::{Answer, Params, Taken, ok};
 
@@ -125,18 +126,7 @@ pub(super) async fn invalidate(
     Taken(request): Taken<InvalidateRequest>,
 ) -> Result<Answer<InvalidateReport>, Problem> {
     let cache = shared.cache();
-    let names = cache.known_namespaces();
-    let namespaces = Namespaces {
-        responses: shared.http.namespace(),
-        is_known: &|name| names.iter().any(|known| known == name),
-        is_by_workspace: &|name| cache.is_by_workspace(name),
-    };
-    let refuse = |problem: Problem| {
-        let refused = Change::new(&who.0, "invalidate", "what was refused".to_owned());
-        refused.ended(problem.status().as_str(), Duration::ZERO);
-        problem
-    };
-    let targets = plan(&request, &who.0, &namespaces).map_err(refuse)?;
+    let targets = targets(&shared, &request, &who.0)?;
     let took = Stopwatch::start();
     if request.dry_run {
         let scopes = count(cache, &targets).await;
@@ -159,6 +149,24 @@ pub(super) async fn invalidate(
     });
     let outcome = invalidated.await?;
     Ok(ok(report(outcome, soft, told, took.elapsed())))
+}
+
+/// What it is about; the audit is told if it is refused.
+fn targets(
+    shared: &Shared,
+    request: &InvalidateRequest,
+    who: &Principal,
+) -> Result<Vec<Target>, Problem> {
+    let names = shared.cache().known_namespaces();
+    let namespaces = Namespaces {
+        responses: shared.http.namespace(),
+        is_known: &|name| names.iter().any(|known| known == name),
+        is_by_workspace: &|name| shared.cache().is_by_workspace(name),
+    };
+    plan(request, who, &namespaces).inspect_err(|problem| {
+        let refused = Change::new(who, "invalidate", "not told".to_owned());
+        refused.ended(problem.status().as_str(), Duration::ZERO);
+    })
 }
 
 fn operator(who: &Who, change: &Change) -> Result<(), Problem> {
@@ -207,11 +215,8 @@ async fn count(cache: &Cache, targets: &[Target]) -> Vec<ScopeReport> {
     let deadline = Deadline::after(cache.operation_budget().saturating_mul(OPERATIONS));
     let mut scopes = Vec::with_capacity(targets.len());
     for target in targets {
-        let counted = if deadline.has_passed() {
-            None
-        } else {
-            count_one(cache, target, deadline).await
-        };
+        let counted =
+            if deadline.has_passed() { None } else { count_one(cache, target, deadline).await };
         scopes.push(told(target, Some(counted)));
     }
     scopes

@@ -1,17 +1,18 @@
 //! Figures of cache-core and cache-tower, as the API tells them.
 
+use cache_core::store::PoolState;
 use cache_core::{
-    CoherenceHealth, CoherenceMode, Health, Histogram, InvalidationStats, NamespaceStats,
-    ServerStats,
+    CoherenceHealth, CoherenceMode, Gauges, Health, Histogram, InvalidationStats, MemoryGauges,
+    NamespaceStats, OperationStats, ServerStats,
 };
 use cache_tower::HttpStats;
 
 use super::model::{
     BreakerState, Bucket, Coherence, Figures, HealthDetails, HttpFigures, InvalidationFigures,
-    ServerFigures,
+    MemoryFigures, OperationFigures, PoolFigures, ServerFigures, Timed,
 };
 
-pub(super) fn buckets(histogram: &Histogram) -> Vec<Bucket> {
+fn buckets(histogram: &Histogram) -> Vec<Bucket> {
     let there = histogram.buckets().filter(|(_, count)| *count > 0);
     let micros = |bound: std::time::Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
     there.map(|(bound, count)| Bucket { up_to_us: bound.map(micros), count }).collect()
@@ -64,6 +65,53 @@ impl From<HttpStats> for HttpFigures {
 impl From<InvalidationStats> for InvalidationFigures {
     fn from(InvalidationStats { complete, queued, failed }: InvalidationStats) -> Self {
         Self { complete, queued, failed }
+    }
+}
+
+impl From<OperationStats> for OperationFigures {
+    fn from(stats: OperationStats) -> Self {
+        let timed =
+            |times, total_us, failures| Timed { times: buckets(&times), total_us, failures };
+        Self {
+            read: timed(stats.read, stats.read_us, stats.read_failures),
+            write: timed(stats.write, stats.write_us, stats.write_failures),
+            invalidate: timed(stats.invalidate, stats.invalidate_us, stats.invalidate_failures),
+        }
+    }
+}
+
+/// All of it: that which all share, and that of single namespaces.
+impl From<&Gauges> for MemoryFigures {
+    fn from(gauges: &Gauges) -> Self {
+        let mut all = Self::default();
+        for part in std::iter::once(&gauges.memory).chain(gauges.own_memory.values()) {
+            let MemoryGauges { entries, bytes, capacity_bytes, evictions, .. } = *part;
+            all.entries += entries;
+            all.bytes += bytes;
+            all.capacity_bytes += capacity_bytes;
+            all.evictions += evictions;
+        }
+        all
+    }
+}
+
+impl From<PoolState> for PoolFigures {
+    fn from(pool: PoolState) -> Self {
+        Self {
+            connections: pool.connections.into(),
+            idle: pool.idle.into(),
+            max: pool.max.into(),
+            waiting: pool.waiting.into(),
+        }
+    }
+}
+
+impl From<cache_core::BreakerState> for BreakerState {
+    fn from(state: cache_core::BreakerState) -> Self {
+        match state {
+            cache_core::BreakerState::Closed => Self::Closed,
+            cache_core::BreakerState::Open => Self::Open,
+        }
     }
 }
 

@@ -104,10 +104,7 @@ pub(super) struct Who(pub(super) Principal);
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Who {
     type Rejection = Problem;
 
-    async fn from_request_parts(
-        parts: &mut http::request::Parts,
-        _: &S,
-    ) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut http::request::Parts, _: &S) -> Result<Self, Problem> {
         let who = parts.extensions.get::<Principal>().cloned();
         who.map(Self).ok_or_else(|| Denied::NoCredentials.into())
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::builder::Shared;
 use super::figures::health_details;
 use super::guard::Who;
-use super::model::{BreakerState, HealthReport, HealthStatus, ProbeReport, ProbeStatus};
+use super::model::{HealthReport, HealthStatus, ProbeReport, ProbeStatus};
 use super::take::{Answer, ok};
 
 /// The check itself takes 80 ms at most; this is for a runtime that is late.
@@ -35,7 +35,7 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, who: Who) -> Answe
     };
     let details = found
         .filter(|_| who.0.is_operator())
-        .map(|health| health_details(health, breaker(cache)));
+        .map(|health| health_details(health, cache.gauges().breaker.map(Into::into)));
     ok(HealthReport { status, ready, details })
 }
 
@@ -78,10 +78,4 @@ fn is_ready(health: &Health) -> bool {
 /// Nothing that makes it slower than it could be, either.
 fn is_whole(health: &Health) -> bool {
     health.coherence.fault.is_none() && !health.journal_overflowed
-}
-
-/// What the breaker says; `None`: there is no store.
-pub(super) fn breaker(cache: &Cache) -> Option<BreakerState> {
-    let closed = cache.is_store_available()?;
-    Some(if closed { BreakerState::Closed } else { BreakerState::Open })
 }

@@ -80,9 +80,8 @@ pub(super) async fn entry(
     let deadline = Deadline::after(cache.operation_budget());
     let found = cache.inspect(&key, shared.allow_bodies, deadline).await;
     let found = found.map_err(|error| Problem::of_cache(&error, who.0.is_operator()))?;
-    let theirs = |found: &EntryInfo| {
-        who.0.scope().is_none_or(|own| found.workspace.as_deref() == Some(own))
-    };
+    let theirs =
+        |found: &EntryInfo| who.0.scope().is_none_or(|own| found.workspace.as_deref() == Some(own));
     let found = found.filter(theirs).ok_or_else(Problem::not_found)?;
     Ok(ok(report(key, found)))
 }
@@ -116,6 +115,7 @@ fn report(key: String, found: EntryInfo) -> EntryReport {
             Format::Raw => "raw",
             Format::MessagePack => "msgpack",
             Format::Json => "json",
+            _ => "other",
         }
         .to_owned(),
         schema: found.schema,

@@ -68,6 +68,7 @@ mod bearer;
 mod builder;
 mod change;
 mod csrf;
+mod events;
 mod figures;
 mod guard;
 mod health;
@@ -88,4 +89,4 @@ pub use bearer::BearerToken;
 pub use builder::{Admin, Authorized, Nobody};
 pub use principal::{Denied, Principal};
 
-pub(crate) use builder::admin;
+pub use builder::admin;

@@ -622,8 +622,6 @@ pub struct ScopeReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
-    /// All that is under the cache's prefix.
-    Everything,
     /// One entry.
     Key,
     /// What a glob matches.

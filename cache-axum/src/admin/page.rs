@@ -116,8 +116,12 @@ mod tests {
         }
         let policy = policy("<style>a</style><script>b</script><script>c</script>");
         // printf b | openssl dgst -sha256 -binary | base64
-        assert!(policy.contains("script-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0=' "));
-        assert!(policy.contains("; style-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs=';"));
+        assert!(
+            policy.contains("script-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0=' ")
+        );
+        assert!(
+            policy.contains("; style-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs=';")
+        );
     }
 
     #[test]

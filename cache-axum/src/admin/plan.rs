@@ -172,9 +172,9 @@ mod tests {
             is_by_workspace: &|name| name == "reports",
         };
         let targets = plan(&request, who, &namespaces);
-        targets.map(|all| all.into_iter().map(|target| target.scope).collect()).map_err(|problem| {
-            problem.status().as_u16()
-        })
+        targets
+            .map(|all| all.into_iter().map(|target| target.scope).collect())
+            .map_err(|problem| problem.status().as_u16())
     }
 
     #[test]

@@ -50,11 +50,8 @@ pub(super) fn router(shared: &Arc<Shared>, open_probes: bool) -> Router<Arc<Shar
 
 fn all(routes: Vec<Route>) -> Router<Arc<Shared>> {
     let add = |router: Router<_>, (path, route): Route| {
-        let allowed = if matches!(path, "/clear" | "/invalidate" | "/version/bump") {
-            "POST"
-        } else {
-            "GET"
-        };
+        let allowed =
+            if matches!(path, "/clear" | "/invalidate" | "/version/bump") { "POST" } else { "GET" };
         router.route(path, route.fallback(async move || Problem::method(allowed)))
     };
     routes.into_iter().fold(Router::new(), add)

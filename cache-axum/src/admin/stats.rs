@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use cache_core::{Cache, NamespaceStats};
+use cache_core::{Cache, Gauges, NamespaceStats};
 
 use super::builder::Shared;
-use super::figures::buckets;
 use super::guard::Who;
 use super::model::{
-    self, Figures, MemoryFigures, NamespaceQuery, OperationFigures, RoutesReport, StatsReport,
-    StoreFigures, Viewer, WorkspaceReport,
+    self, Figures, NamespaceQuery, RoutesReport, StatsReport, StoreFigures, Viewer, WorkspaceReport,
 };
 use super::problem::Problem;
 use super::take::{Answer, Named, Params, ok};
@@ -54,7 +52,7 @@ pub(super) async fn stats(
             stats.workspaces.iter().map(figures).collect(),
         ),
     };
-    let memory = cache.memory_stats();
+    let gauges = cache.gauges();
     Ok(ok(StatsReport {
         at: cache.clock().now(),
         viewer: Viewer::Operator,
@@ -65,14 +63,9 @@ pub(super) async fn stats(
         other_workspaces: Some((&stats.other_workspaces).into()),
         http: Some(shared.http.stats().into()),
         invalidations: Some(stats.invalidations.into()),
-        operations: Some(operations(&stats)),
-        memory: Some(MemoryFigures {
-            entries: memory.entries,
-            bytes: memory.bytes,
-            capacity_bytes: Some(memory.capacity),
-            evictions: None,
-        }),
-        store: store(cache).await,
+        operations: Some(stats.operations.into()),
+        memory: Some((&gauges).into()),
+        store: store(cache, &gauges).await,
     }))
 }
 
@@ -98,19 +91,14 @@ fn own(cache: &Cache, workspace: &str) -> Figures {
     cache.workspace_stats(workspace).as_ref().map(Figures::from).unwrap_or_default()
 }
 
-async fn store(cache: &Cache) -> Option<StoreFigures> {
+async fn store(cache: &Cache, gauges: &Gauges) -> Option<StoreFigures> {
     let name = cache.store_name()?;
     Some(StoreFigures {
         name: name.to_owned(),
-        breaker: super::health::breaker(cache)?,
-        pool: None,
+        breaker: gauges.breaker.map(Into::into),
+        pool: gauges.pool.map(Into::into),
         server: cache.server_stats().await.map(Into::into),
     })
-}
-
-fn operations(_: &cache_core::Stats) -> OperationFigures {
-    let _ = buckets;
-    OperationFigures::default()
 }
 
 /// What was counted of one workspace.

@@ -207,7 +207,8 @@ impl Inner {
             Some(Decoded::Tombstone | Decoded::Corrupt) | None => return Ok(None),
         };
         let mut cells = self.cells_of(key, namespace, &entry);
-        let first = key.strip_prefix(namespace.facts().base()).and_then(|rest| rest.split(':').next());
+        let first =
+            key.strip_prefix(namespace.facts().base()).and_then(|rest| rest.split(':').next());
         let mut workspace = None;
         if let Some(first) = first {
             let cell = self.generations.cell(&self.names.workspace(first));
@@ -258,16 +259,18 @@ impl Inner {
         let names: Vec<&str> = wanted.names().collect();
         let found = store.fetch(&names, deadline).await?;
         wanted.answer(&found);
-        let crossed =
-            refs.iter_mut().filter_map(|scope| {
-                let found = wanted.found(&scope.cell);
-                (!scope.observe(found)).then_some(())
-            });
+        let crossed = refs.iter_mut().filter_map(|scope| {
+            let found = wanted.found(&scope.cell);
+            (!scope.observe(found)).then_some(())
+        });
         // All of them, so that each cell learns its id.
         if crossed.count() > 0 {
             return Ok(None);
         }
-        Ok(refs.iter().map(|scope| scope.of_entry(entry.recorded(scope.cell.fingerprint))).collect())
+        Ok(refs
+            .iter()
+            .map(|scope| scope.of_entry(entry.recorded(scope.cell.fingerprint)))
+            .collect())
     }
 
     async fn opened(
@@ -283,8 +286,7 @@ impl Inner {
         }
         let bytes = cost(wrapping.as_ref(), &entry.payload);
         let (namespace, key) = (Arc::clone(namespace), key.to_owned());
-        let open =
-            move || unpack(wrapping.as_ref(), &entry.payload, &namespace.packing, &key).ok();
+        let open = move || unpack(wrapping.as_ref(), &entry.payload, &namespace.packing, &key).ok();
         self.offload.run(bytes, Some(deadline), open).await.flatten()
     }
 }

@@ -17,7 +17,9 @@ mod top;
 pub use count::Counted;
 pub(crate) use ended::Ended;
 pub use inspect::{EntryInfo, EntryTag};
+pub(crate) use server::LatestServerStats;
 pub use server::ServerStats;
-pub(crate) use server::{LatestServerStats, parse as parse_server_stats};
-pub use top::{TopKey, TopKeys};
+#[cfg(feature = "redis")]
+pub(crate) use server::parse as parse_server_stats;
 pub(crate) use top::Sampler;
+pub use top::{TopKey, TopKeys};

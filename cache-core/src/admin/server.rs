@@ -67,7 +67,8 @@ impl Inner {
     async fn server_stats(&self) -> Option<ServerStats> {
         let store = self.store.as_ref()?;
         {
-            let mut latest = self.latest_server_stats.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut latest =
+                self.latest_server_stats.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((asked, stats)) = &*latest
                 && asked.elapsed() < KEEP
             {
@@ -92,6 +93,7 @@ impl Inner {
 }
 
 /// Reads what Redis answers to `INFO`.
+#[cfg(any(feature = "redis", test))]
 pub(crate) fn parse(info: &str, keys: Option<u64>) -> ServerStats {
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

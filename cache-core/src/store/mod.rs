@@ -145,7 +145,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// What the server says of itself; `None` if it does not, or may not be asked.
-    fn server_stats(&self, deadline: Deadline) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
+    fn server_stats(
+        &self,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
         let _ = deadline;
         Box::pin(std::future::ready(Ok(None)))
     }

@@ -373,10 +373,15 @@ impl Store for RedisStore {
         }))
     }
 
-    fn server_stats(&self, deadline: Deadline) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
-        Box::pin(self.run(deadline, async move |mut connection| {
-            server_stats::ask(&mut connection).await
-        }))
+    fn server_stats(
+        &self,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Option<ServerStats>, Error>> {
+        Box::pin(
+            self.run(deadline, async move |mut connection| {
+                server_stats::ask(&mut connection).await
+            }),
+        )
     }
 
     fn incarnation(&self) -> u64 {
