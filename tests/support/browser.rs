@@ -217,10 +217,9 @@ impl Browser {
         self.log("performance").await.iter().filter_map(url).collect()
     }
 
-    /// The whole page as PNG, also what one would have to scroll to.
+    /// What is to be seen of the page, as PNG.
     pub async fn screenshot(&self) -> Vec<u8> {
-        let options = json!({ "format": "png", "captureBeyondViewport": true });
-        let shot = self.cdp("Page.captureScreenshot", options).await;
+        let shot = self.cdp("Page.captureScreenshot", json!({ "format": "png" })).await;
         let data = shot["data"].as_str().expect("a picture");
         STANDARD.decode(data).expect("base64")
     }

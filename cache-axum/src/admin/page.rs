@@ -147,7 +147,8 @@ mod tests {
     /// Every element that the script asks for by its id is in the document.
     #[test]
     fn what_the_script_asks_for_is_there() {
-        let asked: Vec<&str> = PAGE.split("$('").skip(1).filter_map(|part| part.split('\'').next()).collect();
+        let asked: Vec<&str> =
+            PAGE.split("$('").skip(1).filter_map(|part| part.split('\'').next()).collect();
         assert!(asked.len() > 50, "only {asked:?}");
         for id in asked {
             assert!(PAGE.contains(&format!("id=\"{id}\"")), "{id}");
