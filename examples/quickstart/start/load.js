@@ -13,11 +13,11 @@ const number = (most) => 1 + Math.floor(most * Math.random() ** 3);
 function next() {
   const workspace = { 'X-Workspace-ID': `ws${number(5)}` };
   const dice = Math.random();
-  if (dice < 0.01) {
+  if (dice < 0.005) {
     const headers = { ...workspace, 'Content-Type': 'application/json' };
     return fetch(`/campaigns/${number(60)}`, { method: 'POST', headers, body: JSON.stringify({ budget: number(5000) }) });
   }
-  const path = dice < 0.08 ? '/overview' : dice < 0.2 ? `/campaigns?page=${number(10)}&limit=20` : dice < 0.6 ? `/campaigns/${number(200)}` : `/campaigns/${number(40)}/stats`;
+  const path = dice < 0.08 ? '/overview' : dice < 0.2 ? `/campaigns?page=${number(10)}&limit=20` : dice < 0.6 ? `/campaigns/${number(200)}` : `/campaigns/${number(12)}/stats`;
   // Past the browser's own cache; which would say `no-cache` then, if nothing else were said.
   const headers = { ...workspace, 'Cache-Control': 'max-age=86400' };
   return fetch(path, { headers, cache: 'no-store' });

@@ -8,6 +8,7 @@ const token = {
   forget: () => sessionStorage.removeItem(KEPT_AS),
 };
 
+// Status 0: there was no answer.
 class Refused extends Error {
   constructor(status, detail, retryAfter) {
     super(detail);
@@ -27,6 +28,8 @@ async function ask(path, { body, signal } = {}) {
     cache: 'no-store',
     credentials: 'same-origin',
     redirect: 'error',
+  }).catch((error) => {
+    throw error.name === 'AbortError' ? error : new Refused(0, 'The service does not answer.');
   });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));

@@ -12,7 +12,7 @@ function showStats(report) {
   put($('viewer'), operator ? location.host : `workspace ${report.viewer.workspace} at ${location.host}`);
   showFigures(report);
   const drawn = points();
-  put($('latency-title'), report.operations?.read?.length ? `${report.store?.name ?? 'Store'} reads` : 'Computing');
+  put($('latency-title'), isOfStore(report) ? `${report.store.name} reads` : 'Computing');
   for (const id of charts.keys()) updateChart(id, drawn);
   if (operator) showNamespaces(report);
   showWorkspaces(report);
@@ -88,7 +88,7 @@ function storeFacts(details, store) {
   const open = details.breaker === 'open';
   if (details.breaker) facts.push(['Breaker', open ? 'Open' : 'Closed', { mood: open ? 'bad' : 'ok', note: open ? 'the store is not asked until a probe succeeds' : 'the store is asked' }]);
   const pool = store?.pool;
-  if (pool) facts.push(['Pool', several(pool.connections, 'connection', 'connections'), { note: `${count(pool.idle)} idle${pool.max != null ? `, ${count(pool.max)} at most` : ''}`, share: pool.max ? pool.connections / pool.max : null }]);
+  if (pool) facts.push(['Pool', several(pool.connections, 'connection', 'connections'), { note: `${count(pool.idle)} idle${pool.max != null ? `, ${count(pool.max)} at most` : ''}${pool.waiting > 0 ? `; ${count(pool.waiting)} wait for one` : ''}`, share: pool.max ? pool.connections / pool.max : null }]);
   return facts;
 }
 

@@ -6,9 +6,12 @@ const SMOOTHED = 5;
 const BOUNDS = [100, 250, 500, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 3e7, 6e7];
 const samples = [];
 
+// Without a store, what takes its time is computing.
+const isOfStore = (report) => Boolean(report.store && report.operations);
+
 function remember(report) {
   const { total } = report;
-  const timed = report.operations?.read ?? total.compute_times;
+  const timed = isOfStore(report) ? report.operations.read.times : total.compute_times;
   const sample = { at: report.at, hits: total.hits, misses: total.misses, times: new Map(timed.map((one) => [one.up_to_us, one.count])) };
   const last = samples.at(-1);
   // The process has been started anew: its counters are.

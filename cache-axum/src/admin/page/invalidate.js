@@ -65,7 +65,7 @@ async function invalidate() {
 
 function refused(error) {
   if (error.status === 401) signOut(error.message);
-  else tell(error.status ? error.message : 'No answer from the service: nothing is known of what became of it.', [], 'error');
+  else tell(error.status === 0 ? `${error.message} What became of it is not known.` : error.message, [], 'error');
 }
 
 let namesShown = '';

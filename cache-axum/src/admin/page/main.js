@@ -52,9 +52,10 @@ async function follow(signal) {
     } catch (error) {
       if (signal.aborted) return;
       if (error.status === 401) return signOut(error.message);
-      wait = Math.max(EVERY_MS, (error.retryAfter ?? 0) * 1000);
-      state('bad', 'No answer');
-      notice(error.status ? error.message : 'The service does not answer. The figures are the last ones; trying again.');
+      if (!(error instanceof Refused)) console.error(error);
+      wait = Math.max(EVERY_MS, (error.retryAfter || 0) * 1000);
+      state('bad', error.status === 0 ? 'No answer' : 'In trouble');
+      notice(`${error.message} The figures are the last ones; trying again.`);
     }
     await pause(wait, signal);
   }
@@ -122,8 +123,7 @@ async function signIn(event) {
     await ask('stats');
   } catch (error) {
     token.forget();
-    const message = error.status === 401 ? 'This token is not accepted.' : error.status ? error.message : 'The service does not answer.';
-    put($('sign-in-error'), message);
+    put($('sign-in-error'), error.status === 401 ? 'This token is not accepted.' : error.message);
     $('token').select();
     return;
   }
