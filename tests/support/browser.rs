@@ -212,7 +212,9 @@ impl Browser {
             let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
             let event = &event["message"];
             let sent = event["method"] == "Network.requestWillBeSent";
-            sent.then(|| event["params"]["request"]["url"].as_str().map(str::to_owned)).flatten()
+            let url = event["params"]["request"]["url"].as_str().filter(|_| sent)?;
+            // Pages of the browser itself, such as that of a new tab.
+            (!url.starts_with("chrome")).then(|| url.to_owned())
         };
         self.log("performance").await.iter().filter_map(url).collect()
     }

@@ -58,6 +58,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Taken<T> {
         let body = reading.map_err(|_| Problem::too_slow())?;
         let body = body.map_err(|_| Problem::too_large(MOST))?;
         let json = if body.is_empty() { &b"{}"[..] } else { &body };
+        // A list would do for serde: its first for the first field, and so on.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::bad_request("the body is no JSON object"));
+        }
         // serde_json's own words name places, not contents.
         let taken = serde_json::from_slice(json);
         taken.map(Self).map_err(|error| Problem::bad_request(format!("not as expected: {error}")))

@@ -14,7 +14,7 @@ async fn numbers_move_after_requests() {
     // Before anything happens each part says so.
     for (id, text) in [
         ("now-ratio-note", "no reads yet"),
-        ("namespaces", "No namespace has been used yet"),
+        ("namespaces", "api_responses"),
         ("workspaces", "No key that was read names a workspace"),
         ("keys", "No hit has been sampled yet"),
         ("events-empty", "None since this page was opened"),

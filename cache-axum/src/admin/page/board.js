@@ -104,10 +104,10 @@ function memoryFact(name, used, most, rest) {
 }
 
 const KEPT_EVENTS = 12;
-const BADGES = { complete: [], queued: ['warn'], failed: ['bad'], stopped: ['warn'] };
+const BADGES = { queued: 'warn', failed: 'bad', stopped: 'warn' };
 
 function showEvent(event) {
-  const line = { invalidated: invalidatedLine, breaker: breakerLine, version_bumped: bumpedLine }[event.type];
+  const line = { invalidated: invalidatedLine, breaker: breakerLine, version_bumped: bumpedLine }[event.event];
   if (!line) return;
   $('events-empty').hidden = true;
   $('events').prepend(el('li', {}, el('time', {}, clock(event.at)), ...line(event)));
@@ -116,18 +116,21 @@ function showEvent(event) {
 
 const badge = (text, mood) => el('span', { class: `badge ${mood}` }, text);
 
-function invalidatedLine({ scopes, outcome, soft, took_us: took }) {
-  const names = scopes.length > 3 ? [...scopes.slice(0, 3), `${count(scopes.length - 3)} more`] : scopes;
+function invalidatedLine({ scopes, more, outcome, soft, removed, took_us: took }) {
+  const left = more + Math.max(0, scopes.length - 3);
+  const names = scopes.slice(0, 3).map((scope) => named({ ...scope, name: scope.text }));
+  if (left > 0) names.push(`${count(left)} more`);
   const what = el('span', {}, names.join(', ') || 'nothing');
+  if (removed != null) what.append(badge(several(removed, 'entry', 'entries'), ''));
   if (soft) what.append(badge('soft', ''));
-  if (outcome !== 'complete') what.append(badge(outcome, BADGES[outcome]?.[0] ?? ''));
+  if (outcome !== 'complete') what.append(badge(outcome, BADGES[outcome] ?? ''));
   return [what, el('span', { class: 'took' }, duration(took))];
 }
 
 const bumpedLine = ({ namespace, version }) => [el('span', {}, `namespace ${namespace}: version ${version}`), ''];
 
-function breakerLine({ state }) {
-  const what = el('span', {}, state === 'open' ? 'The store is away' : 'The store is back');
+function breakerLine({ state, reason }) {
+  const what = el('span', {}, state === 'open' ? `The store is away${reason ? `: ${reason}` : ''}` : 'The store is back');
   what.append(badge(`breaker ${state}`, state === 'open' ? 'bad' : ''));
   return [what, ''];
 }

@@ -25,7 +25,7 @@ function tell(head, items = [], mood = '') {
 }
 
 const entries = (scope) => (scope.entries == null ? 'entries not counted' : `${scope.at_least ? 'at least ' : ''}${several(scope.entries, 'entry', 'entries')}`);
-const named = (scope) => `${scope.kind} ${scope.name}${scope.namespace && scope.kind !== 'namespace' ? ` of ${scope.namespace}` : ''}`;
+const named = ({ kind, name, namespace }) => `${kind} ${name}${namespace && ['key', 'pattern'].includes(kind) ? ` of ${namespace}` : ''}`.trim();
 
 async function dryRun(event) {
   event.preventDefault();
