@@ -1,7 +1,6 @@
 //! A service with an admin page, and a browser that looks at it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Path;
@@ -16,8 +15,6 @@ use crate::setup::{Served, http, memory_cache, serve};
 
 pub(super) const OPERATOR: &str = "the-token-of-operators";
 pub(super) const OF_WS1: &str = "the-token-of-ws1";
-/// For what takes milliseconds, on a machine that does other things too.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the admin router is.
 pub(super) const AT: &str = "/api/cache";
