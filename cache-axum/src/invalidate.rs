@@ -1,7 +1,6 @@
 //! `invalidate_cache`: invalidating what a route changes.
 
-use axum::extract::MatchedPath;
-use cache_tower::{HttpCache, InvalidateLayer, key_segment};
+use cache_tower::{HttpCache, InvalidateLayer};
 
 /// Invalidates what a pattern covers, once the route has answered an unsafe request with 2xx or
 /// 3xx: before the response is released, and even if the client has gone.
@@ -27,42 +26,54 @@ use cache_tower::{HttpCache, InvalidateLayer, key_segment};
 /// # Ok::<(), cache_core::Error>(())
 /// ```
 ///
+/// More is said in the same line: other patterns, tags, softly, after which responses.
+///
+/// ```
+/// # use axum::{Router, http::StatusCode, routing::post};
+/// # use cache_axum::invalidate_cache;
+/// # use cache_core::Cache;
+/// # use cache_tower::HttpCache;
+/// # let http = HttpCache::builder(Cache::builder().build()?).build();
+/// # async fn import() {}
+/// let imported = invalidate_cache(&http, "{workspace_id}:campaigns:*")
+///     .and("{workspace_id}:reports:{id}")          // another pattern
+///     .tag_in_workspace("campaign:{id}")           // what was stored with this tag
+///     .soft()                                      // stale instead of gone
+///     .on_statuses([StatusCode::OK, StatusCode::ACCEPTED]);
+/// let app: Router = Router::new().route("/campaigns/{id}/import", post(import).layer(imported));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+///
+/// It reaches what all layers of this cache have stored, whatever their namespaces.
+///
 /// # Panics
-/// If the pattern is invalid, as a route with an invalid path does.
+/// If the pattern is invalid, as a route with an invalid path does. (Which parameters a route has is
+/// known only when a request comes: a hole that is none of them is told to `tracing`.)
 pub fn invalidate_cache(http: &HttpCache, pattern: &str) -> InvalidateLayer {
-    InvalidateLayer::new(http, pattern).values(|uri, extensions, hole| {
-        let route = extensions.get::<MatchedPath>()?;
-        path_parameter(route.as_str(), uri.path(), hole)
-    })
+    InvalidateLayer::new(http, pattern)
 }
 
-/// The value of a parameter: the segment of the path where the route has `{name}`.
-fn path_parameter(route: &str, path: &str, name: &str) -> Option<String> {
-    let is_hole = |segment: &str| {
-        segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name)
-    };
-    let mut segments = route.split('/').zip(path.split('/'));
-    let (_, value) = segments.find(|(route, _)| is_hole(route))?;
-    Some(key_segment(value).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::path_parameter;
-
-    #[test]
-    fn parameters_are_found_by_name_and_decoded() {
-        let route = "/api/{team}/campaigns/{id}";
-        let get = |name| path_parameter(route, "/api/a%20b/campaigns/42", name);
-        assert_eq!(get("team").as_deref(), Some("a b"));
-        assert_eq!(get("id").as_deref(), Some("42"));
-        assert_eq!(get("campaigns"), None);
-        assert_eq!(get("other"), None);
-        assert_eq!(path_parameter(route, "/api", "id"), None);
-    }
-
-    #[test]
-    fn a_rest_of_several_segments_is_no_value() {
-        assert_eq!(path_parameter("/files/{*rest}", "/files/a/b", "rest"), None);
-    }
+/// As [`invalidate_cache`]: what was stored with a tag, such as
+/// [`RoutePolicy::tag`](cache_tower::RoutePolicy::tag) gives to the responses of a route. It is a
+/// global tag: of one workspace, say more in the same line
+/// ([`tag_in_workspace`](InvalidateLayer::tag_in_workspace)).
+///
+/// ```
+/// # use axum::{Router, routing::{get, post}};
+/// # use cache_axum::{cache_endpoint, invalidate_tag};
+/// # use cache_core::{Cache, minutes};
+/// # use cache_tower::HttpCache;
+/// # let http = HttpCache::builder(Cache::builder().build()?).build();
+/// # async fn rates() {}
+/// # async fn publish() {}
+/// let app: Router = Router::new()
+///     .route("/rates/{currency}", get(rates).layer(cache_endpoint(&http, minutes(5)).tag("rates:{currency}")))
+///     .route("/publish/{currency}", post(publish).layer(invalidate_tag(&http, "rates:{currency}")));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+///
+/// # Panics
+/// If this is no template of a tag.
+pub fn invalidate_tag(http: &HttpCache, template: &str) -> InvalidateLayer {
+    InvalidateLayer::tagged(http, template)
 }

@@ -22,6 +22,33 @@
 //! # Ok::<(), cache_core::Error>(())
 //! ```
 //!
+//! Or all routes in one table, by axum's own paths, in the same words; what must never be cached is
+//! said there once, and wins over everything:
+//!
+//! ```
+//! use axum::Router;
+//! use cache_axum::{CacheLayer, HttpCache, RoutePolicy};
+//! use cache_core::{Cache, minutes};
+//!
+//! # fn routes() -> Router { Router::new() }
+//! let stats = RoutePolicy::new(minutes(5))
+//!     .grace(minutes(1))
+//!     .tag_in_workspace("campaign:{id}")
+//!     .client_cache_control("private, max-age=30");
+//! let http = HttpCache::builder(Cache::builder().build()?)
+//!     .route("/campaigns/{id}/stats", stats)
+//!     .never("/billing/{*rest}")
+//!     .build();
+//! let app = routes().layer(CacheLayer::new(&http));
+//!
+//! // The rules that no request has met yet: typos show.
+//! let unmet = http.routes().into_iter().filter(|rule| rule.requests == 0);
+//! # assert_eq!(unmet.count(), 2);
+//! # Ok::<(), cache_core::Error>(())
+//! ```
+//!
+//! Where other layers should stand is told in [`guide::layers`].
+//!
 //! # Features
 //!
 //! - `admin`: the admin API and its page; see `admin`.
@@ -29,12 +56,15 @@
 #[cfg(feature = "admin")]
 pub mod admin;
 mod endpoint;
+pub mod guide;
 mod invalidate;
 
 #[cfg(feature = "admin")]
 pub use admin::admin;
 pub use endpoint::cache_endpoint;
-pub use invalidate::invalidate_cache;
+pub use invalidate::{invalidate_cache, invalidate_tag};
 
 pub use cache_tower;
-pub use cache_tower::{CacheTags, CacheTtl, NoStore};
+pub use cache_tower::{
+    CacheLayer, CacheTags, CacheTtl, HttpCache, NoStore, RoutePolicy, Workspace,
+};

@@ -23,6 +23,8 @@ use crate::options::Options;
 use crate::report::status::{Counters, Decision, HttpStats, render_name};
 use crate::report::told::Params;
 use crate::request::partition::{Workspace, header_name};
+use crate::routes::layers::Layers;
+use crate::routes::table::Table;
 use crate::stored::Marker;
 
 /// A response cache; cheap to clone. Layers made from the same one share entries and settings.
@@ -31,8 +33,9 @@ pub struct HttpCache {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What all layers of one cache share.
-#[derive(Debug)]
+/// What all layers of one cache share; and what some have of their own, which then are in another
+/// of these, made from that of the cache ([`Layers`]).
+#[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) values: Values,
     pub(crate) workspace: Workspace,
@@ -52,16 +55,19 @@ pub(crate) struct Shared {
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) options: Options,
     pub(crate) combine_partial: bool,
-    pub(crate) flights: Flights<Outcome>,
+    pub(crate) flights: Arc<Flights<Outcome>>,
     /// Markers met before, by the hash of the URI's identity: one round trip instead of two.
-    pub(crate) markers: Memo<Arc<Marker>>,
+    pub(crate) markers: Arc<Memo<Arc<Marker>>>,
     /// URIs whose responses could not be stored lately: requests for them don't wait in line.
-    pub(crate) uncacheable: Memo<()>,
+    pub(crate) uncacheable: Arc<Memo<()>>,
     /// Routes on which an inner cache answers.
-    pub(crate) inner_routes: Memo<()>,
+    pub(crate) inner_routes: Arc<Memo<()>>,
     /// Those who have waited long enough for another request's fetch.
-    pub(crate) impatient: Semaphore,
-    pub(crate) counters: Counters,
+    pub(crate) impatient: Arc<Semaphore>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) layers: Arc<Layers>,
+    /// Which routes have rules of their own, if any do.
+    pub(crate) table: Option<Arc<Table>>,
 }
 
 /// How many of those who gave up waiting may ask the origin at once.
@@ -87,6 +93,7 @@ impl HttpCache {
             targets: Vec::new(),
             options: Options::default(),
             combine_partial: false,
+            table: Table::default(),
         }
     }
 
@@ -123,6 +130,7 @@ pub struct HttpCacheBuilder {
     targets: Vec<HeaderName>,
     pub(crate) options: Options,
     combine_partial: bool,
+    pub(crate) table: Table,
 }
 
 impl HttpCacheBuilder {
@@ -228,34 +236,39 @@ impl HttpCacheBuilder {
     /// Builds the response cache.
     pub fn build(self) -> HttpCache {
         let values = self.cache.namespace(&self.namespace);
-        // A stored response is its body and its head; the head needs some room.
-        let largest = values.max_value_size().saturating_sub(HEAD_ROOM);
+        let layers = Arc::<Layers>::default();
         let name = render_name(&self.name);
-        HttpCache {
-            shared: Arc::new(Shared {
-                hit: Decision::Hit.render(&name, Params::default(), StatusCode::OK),
-                values,
-                workspace: self.workspace,
-                name,
-                key_base: self.key_base.trim_end_matches('/').to_owned(),
-                max_body: self.max_body.unwrap_or(largest).min(largest),
-                wait_timeout: self.wait_timeout,
-                share_credentials: self.share_credentials,
-                strip_set_cookie: self.strip_set_cookie,
-                keep_stale: Millis::try_from(self.keep_stale.as_millis()).unwrap_or(Millis::MAX),
-                refreshes: Refreshes::default(),
-                targets: self.targets,
-                options: self.options,
-                combine_partial: self.combine_partial,
-                flights: Flights::default(),
-                markers: Memo::new(MARKERS),
-                uncacheable: Memo::new(UNCACHEABLE),
-                inner_routes: Memo::new(INNER_ROUTES),
-                impatient: Semaphore::new(IMPATIENT),
-                counters: Counters::default(),
-            }),
-        }
+        let shared = Shared {
+            hit: Decision::Hit.render(&name, Params::default(), StatusCode::OK),
+            workspace: self.workspace,
+            name,
+            key_base: self.key_base.trim_end_matches('/').to_owned(),
+            max_body: largest_body(&values).min(self.max_body.unwrap_or(usize::MAX)),
+            values,
+            wait_timeout: self.wait_timeout,
+            share_credentials: self.share_credentials,
+            strip_set_cookie: self.strip_set_cookie,
+            keep_stale: Millis::try_from(self.keep_stale.as_millis()).unwrap_or(Millis::MAX),
+            refreshes: Refreshes::default(),
+            targets: self.targets,
+            options: self.options,
+            combine_partial: self.combine_partial,
+            flights: Arc::default(),
+            markers: Arc::new(Memo::new(MARKERS)),
+            uncacheable: Arc::new(Memo::new(UNCACHEABLE)),
+            inner_routes: Arc::new(Memo::new(INNER_ROUTES)),
+            impatient: Arc::new(Semaphore::new(IMPATIENT)),
+            counters: Arc::default(),
+            layers: Arc::clone(&layers),
+            table: (!self.table.is_empty()).then(|| Arc::new(self.table)),
+        };
+        HttpCache { shared: layers.intern(shared) }
     }
+}
+
+/// A stored response is its body and its head; the head needs some room.
+pub(crate) fn largest_body(values: &Values) -> usize {
+    values.max_value_size().saturating_sub(HEAD_ROOM)
 }
 
 const KEEP_STALE: Duration = Duration::from_secs(60 * 60);

@@ -21,7 +21,6 @@ use http::{Extensions, HeaderMap, Method, Uri, response};
 
 use crate::config::HttpCacheBuilder;
 use crate::flow::fetch::Arrival;
-use crate::layer::CacheLayer;
 use crate::options::millis;
 use crate::policy::{NoStore as Refusal, StoreRules};
 use crate::tags::CacheTags;
@@ -104,9 +103,9 @@ type ShouldStore = dyn Fn(&response::Parts) -> bool + Send + Sync;
 /// The functions of one cache, or of one layer.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
-    skip: Option<Arc<Skip>>,
-    should_store: Option<Arc<ShouldStore>>,
-    tags: Option<Arc<RouteTags>>,
+    pub(crate) skip: Option<Arc<Skip>>,
+    pub(crate) should_store: Option<Arc<ShouldStore>>,
+    pub(crate) tags: Option<Arc<RouteTags>>,
 }
 
 impl Hooks {
@@ -176,50 +175,6 @@ impl HttpCacheBuilder {
         should_store: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.options.hooks.should_store = Some(Arc::new(should_store));
-        self
-    }
-}
-
-impl CacheLayer {
-    /// Which tags the stored responses to a request have, beside those that the handler gives them
-    /// ([`CacheTags`]); at most 64 in all.
-    ///
-    /// ```
-    /// use cache_core::{Cache, minutes};
-    /// use cache_tower::{CacheLayer, CacheTags, HttpCache};
-    ///
-    /// let http = HttpCache::builder(Cache::builder().build()?).build();
-    /// let layer = CacheLayer::endpoint(&http, minutes(5))
-    ///     .tags(|request| CacheTags::new(["reports"]).and_in_workspace([request.uri().path()]));
-    /// # Ok::<(), cache_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn tags(
-        mut self,
-        tags: impl Fn(&RequestHead<'_>) -> CacheTags + Send + Sync + 'static,
-    ) -> Self {
-        self.rules().hooks.tags = Some(Arc::new(tags));
-        self
-    }
-
-    /// As [`HttpCacheBuilder::skip_cache`], for this layer; what skips the cache by the function of
-    /// either goes past it.
-    #[must_use]
-    pub fn skip_cache(
-        mut self,
-        skip: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.rules().hooks.skip = Some(Arc::new(skip));
-        self
-    }
-
-    /// As [`HttpCacheBuilder::should_store`], for this layer; both functions have to agree.
-    #[must_use]
-    pub fn should_store(
-        mut self,
-        should_store: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.rules().hooks.should_store = Some(Arc::new(should_store));
         self
     }
 }

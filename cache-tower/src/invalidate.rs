@@ -1,244 +1,190 @@
-//! Unsafe requests: forward, then invalidate what they have changed.
-//!
-//! Once the service inside has answered 2xx or 3xx, the invalidation ends or is queued before the
-//! response is released, and even if the client has gone.
+//! [`InvalidateLayer`]: what a route changes.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cache_core::{EntryKey, Invalidated, Invalidation, Partition, Scope, Template};
-use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri};
+use cache_core::{Invalidation, Scope, Template};
+use http::{Extensions, Request, Response, StatusCode, Uri, response};
 use tower::util::Oneshot;
 use tower::{Layer, Service};
 
 use crate::body::CacheBody;
 use crate::config::{HttpCache, Shared};
-use crate::flow::budget::Budget;
-use crate::flow::groups::Groups;
-use crate::flow::nested::Mark;
+use crate::effects::{Unanswered, queue, spend};
 use crate::future::ResponseFuture;
-use crate::policy::{Base, affected, invalidated_groups, is_safe};
-use crate::report::status::Decision;
-use crate::report::tally::Tally;
-use crate::request::key::{MethodClass, Site, Target, original_uri};
-use crate::request::partition::Resolved;
+use crate::policy::is_safe;
+use crate::request::key::{original_uri, route};
+use crate::request::partition::{Resolved, Workspace};
+use crate::routes::paths;
+use crate::routes::template::TagTemplate;
 
-/// What an unsafe request is about.
-pub(crate) struct UnsafeTarget {
-    partition: Resolved<'static>,
-    uri: Uri,
-    headers: HeaderMap,
-    tally: Tally,
-}
-
-impl UnsafeTarget {
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        partition: Resolved<'static>,
-        uri: &Uri,
-        headers: &HeaderMap,
-    ) -> Self {
-        let tally = Tally::new(shared, Decision::Forwarded);
-        Self { partition, uri: uri.clone(), headers: headers.clone(), tally }
-    }
-}
-
-/// What an unsafe request may have changed, by its target.
-pub(crate) struct Effects<'r> {
-    shared: &'r Shared,
-    target: Target<'r>,
-    authority: Cow<'r, str>,
-    path_and_query: &'r str,
-}
-
-impl<'r> Effects<'r> {
-    pub(crate) fn of(
-        shared: &'r Shared,
-        partition: Partition<'r>,
-        uri: &'r Uri,
-        headers: &'r HeaderMap,
-    ) -> Self {
-        let target = Target::of(partition, uri, headers);
-        let authority = String::from_utf8_lossy(target.authority);
-        let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
-        Self { shared, target, authority, path_and_query }
-    }
-
-    /// The target's URI.
-    pub(crate) fn base(&self) -> Base<'_> {
-        let Self { target, authority, path_and_query, .. } = self;
-        Base { scheme: target.scheme, authority, path_and_query }
-    }
-
-    /// The keys of the URIs that the response says are affected (RFC 9111 §4.4).
-    pub(crate) fn keys(&self, status: StatusCode, headers: &HeaderMap) -> Vec<Arc<EntryKey>> {
-        let Self { shared, target, .. } = self;
-        let mut keys = Vec::new();
-        for path in affected(self.base(), status, headers) {
-            let Ok(uri) = path.parse::<Uri>() else { continue };
-            let query = shared.options.key.query(uri.query());
-            let affected = Target { path: uri.path(), query: query.as_deref(), ..*target };
-            // The marker of varying responses has the same key, so all variants go with it, and all
-            // contents of a QUERY.
-            let classes = [MethodClass::Get, MethodClass::Query];
-            let sites = [Site::Layer, Site::Endpoint];
-            for (site, class) in
-                sites.into_iter().flat_map(|site| classes.map(|class| (site, class)))
-            {
-                let affected = Target { class, ..affected };
-                let identity = shared.options.key.identity(&affected, site);
-                let key = affected.store_key(&identity, &shared.key_base);
-                keys.extend(shared.values.prepare(&key, &identity));
-            }
-        }
-        keys
-    }
-
-    /// What is stored under these keys, and the groups that the response names (RFC 9875 §3);
-    /// after an error nothing is invalidated, as in RFC 9111 §4.4.
-    pub(crate) fn invalidation(
-        &self,
-        keys: Vec<Arc<EntryKey>>,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Invalidation {
-        let names = invalidated_groups(headers);
-        let counts = status.is_success() || status.is_redirection();
-        let groups = if names.is_empty() || !counts {
-            Vec::new()
-        } else {
-            Groups::of(&self.target).tags(&names)
-        };
-        self.shared.values.cache().invalidate(groups).entries(keys)
-    }
-
-    /// Until the request has an answer: see [`Unanswered`].
-    pub(crate) fn unanswered(&self) -> Unanswered<impl FnOnce()> {
-        Unanswered(Some(|| {
-            let (status, headers) = (StatusCode::OK, HeaderMap::new());
-            queue(self.invalidation(self.keys(status, &headers), status, &headers));
-        }))
-    }
-}
-
-/// Waits for an invalidation as long as the budget of its request allows; what is left then is
-/// queued, and so is what is left when the response's future is dropped meanwhile. False if it
-/// did not reach all.
-pub(crate) async fn spend(budget: &Budget, invalidation: Invalidation) -> bool {
-    let invalidated = budget.spend(async |by| invalidation.deadline(by).await).await;
-    if let Err(error) = &invalidated {
-        tracing::warn!(%error, "an unsafe request could not invalidate everywhere");
-    }
-    invalidated.is_ok_and(Invalidated::is_complete)
-}
-
-/// An unsafe request that has no answer yet. If it is cut short (its client has left, and there is
-/// no place in the background), nobody knows what it has changed: its own target goes then. After
-/// a panic nothing does, as after an error.
-pub(crate) struct Unanswered<F: FnOnce()>(pub(crate) Option<F>);
-
-impl<F: FnOnce()> Unanswered<F> {
-    pub(crate) fn answered(mut self) {
-        self.0 = None;
-    }
-}
-
-impl<F: FnOnce()> Drop for Unanswered<F> {
-    fn drop(&mut self) {
-        if let Some(cut_short) = self.0.take().filter(|_| !std::thread::panicking()) {
-            cut_short();
-        }
-    }
-}
-
-/// Without waiting: see [`Unanswered`].
-pub(crate) fn queue(invalidation: Invalidation) {
-    if let Err(error) = invalidation.queue() {
-        tracing::warn!(%error, "an unsafe request that was cut short could not invalidate");
-    }
-}
-
-/// Forwards an unsafe request, and invalidates its target.
-pub(crate) async fn forward<S, ReqB, ResB>(
-    shared: Arc<Shared>,
-    inner: S,
-    mut request: Request<ReqB>,
-    target: Box<UnsafeTarget>,
-) -> Result<Response<CacheBody<ResB>>, S::Error>
-where
-    S: Service<Request<ReqB>, Response = Response<ResB>>,
-{
-    let budget = shared.budget(request.extensions_mut());
-    let mark = Mark::put(request.extensions_mut(), None, &target.tally);
-    let effects = Effects::of(&shared, target.partition.partition(), &target.uri, &target.headers);
-    let unanswered = effects.unanswered();
-    let response = Oneshot::new(inner, request).await;
-    unanswered.answered();
-    let mut response = response?.map(CacheBody::origin);
-    let (status, headers) = (response.status(), response.headers());
-    let mut keys = effects.keys(status, headers);
-    mark.spare_posted(&mut keys);
-    spend(&budget, effects.invalidation(keys, status, headers)).await;
-    target.tally.tell(Decision::Forwarded, &mut response);
-    Ok(response)
-}
-
-/// Invalidates patterns after the service inside has answered an unsafe request with 2xx or 3xx.
+/// Invalidates patterns and tags after the service inside has answered an unsafe request with 2xx
+/// or 3xx, or as [`on_statuses`](Self::on_statuses) and [`when`](Self::when) say.
 ///
 /// ```
 /// use cache_core::Cache;
 /// use cache_tower::{HttpCache, InvalidateLayer};
+/// use http::StatusCode;
 ///
 /// let http = HttpCache::builder(Cache::builder().build()?).build();
-/// let layer = InvalidateLayer::new(&http, "{workspace_id}:campaigns:*");
+/// let layer = InvalidateLayer::new(&http, "{workspace_id}:campaigns:*")
+///     .and("{workspace_id}:reports:{id}")
+///     .tag_in_workspace("campaign:{id}")
+///     .soft()
+///     .on_statuses([StatusCode::OK, StatusCode::ACCEPTED]);
 /// # Ok::<(), cache_core::Error>(())
 /// ```
+///
+/// All of it takes one round trip, and is done or queued before the response is released, even if
+/// the client has gone. It reaches the namespaces of all layers of the cache.
+///
+/// # Holes
+/// `{workspace_id}` is the request's workspace; others are parameters of the route (axum's
+/// `MatchedPath`), or what [`values`](Self::values) says. Values are literals whatever they hold. A
+/// pattern or tag with a hole that has no value (a missing workspace; a parameter that the route
+/// does not have) is left out, with a warning of `tracing`; the others are still invalidated. A hole
+/// never widens to `*`.
 #[derive(Clone, Debug)]
 pub struct InvalidateLayer {
     rule: Arc<Rule>,
 }
 
+#[derive(Clone)]
 struct Rule {
     shared: Arc<Shared>,
-    template: Template,
+    patterns: Vec<Template>,
+    tags: Vec<TagTemplate>,
+    workspace: Option<Workspace>,
     values: Option<Arc<HoleValues>>,
+    soft: bool,
+    /// `None`: 2xx and 3xx.
+    statuses: Option<Box<[StatusCode]>>,
+    when: Option<Arc<When>>,
 }
 
 type HoleValues = dyn Fn(&Uri, &Extensions, &str) -> Option<String> + Send + Sync;
+type When = dyn Fn(&response::Parts) -> bool + Send + Sync;
 
 impl InvalidateLayer {
-    /// Invalidates what this pattern covers, in the namespace of the responses. The pattern is
+    /// Invalidates what this pattern covers, in the namespaces of the responses. The pattern is
     /// declared: stored responses that match it carry a generation, so that it takes one step.
-    ///
-    /// `{workspace_id}` is the request's workspace; a request without one invalidates nothing.
-    /// A hole whose value is not known never widens to `*`.
     ///
     /// # Panics
     /// If the pattern is invalid (see [`TemplateError`](cache_core::TemplateError)).
     pub fn new(http: &HttpCache, pattern: &str) -> Self {
+        Self::of(http).and(pattern)
+    }
+
+    /// Invalidates what has this tag, with holes as in [`RoutePolicy::tag`]: a global one.
+    ///
+    /// ```
+    /// # use cache_core::Cache;
+    /// # use cache_tower::{HttpCache, InvalidateLayer};
+    /// # let http = HttpCache::builder(Cache::builder().build()?).build();
+    /// let layer = InvalidateLayer::tagged(&http, "campaign:{id}");
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If this is no template of a tag.
+    ///
+    /// [`RoutePolicy::tag`]: crate::RoutePolicy::tag
+    pub fn tagged(http: &HttpCache, template: &str) -> Self {
+        Self::of(http).tag(template)
+    }
+
+    fn of(http: &HttpCache) -> Self {
+        let rule = Rule {
+            shared: Arc::clone(&http.shared),
+            patterns: Vec::new(),
+            tags: Vec::new(),
+            workspace: None,
+            values: None,
+            soft: false,
+            statuses: None,
+            when: None,
+        };
+        Self { rule: Arc::new(rule) }
+    }
+
+    /// What this pattern covers, too.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn and(self, pattern: &str) -> Self {
         let template = match Template::parse(pattern) {
             Ok(template) => template,
             Err(error) => panic!("the pattern {pattern:?}: {error}"),
         };
-        if !http.shared.values.declare(&template).unwrap_or(false) {
-            tracing::warn!(pattern, "too many patterns: this one is invalidated by sweeps");
-        }
-        let rule = Rule { shared: Arc::clone(&http.shared), template, values: None };
-        Self { rule: Arc::new(rule) }
+        self.rule.shared.layers.declare(&template);
+        self.changed(|rule| rule.patterns.push(template))
     }
 
-    /// Where the values of other holes come from: the URI as the router first saw it, the
-    /// request's extensions, and the name of the hole.
+    /// What has this tag, too: a global one.
+    ///
+    /// # Panics
+    /// As [`tagged`](Self::tagged).
+    #[must_use]
+    pub fn tag(self, template: &str) -> Self {
+        let template = TagTemplate::new(template, false);
+        self.changed(|rule| rule.tags.push(template))
+    }
+
+    /// What has this tag of the request's workspace, too.
+    ///
+    /// # Panics
+    /// As [`tagged`](Self::tagged).
+    #[must_use]
+    pub fn tag_in_workspace(self, template: &str) -> Self {
+        let template = TagTemplate::new(template, true);
+        self.changed(|rule| rule.tags.push(template))
+    }
+
+    /// Softly: what is invalidated becomes stale rather than invalid, and may be used within its
+    /// grace while it is fetched anew. See
+    /// [`Invalidation::soft`](cache_core::Invalidation::soft).
+    #[must_use]
+    pub fn soft(self) -> Self {
+        self.changed(|rule| rule.soft = true)
+    }
+
+    /// After which statuses. Default: 2xx and 3xx, those that are no errors (RFC 9111 §4.4).
+    #[must_use]
+    pub fn on_statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        let statuses = statuses.into_iter().collect();
+        self.changed(|rule| rule.statuses = Some(statuses))
+    }
+
+    /// After which responses, among those with these statuses: a handler that has changed nothing
+    /// may say so in an extension, say. Not asked where there is no response to ask about (a client
+    /// that has left before there was one): nobody knows then what has changed, so it goes.
+    #[must_use]
+    pub fn when(self, when: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.changed(|rule| rule.when = Some(Arc::new(when)))
+    }
+
+    /// How the request's workspace is found, where it is not as in the whole cache.
+    #[must_use]
+    pub fn workspace(self, workspace: Workspace) -> Self {
+        self.changed(|rule| rule.workspace = Some(workspace))
+    }
+
+    /// Where the values of holes come from that are not parameters of the route: the URI as the
+    /// router first saw it, the request's extensions, and the name of the hole.
     #[must_use]
     pub fn values(
         self,
         values: impl Fn(&Uri, &Extensions, &str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        let Rule { shared, template, .. } = &*self.rule;
-        let (shared, template) = (Arc::clone(shared), template.clone());
-        Self { rule: Arc::new(Rule { shared, template, values: Some(Arc::new(values)) }) }
+        self.changed(|rule| rule.values = Some(Arc::new(values)))
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Rule)) -> Self {
+        change(Arc::make_mut(&mut self.rule));
+        self
     }
 }
 
@@ -279,46 +225,79 @@ where
             return ResponseFuture::plain(inner, request);
         }
         // Bound before the request is gone.
-        let scope = rule.scope(&request);
+        let scopes = rule.scopes(&request);
         let budget = rule.shared.budget(request.extensions_mut());
         ResponseFuture::to_the_end(&self.rule.shared, async move {
-            let unanswered =
-                Unanswered(Some(|| rule.invalidation(scope.as_ref()).map_or((), queue)));
+            let unanswered = Unanswered(Some(|| rule.invalidation(&scopes).map_or((), queue)));
             let response = Oneshot::new(inner, request).await;
             unanswered.answered();
-            let response = response?.map(CacheBody::origin);
-            let status = response.status();
-            // RFC 9111 §4.4: a non-error response is one with a 2xx or 3xx status.
-            if (status.is_success() || status.is_redirection())
-                && let Some(invalidation) = rule.invalidation(scope.as_ref())
+            let (parts, body) = response?.into_parts();
+            if rule.is_met(&parts)
+                && let Some(invalidation) = rule.invalidation(&scopes)
             {
                 spend(&budget, invalidation).await;
             }
-            Ok(response)
+            Ok(Response::from_parts(parts, CacheBody::origin(body)))
         })
     }
 }
 
 impl Rule {
-    fn scope<B>(&self, request: &Request<B>) -> Option<Scope> {
+    /// What is invalidated for this request.
+    fn scopes<B>(&self, request: &Request<B>) -> Vec<Scope> {
         let (headers, extensions) = (request.headers(), request.extensions());
         let uri = original_uri(request.uri(), extensions);
-        let resolved = self.shared.workspace.resolve(headers, extensions);
+        let workspace = self.workspace.as_ref().unwrap_or(&self.shared.workspace);
+        let resolved = workspace.resolve(headers, extensions);
         let partition = resolved.as_ref().map(Resolved::partition);
-        let value = |name: &str| Some(Cow::Owned(self.values.as_ref()?(uri, extensions, name)?));
-        let pattern = self.template.bind(partition, value);
-        if pattern.is_none() {
-            tracing::warn!(
-                template = ?self.template,
-                "a hole has no value (is the workspace missing?): nothing is invalidated"
-            );
+        let value = |name: &str| {
+            let said = self.values.as_ref().and_then(|values| values(uri, extensions, name));
+            said.map(Cow::Owned).or_else(|| paths::value(route(extensions)?, uri.path(), name))
+        };
+        let mut scopes = Vec::new();
+        let namespaces = self.shared.layers.namespaces();
+        for template in &self.patterns {
+            let Some(pattern) = template.bind(partition, value) else {
+                warn(template);
+                continue;
+            };
+            let names = namespaces.iter().filter_map(|values| values.name());
+            scopes.extend(names.map(|name| Scope::pattern(name, pattern.clone())));
         }
-        Some(Scope::pattern(self.shared.values.name()?, pattern?))
+        for template in &self.tags {
+            match template.tag(resolved.as_ref(), value) {
+                Some(tag) => scopes.push(tag.into()),
+                None => warn(template),
+            }
+        }
+        scopes
     }
 
-    fn invalidation(&self, scope: Option<&Scope>) -> Option<Invalidation> {
-        Some(self.shared.values.cache().invalidate(scope?.clone()))
+    /// Whether this response is one that something has changed with.
+    fn is_met(&self, response: &response::Parts) -> bool {
+        let status = response.status;
+        let counts = match &self.statuses {
+            Some(statuses) => statuses.contains(&status),
+            // RFC 9111 §4.4: a non-error response is one with a 2xx or 3xx status.
+            None => status.is_success() || status.is_redirection(),
+        };
+        counts && self.when.as_ref().is_none_or(|when| when(response))
     }
+
+    fn invalidation(&self, scopes: &[Scope]) -> Option<Invalidation> {
+        if scopes.is_empty() {
+            return None;
+        }
+        let invalidation = self.shared.values.cache().invalidate(scopes);
+        Some(if self.soft { invalidation.soft() } else { invalidation })
+    }
+}
+
+fn warn(template: &impl fmt::Debug) {
+    tracing::warn!(
+        ?template,
+        "a hole has no value (is the workspace missing?): nothing is invalidated"
+    );
 }
 
 impl<S: fmt::Debug> fmt::Debug for InvalidateService<S> {
@@ -329,6 +308,11 @@ impl<S: fmt::Debug> fmt::Debug for InvalidateService<S> {
 
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rule").field("template", &self.template).finish_non_exhaustive()
+        f.debug_struct("Rule")
+            .field("patterns", &self.patterns)
+            .field("tags", &self.tags)
+            .field("soft", &self.soft)
+            .field("statuses", &self.statuses)
+            .finish_non_exhaustive()
     }
 }

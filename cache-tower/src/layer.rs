@@ -2,24 +2,27 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
 
 use crate::body::{BoxError, CacheBody};
 use crate::config::{HttpCache, Shared};
+use crate::effects;
 use crate::flow::entrance::{Entrance, enter};
+use crate::flow::nested::Mark;
 use crate::flow::{fill, post, query, refresh};
 use crate::future::ResponseFuture;
 use crate::hooks::Hooks;
-use crate::invalidate;
-use crate::options::{millis, storable_statuses, whole_seconds};
-use crate::policy::{Assigned, Millis, StoreRules};
+use crate::policy::{StoreRules, is_safe};
 use crate::request::key::Site;
+use crate::routes::policy::RoutePolicy;
+use crate::routes::table::{Never, Ruling};
+use crate::routes::template::TagTemplate;
 
 /// Caches the responses of the service inside by what their headers allow (RFC 9111).
 ///
@@ -56,32 +59,53 @@ use crate::request::key::Site;
 #[derive(Clone, Debug)]
 pub struct CacheLayer {
     http: HttpCache,
-    site: Arc<SiteRules>,
+    site: Site,
+    policy: RoutePolicy,
+    places: Arc<Places>,
 }
 
-/// What one layer adds to the settings of its cache.
+/// By what the requests of one layer are treated.
+#[derive(Debug)]
+struct Places {
+    own: Place,
+    /// What the table of the cache says of some of them, by its numbers.
+    routes: Box<[Option<Place>]>,
+}
+
+/// By what a request is treated: the settings of the cache, and what a layer adds to them.
 #[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) site: Arc<SiteRules>,
+}
+
+/// What one layer adds to the settings of its cache; but for what is part of keys.
+#[derive(Debug)]
 pub(crate) struct SiteRules {
     pub(crate) site: Site,
     pub(crate) store: StoreRules,
     pub(crate) hooks: Hooks,
+    pub(crate) tags: Vec<TagTemplate>,
+    /// Of the route that this is a rule for.
+    pub(crate) path: Option<Arc<str>>,
+    /// The `Cache-Control` that clients are sent.
+    pub(crate) client: Option<HeaderValue>,
+    pub(crate) generate_etags: bool,
+    /// Whether it was told that a tag has a hole without a value.
+    pub(crate) warned: AtomicBool,
 }
 
 impl CacheLayer {
-    /// Stores what the origin's headers allow, for as long as they say.
+    /// Stores what the origin's headers allow, for as long as they say, and, of the routes that
+    /// have a [`policy`](crate::HttpCacheBuilder::route), what that allows.
     pub fn new(http: &HttpCache) -> Self {
-        Self::with(http, Site::Layer, None)
+        Self::with(http, Site::Layer, RoutePolicy::as_told())
     }
 
-    /// As [`new`](Self::new), for one route: responses without a lifetime of their own are fresh
-    /// for `ttl` in this cache. (Those with `Cache-Control: max-age` or the like keep theirs.)
-    /// What clients are told is left alone. Under another cache layer this one wins.
-    pub fn endpoint(http: &HttpCache, ttl: Duration) -> Self {
-        Self::with(http, Site::Endpoint, Some(millis(ttl)))
-    }
-
-    /// Which statuses take the TTL of an [`endpoint`](Self::endpoint). Default: 200, 203, 204, 300,
-    /// 301 and 308.
+    /// As [`new`](Self::new), for one route, by a policy of its own: for the TTL, responses without
+    /// a lifetime of their own are fresh in this cache. (Those with `Cache-Control: max-age` or the
+    /// like keep theirs.) What clients are told is left alone. Under another cache layer this one
+    /// wins.
     ///
     /// ```
     /// use cache_core::{Cache, minutes, seconds};
@@ -94,51 +118,22 @@ impl CacheLayer {
     ///     .negative_ttl(seconds(10));
     /// # Ok::<(), cache_core::Error>(())
     /// ```
-    ///
-    /// # Panics
-    /// If one of them is an error that is stored only if the origin says for how long (see
-    /// [`negative_statuses`](crate::HttpCacheBuilder::negative_statuses)).
-    #[must_use]
-    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
-        self.rules().store.assigned.statuses = storable_statuses(statuses);
-        self
+    pub fn endpoint(http: &HttpCache, policy: impl Into<RoutePolicy>) -> Self {
+        Self::with(http, Site::Endpoint, policy.into())
     }
 
-    /// As [`HttpCacheBuilder::negative_ttl`](crate::HttpCacheBuilder::negative_ttl), for this layer.
-    #[must_use]
-    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
-        self.rules().store.assigned.negative_ttl = Some(millis(ttl));
-        self
+    /// With something more said of its policy.
+    pub(crate) fn changed(mut self, change: impl FnOnce(&mut RoutePolicy)) -> Self {
+        change(&mut self.policy);
+        Self::with(&self.http, self.site, self.policy)
     }
 
-    /// As [`HttpCacheBuilder::grace`](crate::HttpCacheBuilder::grace), for this layer.
-    #[must_use]
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.rules().store.grace = Some(whole_seconds(grace));
-        self
-    }
-
-    /// To be changed while the layer is made.
-    pub(crate) fn rules(&mut self) -> &mut SiteRules {
-        Arc::make_mut(&mut self.site)
-    }
-
-    fn with(http: &HttpCache, site: Site, assigned_ttl: Option<Millis>) -> Self {
-        let store = StoreRules {
-            assigned: Assigned { ttl: assigned_ttl, ..http.shared.options.assigned.clone() },
-            credentials_shared: http.shared.share_credentials,
-            ignore_request_directives: http.shared.options.ignore_request_directives,
-            strip_set_cookie: http.shared.strip_set_cookie,
-            heuristic: http.shared.options.heuristic,
-            grace: http.shared.options.grace,
-            max_ttl: None,
-            targets: http.shared.targets.clone(),
-            told_ttl: None,
-        };
-        Self {
-            http: http.clone(),
-            site: Arc::new(SiteRules { site, store, hooks: Hooks::default() }),
-        }
+    fn with(http: &HttpCache, site: Site, policy: RoutePolicy) -> Self {
+        let own = policy.place(http, site);
+        let table = http.shared.table.iter().filter(|_| site == Site::Layer);
+        let rules = table.flat_map(|table| table.policies());
+        let routes = rules.map(|rule| Some(rule?.place(http, site))).collect();
+        Self { http: http.clone(), site, policy, places: Arc::new(Places { own, routes }) }
     }
 }
 
@@ -146,8 +141,22 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> CacheService<S> {
-        let shared = Arc::clone(&self.http.shared);
-        CacheService { inner, shared, site: Arc::clone(&self.site) }
+        CacheService { inner, places: Arc::clone(&self.places) }
+    }
+}
+
+impl Places {
+    /// What a request is treated by, and whether it is never cached.
+    fn of<B>(&self, request: &Request<B>, is_nested: bool) -> (&Place, bool) {
+        let Some(table) = &self.own.shared.table else { return (&self.own, false) };
+        match table.ruling(request, self.own.site.site, !is_nested) {
+            Ruling::None => (&self.own, false),
+            Ruling::Never => (&self.own, true),
+            Ruling::Policy(number) => {
+                let place = self.routes.get(number).and_then(Option::as_ref);
+                (place.unwrap_or(&self.own), false)
+            }
+        }
     }
 }
 
@@ -158,8 +167,7 @@ impl<S> Layer<S> for CacheLayer {
 #[derive(Clone)]
 pub struct CacheService<S> {
     inner: S,
-    shared: Arc<Shared>,
-    site: Arc<SiteRules>,
+    places: Arc<Places>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
@@ -187,8 +195,20 @@ where
 
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         // Here, so that there is no way to the service inside on which it sees them.
-        self.shared.options.key.forwarded.strip(request.headers_mut());
-        match enter(&self.shared, &self.site, &request) {
+        self.places.own.shared.options.key.forwarded.strip(request.headers_mut());
+        let is_nested = Mark::is_in(request.extensions());
+        let is_settled = is_nested && Never::is_in(request.extensions());
+        if is_settled && is_safe(request.method()) {
+            return ResponseFuture::plain(self.inner.clone(), request);
+        }
+        if is_nested {
+            Mark::claim(request.extensions());
+        }
+        let (Place { shared, site }, is_never) = self.places.of(&request, is_nested);
+        if is_never {
+            request.extensions_mut().insert(Never);
+        }
+        match enter(shared, site, &request, is_never || is_settled) {
             Entrance::Answered(response) => ResponseFuture::ready(response),
             Entrance::Stale(response, refresh) => {
                 if let Some((ask, refreshing)) = refresh {
@@ -197,26 +217,26 @@ where
                 ResponseFuture::ready(response)
             }
             Entrance::Past(decision) => {
-                ResponseFuture::past(&self.shared, self.inner.clone(), request, decision)
+                ResponseFuture::past(shared, self.inner.clone(), request, decision)
             }
             Entrance::Unsafe(target) => ResponseFuture::to_the_end(
-                &self.shared,
-                invalidate::forward(Arc::clone(&self.shared), self.inner.clone(), request, target),
+                shared,
+                effects::forward(Arc::clone(shared), self.inner.clone(), request, target),
             ),
-            Entrance::Post(ask) => {
-                let task = post::forward(ask, self.inner.clone(), request);
-                ResponseFuture::to_the_end(&self.shared, task)
+            Entrance::Post(ask, reach) => {
+                let task = post::forward(ask, reach, self.inner.clone(), request);
+                ResponseFuture::to_the_end(shared, task)
             }
             Entrance::Query(query) => {
-                let (shared, site) = (Arc::clone(&self.shared), Arc::clone(&self.site));
+                let (own, site) = (Arc::clone(shared), Arc::clone(site));
                 let fetching = Arc::clone(&query.fetching);
-                let task = query::serve(shared, site, self.inner.clone(), request, query);
-                ResponseFuture::fetching(&self.shared, fetching, task)
+                let task = query::serve(own, site, self.inner.clone(), request, query);
+                ResponseFuture::fetching(shared, fetching, task)
             }
             Entrance::Lookup(ask) => {
                 let fetching = Arc::clone(&ask.fetching);
                 let inner = self.inner.clone();
-                ResponseFuture::fetching(&self.shared, fetching, fill::serve(ask, inner, request))
+                ResponseFuture::fetching(shared, fetching, fill::serve(ask, inner, request))
             }
         }
     }

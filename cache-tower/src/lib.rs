@@ -53,7 +53,10 @@
 //! | `config`, `layer`, `future` | [`HttpCache`]; [`CacheLayer`] and its service; the future |
 //! | `options`, `hooks` | what is allowed beyond the defaults; what the application decides |
 //! | `query`, `flow::query` | QUERY, whose body is part of the key; reading it |
-//! | `invalidate` | unsafe requests; [`InvalidateLayer`] |
+//! | `routes::policy`, `words` | [`RoutePolicy`]: how a route is cached, in the words of layers, too |
+//! | `routes::table`, `paths` | the rules of a router's routes; which of them a path is one of |
+//! | `routes::layers`, `template` | what layers of one cache differ in; tags with parameters in them |
+//! | `invalidate`, `effects` | [`InvalidateLayer`]; unsafe requests |
 //! | `request` | pure: keys, and what an application adds to them; workspaces |
 //! | `policy` | pure: the decisions of RFC 9111 |
 //! | `flow::entrance` | admission, key, this process' memory |
@@ -69,11 +72,12 @@
 //! | `stored::intern`, `etag` | header lines that come again and again; entity tags for what has none |
 //! | `body` | stored, shared and passed-on bodies |
 //! | `report` | every request is counted and traced once; `Cache-Status` |
-//! | `private` | services that must never be behind a cache |
+//! | `private` | services that must never be behind a cache; what is stored, for people |
 //! | `memo` | small tables |
 
 mod body;
 mod config;
+mod effects;
 mod flow;
 mod future;
 mod hooks;
@@ -86,6 +90,7 @@ mod private;
 mod query;
 mod report;
 mod request;
+mod routes;
 mod stored;
 mod tags;
 
@@ -101,4 +106,6 @@ pub use report::status::HttpStats;
 pub use request::key::key_segment;
 pub use request::partition::Workspace;
 pub use request::reflected::ForwardedFields;
+pub use routes::policy::RoutePolicy;
+pub use routes::table::{RouteRule, RouteUse};
 pub use tags::CacheTags;

@@ -1,9 +1,11 @@
-//! For services that must never be behind a cache.
+//! For those who steer a cache: services that must never be behind one, and what is stored in it.
 
-use http::Extensions;
+use bytes::Bytes;
+use http::{Extensions, Response};
 
 use crate::config::HttpCache;
 use crate::flow::nested::Mark;
+use crate::stored::reload;
 
 /// Tells the caches around a service that its response is for this request alone, whatever it says:
 /// they store nothing, and let those go who wait for it. To be called with the extensions of the
@@ -24,5 +26,15 @@ impl HttpCache {
     /// The namespace that holds the responses.
     pub fn namespace(&self) -> &str {
         self.shared.values.name().unwrap_or_default()
+    }
+
+    /// The response that a payload of this cache's namespace holds, as it was stored (see
+    /// [`Cache::inspect`](cache_core::Cache::inspect)); `None` for what is no whole response, such as what
+    /// is known of variants, and parts (206).
+    pub fn stored_response(&self, payload: &Bytes) -> Option<Response<Bytes>> {
+        let (head, body) = reload(payload)?;
+        let mut response = Response::new(body);
+        (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
+        Some(response)
     }
 }

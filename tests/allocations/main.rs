@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cache_core::{Cache, Clock, minutes};
-use cache_tower::{CacheLayer, ForwardedFields, HttpCache, HttpCacheBuilder, Workspace};
+use cache_tower::{
+    CacheLayer, ForwardedFields, HttpCache, HttpCacheBuilder, RoutePolicy, Workspace,
+};
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -30,9 +32,12 @@ fn request(headers: &[(&str, &str)]) -> Request<Empty<Bytes>> {
     request.body(Empty::new()).expect("a valid request")
 }
 
-/// Twelve headers, 1 KiB.
-async fn origin(_: Request<Empty<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = Response::builder().header("cache-control", "max-age=3600");
+/// Twelve headers, 1 KiB; eleven where the request says that nothing is said of caching.
+async fn origin(request: Request<Empty<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::builder();
+    if !request.headers().contains_key("x-plain") {
+        response = response.header("cache-control", "max-age=3600");
+    }
     for n in 0..10 {
         response = response.header(format!("x-header-{n}"), format!("value {n}"));
     }
@@ -49,14 +54,24 @@ async fn allocations_with(
     headers: &[(&str, &str)],
     age: u64,
 ) -> u64 {
+    allocations_of(options, CacheLayer::new, headers, Some(age)).await
+}
+
+/// `age`: what the hit says; `None`: nothing.
+async fn allocations_of(
+    options: impl FnOnce(HttpCacheBuilder) -> HttpCacheBuilder,
+    layer: impl FnOnce(&HttpCache) -> CacheLayer,
+    headers: &[(&str, &str)],
+    age: Option<u64>,
+) -> u64 {
     let clock = Clock::manual(1_700_000_000_000);
     let cache = Cache::builder().memory().clock(clock.clone()).build().expect("a valid cache");
     let workspace = Workspace::optional_header("x-workspace-id");
     let http = options(HttpCache::builder(cache).workspace(workspace)).build();
-    let mut service = CacheLayer::new(&http).layer(service_fn(origin));
+    let mut service = layer(&http).layer(service_fn(origin));
     let miss = service.clone().oneshot(request(headers)).await.expect("infallible");
     miss.into_body().collect().await.expect("a whole body");
-    clock.advance(cache_core::seconds(age));
+    clock.advance(cache_core::seconds(age.unwrap_or(7)));
     // Once before, so that what is made on first use exists.
     poll_now(service.call(request(headers))).expect("infallible");
 
@@ -68,7 +83,8 @@ async fn allocations_with(
     let response = response.expect("was called");
     let hit = response.headers().get_all("cache-status").iter().any(|v| v == "cache-tower; hit");
     assert!(hit, "{:?}", response.headers());
-    assert_eq!(response.headers()["age"], age.to_string().as_str());
+    let said = response.headers().get("age").map(|age| age.to_str().expect("digits").to_owned());
+    assert_eq!(said, age.map(|age| age.to_string()));
     counted.count_total
 }
 
@@ -101,6 +117,34 @@ async fn nor_do_options_allocate_on_a_hit() {
         ("x-forwarded-host", "evil.example"),
     ];
     assert_eq!(allocations_with(options, &headers, 7).await, BUDGET);
+}
+
+#[tokio::test]
+async fn nor_does_what_a_layer_or_the_table_says() {
+    let headers = [("x-country", "at"), ("cookie", "theme=dark"), ("x-project", "p1")];
+    let policy = || {
+        RoutePolicy::new(minutes(5))
+            .key_by_header(HeaderName::from_static("x-country"))
+            .key_by_cookie("theme")
+            .key_query_only(["page"])
+            .tag("item:{id}")
+            .workspace(Workspace::header("x-project"))
+            .namespace("items")
+            .grace(minutes(1))
+    };
+    let table = |builder: HttpCacheBuilder| {
+        let builder = builder.share_within_workspace().never("/billing/{*rest}");
+        builder.route("/items/{id}", policy()).route("/items/new", minutes(1))
+    };
+    let share = HttpCacheBuilder::share_within_workspace;
+    assert_eq!(allocations_with(table, &headers, 7).await, BUDGET);
+    let endpoint = |http: &HttpCache| CacheLayer::endpoint(http, policy());
+    assert_eq!(allocations_of(share, endpoint, &headers, Some(7)).await, BUDGET);
+    // It takes the place of lines that go.
+    let told = |http: &HttpCache| endpoint(http).client_cache_control("private, max-age=30");
+    assert_eq!(allocations_of(share, told, &headers, None).await, BUDGET);
+    let plain = [&headers[..], &[("x-plain", "1")]].concat();
+    assert_eq!(allocations_of(share, told, &plain, None).await, BUDGET);
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ mod mixed_fleets;
 mod named_tags;
 mod namespaces;
 mod operations;
+mod operators;
 mod pages;
 mod queued;
 mod recovery;

@@ -1,11 +1,13 @@
 //! Who has changed what, and who was refused: events of `tracing`, target
 //! `cache_axum::admin::audit`. No secrets, and nothing of what is refused but its path.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::principal::Principal;
+use super::rate::{Buckets, Limit};
 
 /// Something was changed, or was to be.
 pub(super) struct Change {
@@ -38,13 +40,39 @@ impl Change {
     }
 }
 
-/// A change was refused before it was looked at.
-pub(super) fn refused(who: Option<&Principal>, path: &str, status: StatusCode) {
+/// So many refusals are told in a second, and a few more at once; the next that is told says how many
+/// were not. Anybody can be refused as often as they like.
+const TOLD: Limit = Limit { burst: 50.0, per_second: 5.0 };
+
+/// Tells of what was refused.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    told: Buckets,
+    left_out: AtomicU64,
+}
+
+impl Refusals {
+    pub(super) fn new() -> Self {
+        Self { told: Buckets::new(TOLD), left_out: AtomicU64::new(0) }
+    }
+
+    /// A change was refused before it was looked at.
+    pub(super) fn tell(&self, who: Option<&Principal>, path: &str, status: StatusCode) {
+        if self.told.take("all").is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        refused(who, path, status, self.left_out.swap(0, Ordering::Relaxed));
+    }
+}
+
+fn refused(who: Option<&Principal>, path: &str, status: StatusCode, left_out: u64) {
     tracing::warn!(
         target: "cache_axum::admin::audit",
         principal = who.map_or_else(|| "nobody".to_owned(), Principal::shown),
         path,
         status = status.as_u16(),
+        left_out,
         "refused"
     );
 }

@@ -8,6 +8,7 @@ use axum::Router;
 use cache_core::{Cache, Error, ErrorKind};
 use cache_tower::HttpCache;
 
+use super::audit::Refusals;
 use super::authorize::{AuthorizeFn, Authorizer, ByFunction};
 use super::page::Page;
 use super::rate::{Buckets, Limit};
@@ -85,6 +86,7 @@ pub(super) struct Shared {
     pub(super) origins: Vec<String>,
     pub(super) requests: Buckets,
     pub(super) changes: Buckets,
+    pub(super) refusals: Refusals,
     pub(super) listeners: Arc<tokio::sync::Semaphore>,
     pub(super) page: Page,
 }
@@ -208,6 +210,7 @@ impl Admin<Authorized> {
                 burst: (changes / 2.0).max(1.0),
                 per_second: changes / minute,
             }),
+            refusals: Refusals::new(),
             listeners: Arc::new(tokio::sync::Semaphore::new(settings.max_listeners)),
             page: Page::new(),
         });

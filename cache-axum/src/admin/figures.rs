@@ -5,11 +5,11 @@ use cache_core::{
     CoherenceHealth, CoherenceMode, Gauges, Health, Histogram, InvalidationStats, MemoryGauges,
     NamespaceStats, OperationStats, ServerStats,
 };
-use cache_tower::HttpStats;
+use cache_tower::{HttpStats, RouteRule, RouteUse};
 
 use super::model::{
     BreakerState, Bucket, Coherence, Figures, HealthDetails, HttpFigures, InvalidationFigures,
-    MemoryFigures, OperationFigures, PoolFigures, ServerFigures, Timed,
+    MemoryFigures, OperationFigures, PoolFigures, RouteReport, ServerFigures, Timed,
 };
 
 fn buckets(histogram: &Histogram) -> Vec<Bucket> {
@@ -112,6 +112,12 @@ impl From<cache_core::BreakerState> for BreakerState {
             cache_core::BreakerState::Closed => Self::Closed,
             cache_core::BreakerState::Open => Self::Open,
         }
+    }
+}
+
+impl From<RouteUse> for RouteReport {
+    fn from(used: RouteUse) -> Self {
+        Self { route: used.path, never: used.rule == RouteRule::Never, matched: used.requests }
     }
 }
 

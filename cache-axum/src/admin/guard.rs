@@ -12,9 +12,9 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Method};
 
 use super::builder::Shared;
+use super::csrf;
 use super::principal::{Denied, Principal};
 use super::problem::Problem;
-use super::{audit, csrf};
 
 /// Fields by which another path or method than that of the request line is asked for. Nothing here
 /// takes them; but who sends them hopes that somebody does.
@@ -65,7 +65,7 @@ pub(super) async fn authorized(
     let changes = parts.method == Method::POST;
     let refused = |who: Option<&Principal>, problem: Problem| {
         if changes {
-            audit::refused(who, parts.uri.path(), problem.status());
+            shared.refusals.tell(who, parts.uri.path(), problem.status());
         }
         problem.into_response()
     };

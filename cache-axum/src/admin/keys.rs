@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use cache_core::{Deadline, EntryInfo, Format};
 
 use super::builder::Shared;
 use super::guard::Who;
 use super::model::{
-    self, BodyEncoding, EntryBody, EntryQuery, EntryReport, TagReport, TopKey, TopKeysQuery,
-    TopKeysReport,
+    self, BodyEncoding, EntryBody, EntryQuery, EntryReport, HeaderReport, ResponseReport,
+    TagReport, TopKey, TopKeysQuery, TopKeysReport,
 };
 use super::problem::Problem;
 use super::take::{Answer, Params, ok};
@@ -83,14 +84,24 @@ pub(super) async fn entry(
     let theirs =
         |found: &EntryInfo| who.0.scope().is_none_or(|own| found.workspace.as_deref() == Some(own));
     let found = found.filter(theirs).ok_or_else(Problem::not_found)?;
-    Ok(ok(report(key, found)))
+    let stored = found
+        .payload
+        .as_ref()
+        .filter(|_| found.namespace == shared.http.namespace() && found.format == Format::Raw)
+        .and_then(|payload| shared.http.stored_response(payload));
+    Ok(ok(report(key, found, stored)))
 }
 
-fn report(key: String, found: EntryInfo) -> EntryReport {
+fn report(key: String, found: EntryInfo, stored: Option<http::Response<Bytes>>) -> EntryReport {
     const NEVER: u64 = u64::MAX;
     let until = |at: u64| (at != NEVER).then_some(at);
     let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-    let body = body(&found);
+    let (response, stored) = match stored.map(http::Response::into_parts) {
+        Some((head, body)) => (Some(head_of(&head)), Some(body)),
+        None => (None, None),
+    };
+    let json = found.json().and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let body = stored.as_ref().or(found.payload.as_ref()).map(|payload| body(payload, json));
     let tag = |tag: cache_core::EntryTag| TagReport {
         text: tag.text,
         workspace: tag.workspace,
@@ -99,6 +110,7 @@ fn report(key: String, found: EntryInfo) -> EntryReport {
     EntryReport {
         key,
         body,
+        response,
         namespace: found.namespace,
         workspace: found.workspace,
         in_memory: found.in_memory,
@@ -125,9 +137,16 @@ fn report(key: String, found: EntryInfo) -> EntryReport {
     }
 }
 
-fn body(found: &EntryInfo) -> Option<EntryBody> {
-    let payload = found.payload.as_ref()?;
-    let json = found.json().and_then(|value| serde_json::to_string_pretty(&value).ok());
+fn head_of(head: &http::response::Parts) -> ResponseReport {
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| HeaderReport {
+        name: name.to_string(),
+        value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    };
+    let headers = head.headers.iter().map(header).collect();
+    ResponseReport { status: head.status.as_u16(), headers }
+}
+
+fn body(payload: &Bytes, json: Option<String>) -> EntryBody {
     let (encoding, mut text) = match (json, std::str::from_utf8(payload)) {
         (Some(json), _) => (BodyEncoding::Json, json),
         (None, Ok(text)) => (BodyEncoding::Utf8, text.to_owned()),
@@ -143,5 +162,5 @@ fn body(found: &EntryInfo) -> Option<EntryBody> {
     }
     let truncated = text.len() > most || is_hex && payload.len() > MOST_OF_A_BODY;
     text.truncate(most);
-    Some(EntryBody { encoding, text, truncated })
+    EntryBody { encoding, text, truncated }
 }

@@ -471,8 +471,29 @@ pub struct EntryReport {
     pub encrypted: Option<bool>,
     /// Whether the namespace is sensitive: its values are shown to nobody.
     pub sensitive: bool,
-    /// The value, where bodies are allowed and the namespace is not sensitive.
+    /// The value, where bodies are allowed and the namespace is not sensitive; of a response its
+    /// body.
     pub body: Option<EntryBody>,
+    /// The head of a stored response, where bodies are allowed.
+    pub response: Option<ResponseReport>,
+}
+
+/// The head of a stored response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResponseReport {
+    /// Its status.
+    pub status: u16,
+    /// Its header fields, in no order.
+    pub headers: Vec<HeaderReport>,
+}
+
+/// A header field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeaderReport {
+    /// Its name, in small letters.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// A tag of an entry.

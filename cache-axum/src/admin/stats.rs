@@ -137,9 +137,9 @@ pub(super) async fn workspace(
     )
 )]
 pub(super) async fn routes(
-    State(_): State<Arc<Shared>>,
+    State(shared): State<Arc<Shared>>,
     who: Who,
 ) -> Result<Answer<RoutesReport>, Problem> {
     who.operator()?;
-    Ok(ok(RoutesReport::default()))
+    Ok(ok(RoutesReport { rules: shared.http.routes().into_iter().map(Into::into).collect() }))
 }

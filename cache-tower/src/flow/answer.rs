@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::body::CacheBody;
+use crate::layer::SiteRules;
 use crate::policy::{is_without_content, not_modified, not_modified_headers};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
@@ -13,6 +14,7 @@ use crate::stored::part::part;
 /// it wants a part of it, by the `conditions` among its headers.
 pub(crate) fn answer<B>(
     stored: &StoredResponse,
+    site: &SiteRules,
     method: &Method,
     conditions: Option<&HeaderMap>,
     age_secs: u64,
@@ -24,6 +26,7 @@ pub(crate) fn answer<B>(
         response
     };
     let mut stored_headers = stored.headers(age_secs);
+    site.tell_client(&mut stored_headers);
     if let Some(conditions) = conditions
         && not_modified(conditions, stored.status, &stored.template, stored.freshness.received)
     {

@@ -118,7 +118,7 @@ impl SharedResponse {
         };
         let whole = self.whole.get().and_then(|whole| whole.downcast_ref::<Cached>());
         if let Some(Cached::Response(stored)) = whole {
-            let mut response = answer(stored, &Method::GET, Some(headers), age_secs);
+            let mut response = answer(stored, &ask.site, &Method::GET, Some(headers), age_secs);
             let (freshness, key) = (&self.head.freshness, self.key.as_str());
             ask.shared.tell_hit(&mut response, freshness, now, key);
             return Follow::Whole(response);
@@ -128,6 +128,7 @@ impl SharedResponse {
             // In the place that the origin's had, unless the head is as large as can be.
             let _ = own.try_insert(header::AGE, HeaderValue::from(age_secs));
         }
+        ask.site.tell_client(&mut own);
         let received = self.head.freshness.received;
         if is_conditional(headers)
             && not_modified(headers, self.head.status, &self.head.headers, received)

@@ -9,14 +9,13 @@ use http_body::Body;
 
 use crate::body::CacheBody;
 use crate::config::Shared;
+use crate::effects::UnsafeTarget;
 use crate::flow::answer::{answer, not_cached};
 use crate::flow::lookup::{Ask, shares_credentials};
-use crate::flow::nested::Mark;
 use crate::flow::post;
 use crate::flow::query::Query;
 use crate::flow::refresh::Refreshing;
 use crate::hooks::RequestHead;
-use crate::invalidate::UnsafeTarget;
 use crate::layer::SiteRules;
 use crate::policy::{
     Admission, Admitted, BypassReason, Millis, RequestDirectives, Reuse, admit, admit_query,
@@ -28,6 +27,7 @@ use crate::report::trace::Source;
 use crate::request::content::{ContentDigest, write_content};
 use crate::request::key::{Identity, MethodClass, Site, Target, original_uri, route, variant};
 use crate::request::partition::Resolved;
+use crate::routes::layers::Reach;
 use crate::stored::Cached;
 
 /// What becomes of a request, as far as can be said without waiting.
@@ -42,20 +42,21 @@ pub(crate) enum Entrance<B> {
     /// It may change something: it is forwarded, and what it changes is invalidated.
     Unsafe(Box<UnsafeTarget>),
     /// So it is with this, and its response may be stored.
-    Post(Box<Ask>),
+    Post(Box<Ask>, Reach),
     /// It has to be looked up in the store, or fetched.
     Lookup(Box<Ask>),
     /// Its body has to be read before it can be looked up.
     Query(Box<Query>),
 }
 
-/// Admission, key, and this process' memory. A hit ends here.
+/// Admission, key, and this process' memory. A hit ends here. `is_never`: the application has said
+/// that nothing of this is cached.
 pub(crate) fn enter<B: Body + 'static, R>(
     shared: &Arc<Shared>,
     site: &Arc<SiteRules>,
     request: &Request<B>,
+    is_never: bool,
 ) -> Entrance<R> {
-    Mark::claim(request.extensions());
     let headers = request.headers();
     let ignores_directives = site.store.ignore_request_directives;
     let admit = if ignores_directives { admit_regardless } else { admit };
@@ -72,16 +73,17 @@ pub(crate) fn enter<B: Body + 'static, R>(
     if !shared.values.cache().is_enabled() {
         return bypass(BypassReason::Disabled);
     }
-    let Some(partition) = shared.workspace.resolve(headers, request.extensions()) else {
-        return match admission {
-            Admission::Unsafe => Entrance::Past(Decision::Forwarded),
-            _ => bypass(BypassReason::Workspace),
-        };
+    let partition = shared.workspace.resolve(headers, request.extensions());
+    if admission == Admission::Unsafe {
+        return of_unsafe(shared, site, request, partition.filter(|_| !is_never));
+    }
+    if is_never {
+        return bypass(BypassReason::Never);
+    }
+    let Some(partition) = partition else {
+        return bypass(BypassReason::Workspace);
     };
     let uri = original_uri(request.uri(), request.extensions());
-    if admission == Admission::Unsafe {
-        return of_unsafe(shared, site, request, partition);
-    }
     let head = RequestHead::new(request.method(), uri, headers, request.extensions());
     if site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
         return bypass(BypassReason::Skipped);
@@ -144,12 +146,12 @@ pub(crate) fn look<B, R>(
         match reuse(directives.as_ref(), &freshness, now) {
             Reuse::Use { age_secs } => {
                 shared.count_hit(Read::L1Hit, &slot);
-                let mut response = answer(stored, request.method(), conditions, age_secs);
+                let mut response = answer(stored, site, request.method(), conditions, age_secs);
                 shared.tell_hit(&mut response, &freshness, now, slot.rendered_key());
                 return Entrance::Answered(response);
             }
             Reuse::UseStale { age_secs } => {
-                let mut response = answer(stored, request.method(), conditions, age_secs);
+                let mut response = answer(stored, site, request.method(), conditions, age_secs);
                 let tally = Tally::new(shared, Decision::Unanswered);
                 let params = shared.params(&freshness, now, slot.rendered_key());
                 let source = Source::found(Read::L1Hit, &slot);
@@ -178,6 +180,7 @@ pub(crate) fn look<B, R>(
         shared: Arc::clone(shared),
         site: Arc::clone(site),
         uri: uri.clone(),
+        tags: site.tags(&head, &partition),
         partition: partition.into_owned(),
         primary,
         chosen,
@@ -186,7 +189,6 @@ pub(crate) fn look<B, R>(
         head_only: admission == Admission::LookupHead,
         ranged: seen.range,
         fetching: Arc::default(),
-        tags: site.hooks.tags(&head),
         tally,
     });
     match stale {
@@ -195,18 +197,24 @@ pub(crate) fn look<B, R>(
     }
 }
 
+/// `partition`: the one that its response may be stored in; `None`: it may not.
 fn of_unsafe<B, R>(
     shared: &Arc<Shared>,
     site: &Arc<SiteRules>,
     request: &Request<B>,
-    partition: Resolved<'_>,
+    partition: Option<Resolved<'_>>,
 ) -> Entrance<R> {
-    if let Some(ask) = post::ask(shared, site, request, &partition) {
-        return Entrance::Post(ask);
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let reach = shared.layers.reach(headers, extensions);
+    if reach.is_empty() {
+        return Entrance::Past(Decision::Forwarded);
     }
-    let uri = original_uri(request.uri(), request.extensions());
-    let target = UnsafeTarget::new(shared, partition.into_owned(), uri, request.headers());
-    Entrance::Unsafe(Box::new(target))
+    if let Some(ask) = partition.and_then(|partition| post::ask(shared, site, request, &partition))
+    {
+        return Entrance::Post(ask, reach);
+    }
+    let uri = original_uri(request.uri(), extensions);
+    Entrance::Unsafe(Box::new(UnsafeTarget::new(shared, reach, uri, headers)))
 }
 
 /// Past the cache; but not what wants a stored response or none (RFC 9111 §5.2.1.7).

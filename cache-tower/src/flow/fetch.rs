@@ -208,12 +208,7 @@ impl Arrival<'_> {
         fill: Option<Fill>,
         marker: Option<KnownMarker>,
     ) -> Result<Place, NoStore> {
-        let facts = RequestFacts { method: &Method::GET, headers: self.asked };
-        let rules = self.rules(&parts.extensions)?;
-        let storable = storable(facts, parts.status, &parts.headers, &rules, self.exchange)?;
-        if self.is_refused(parts) {
-            return Err(NoStore::Predicate);
-        }
+        let storable = self.storable(parts)?;
         let tags = CacheTags::told(&parts.extensions, None, &self.ask.tags)?;
         let announced = if is_without_content(parts.status) {
             None
@@ -247,6 +242,14 @@ impl Arrival<'_> {
             }
         };
         Ok(Place { fill, head, times, variant, variants, length, groups, part: None })
+    }
+
+    /// Whether a response may be stored, by its head and by what the application says.
+    pub(crate) fn storable(&self, parts: &Parts) -> Result<Storable, NoStore> {
+        let facts = RequestFacts { method: &Method::GET, headers: self.asked };
+        let rules = self.rules(&parts.extensions)?;
+        let storable = storable(facts, parts.status, &parts.headers, &rules, self.exchange)?;
+        if self.is_refused(parts) { Err(NoStore::Predicate) } else { Ok(storable) }
     }
 
     /// Puts what will be stored into its groups and tags: only now is known which they are.
@@ -346,6 +349,7 @@ impl Arrival<'_> {
         let whole = Whole::default();
         let keeper = ResponseKeeper {
             shared: Arc::clone(shared),
+            site: Arc::clone(&self.ask.site),
             fill,
             variants,
             head: head.clone(),
@@ -380,6 +384,10 @@ impl Arrival<'_> {
         } else {
             Response::from_parts(parts, CacheBody::shared(reader))
         };
+        // What a POST is answered is not what clients are told of a GET.
+        if decision != Decision::ForwardedStored {
+            self.ask.site.tell_client(response.headers_mut());
+        }
         let params = shared.params(&freshness, received, key.as_str()).forwarded(origin_s);
         self.ask.tally.tell_with(decision, params, &mut response);
         response

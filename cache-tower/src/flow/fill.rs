@@ -221,12 +221,12 @@ async fn look_up<B>(
             match reuse(directives, &freshness, now) {
                 Reuse::Use { age_secs } => {
                     ask.tally.hit(Read::StoreHit);
-                    let mut response = answer(stored, method, Some(headers), age_secs);
+                    let mut response = answer(stored, &ask.site, method, Some(headers), age_secs);
                     shared.tell_hit(&mut response, &freshness, now, key.as_str());
                     return Looked::Answered(response);
                 }
                 Reuse::UseStale { age_secs } => {
-                    let mut response = answer(stored, method, Some(headers), age_secs);
+                    let mut response = answer(stored, &ask.site, method, Some(headers), age_secs);
                     let params = shared.params(&freshness, now, key.as_str());
                     ask.tally.correct(Decision::StaleHit, params, &mut response);
                     ask.tally.read(Read::StoreHit);
@@ -242,14 +242,16 @@ async fn look_up<B>(
             let now = shared.values.cache().clock().now();
             let freshness = partial.response.freshness.stale_since(slot.stale_since(), now);
             match reuse(directives, &freshness, now) {
-                Reuse::Use { age_secs } => match partial.answer(method, headers, age_secs) {
-                    Some(mut response) => {
-                        shared.tell_hit(&mut response, &freshness, now, key.as_str());
-                        ask.tally.hit(Read::StoreHit);
-                        return Looked::Answered(response);
+                Reuse::Use { age_secs } => {
+                    match partial.answer(&ask.site, method, headers, age_secs) {
+                        Some(mut response) => {
+                            shared.tell_hit(&mut response, &freshness, now, key.as_str());
+                            ask.tally.hit(Read::StoreHit);
+                            return Looked::Answered(response);
+                        }
+                        None => MissReason::Partial,
                     }
-                    None => MissReason::Partial,
-                },
+                }
                 Reuse::UseStale { .. } => MissReason::Stale,
                 Reuse::Fetch(why) => why,
             }

@@ -33,7 +33,8 @@ where
 {
     let found = vacancy.stale.as_ref().and_then(|slot| slot.decoded::<Cached>());
     let is_known = matches!(found, Some(Cached::Response(_)));
-    let asked = if is_known { request.headers().clone() } else { HeaderMap::new() };
+    let is_told = ask.site.client.is_some();
+    let asked = if is_known || is_told { request.headers().clone() } else { HeaderMap::new() };
     if let Some(fill) = vacancy.fill.as_mut().filter(|_| is_known) {
         // Before the origin is asked: what is invalidated from now on is not brought back.
         ask.expect_tags(&asked, Some(&mut *fill));
@@ -57,12 +58,17 @@ where
     let is_the_origin_s = extensions.get::<OriginUnreachable>().is_none()
         && extensions.get::<crate::NoStore>().is_none()
         && !mark.is_claimed();
+    let arrival = Arrival { ask, asked: &asked, exchange, leader: None };
+    // RFC 9110 §9.3.2: HEAD is told what GET would be.
+    let is_told = is_told && is_the_origin_s && arrival.storable(&parts).is_ok();
     if let Some((slot, fill)) = stale.zip(fill).filter(|_| is_known && is_hidden && is_the_origin_s)
     {
-        let arrival = Arrival { ask, asked: &asked, exchange, leader: None };
         arrival.of_head(&parts, (&slot, fill), &budget).await;
     }
     let mut response = Response::from_parts(parts, CacheBody::origin(body));
+    if is_told {
+        ask.site.tell_client(response.headers_mut());
+    }
     ask.tally.tell(Decision::NotStored(why, NoStore::Method), &mut response);
     Ok(response)
 }

@@ -11,6 +11,7 @@ use crate::config::Shared;
 use crate::flow::collapse::Whole;
 use crate::flow::fetch::REMEMBER_UNCACHEABLE;
 use crate::flow::fill::Outcome;
+use crate::layer::SiteRules;
 use crate::policy::NoStore;
 use crate::stored::etag::generated;
 use crate::stored::partial::ArrivingPart;
@@ -53,6 +54,7 @@ impl Shared {
 /// Puts a response into the cache when its body has ended well.
 pub(crate) struct ResponseKeeper {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) site: Arc<SiteRules>,
     pub(crate) fill: Fill,
     /// Those of the URI, where this is one.
     pub(crate) variants: Option<Arc<Variants>>,
@@ -73,7 +75,7 @@ impl Keeper for ResponseKeeper {
 
     fn keep(mut self: Box<Self>, body: &mut dyn Iterator<Item = &Bytes>) {
         let chunks: Vec<&Bytes> = body.collect();
-        if self.shared.options.generate_etags
+        if self.site.generate_etags
             && self.part.is_none()
             && let Some(tag) =
                 generated(self.head.status, &self.head.headers, chunks.iter().copied())

@@ -39,6 +39,11 @@ impl Mark {
         Marked(mark)
     }
 
+    /// Whether there is a cache around this one.
+    pub(crate) fn is_in(extensions: &Extensions) -> bool {
+        extensions.get::<Self>().is_some()
+    }
+
     /// Called by an inner cache: takes the request over from the outer one, if there is one.
     pub(crate) fn claim(extensions: &Extensions) {
         let Some(mark) = extensions.get::<Self>() else { return };

@@ -17,19 +17,20 @@ use tower::util::Oneshot;
 
 use crate::body::{BoxError, CacheBody};
 use crate::config::Shared;
+use crate::effects::{Effects, Unanswered, queue, spend};
 use crate::flow::budget::Budget;
 use crate::flow::fetch::Arrival;
 use crate::flow::lookup::Ask;
 use crate::flow::nested::{Mark, Marked};
 use crate::flow::revalidate::OriginUnreachable;
 use crate::hooks::RequestHead;
-use crate::invalidate::{Effects, Unanswered, queue, spend};
 use crate::layer::SiteRules;
 use crate::policy::{Exchange, NoStore, PostTells, is_post_for_all, post_tells};
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
 use crate::request::key::{Target, original_uri};
 use crate::request::partition::Resolved;
+use crate::routes::layers::Reach;
 
 /// What is to be known of a POST whose response may be stored; `None`: it may not.
 pub(crate) fn ask<B>(
@@ -67,7 +68,7 @@ pub(crate) fn ask<B>(
         head_only: false,
         ranged: false,
         fetching: Arc::default(),
-        tags: site.hooks.tags(&head),
+        tags: site.tags(&head, partition),
         tally: Tally::new(shared, Decision::Forwarded),
     }))
 }
@@ -75,6 +76,7 @@ pub(crate) fn ask<B>(
 /// Forwards a POST, invalidates what it has changed, and stores its response if that is allowed.
 pub(crate) async fn forward<S, ReqB, ResB>(
     ask: Box<Ask>,
+    reach: Reach,
     inner: S,
     mut request: Request<ReqB>,
 ) -> Result<Response<CacheBody<ResB>>, S::Error>
@@ -90,7 +92,7 @@ where
     let outer = request.extensions().get::<Mark>().cloned();
     let mark = Mark::put(request.extensions_mut(), None, &ask.tally);
     let request_sent = clock.now();
-    let effects = ask.effects(&asked);
+    let effects = Effects::of(&ask.shared, &reach, &ask.uri, &asked);
     let unanswered = effects.unanswered();
     let answered = Oneshot::new(inner, request).await;
     unanswered.answered();
@@ -99,7 +101,7 @@ where
     let arrival = Arrival { ask: &ask, asked: &asked, exchange, leader: None };
     // What an inner cache has taken over is that one's to store.
     let fill = fill.filter(|_| !mark.is_claimed());
-    let decision = match arrival.invalidate(&parts, fill, &mark, &budget).await {
+    let decision = match arrival.invalidate(&parts, fill, (&effects, &mark), &budget).await {
         None => Decision::Forwarded,
         Some(Err(refusal)) => Decision::ForwardedNotStored(refusal),
         Some(Ok(fill)) => {
@@ -123,10 +125,6 @@ where
 }
 
 impl Ask {
-    fn effects<'r>(&'r self, asked: &'r HeaderMap) -> Effects<'r> {
-        Effects::of(&self.shared, self.partition.partition(), &self.uri, asked)
-    }
-
     /// To be called before the origin is asked: what changes from now on keeps the response from
     /// being stored.
     async fn begin(&self, headers: &HeaderMap, budget: &Budget) -> Option<Fill> {
@@ -146,11 +144,10 @@ impl Arrival<'_> {
         &self,
         parts: &Parts,
         fill: Option<Fill>,
-        mark: &Marked,
+        (effects, mark): (&Effects<'_>, &Marked),
         budget: &Budget,
     ) -> Option<Result<Fill, NoStore>> {
-        let Self { ask, asked, exchange, .. } = *self;
-        let effects = ask.effects(asked);
+        let Self { ask, exchange, .. } = *self;
         let (status, headers) = (parts.status, &parts.headers);
         let targets = &ask.site.store.targets;
         let tells = match parts.extensions.get::<OriginUnreachable>() {

@@ -137,7 +137,7 @@ where
             pass(&Tally::new(&shared, decision), inner, request, decision).await
         }
         // What is not found by looking.
-        Entrance::Unsafe(_) | Entrance::Post(_) | Entrance::Query(_) => {
+        Entrance::Unsafe(_) | Entrance::Post(..) | Entrance::Query(_) => {
             let decision = Decision::Bypass(BypassReason::Method);
             pass(&Tally::new(&shared, decision), inner, request, decision).await
         }

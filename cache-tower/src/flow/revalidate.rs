@@ -74,7 +74,7 @@ pub(crate) fn answer_on_error<B>(
         return None;
     }
     let age_secs = stored.freshness.age(now) / 1000;
-    let mut response = answer(stored, method, Some(headers), age_secs);
+    let mut response = answer(stored, &ask.site, method, Some(headers), age_secs);
     let params = ask.shared.params(&freshness, now, slot.rendered_key());
     let params = params.forwarded(failed.status);
     ask.tally.correct(Decision::StaleOnError(vacancy.why), params, &mut response);
@@ -150,7 +150,7 @@ impl Arrival<'_> {
         let Some(Cached::Response(stored)) = decoded.0.downcast_ref::<Cached>() else {
             return None;
         };
-        let mut response = answer(stored, &Method::GET, Some(self.asked), age_secs);
+        let mut response = answer(stored, &self.ask.site, &Method::GET, Some(self.asked), age_secs);
         // What the origin sets for this client is this client's.
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             let _ = response.headers_mut().try_append(header::SET_COOKIE, cookie.clone());

@@ -48,6 +48,8 @@ reasons! {
         QueryTrailers => "query-trailers",
         /// A function of the application said so.
         Skipped => "skip-cache",
+        /// The application has said that this route is never cached.
+        Never => "never",
         /// An inner cache answers on this route.
         InnerCache => "inner-cache",
         /// The cache is switched off.
@@ -59,7 +61,10 @@ impl BypassReason {
     /// Whether it is for what a GET or HEAD is like that it goes past a cache which would answer
     /// others of its kind.
     pub(crate) fn is_of_the_request(self) -> bool {
-        !matches!(self, Self::Method | Self::Upgrade | Self::InnerCache | Self::Disabled)
+        !matches!(
+            self,
+            Self::Method | Self::Upgrade | Self::Never | Self::InnerCache | Self::Disabled
+        )
     }
 }
 

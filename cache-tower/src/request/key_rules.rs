@@ -14,6 +14,7 @@
 //! # Ok::<(), cache_core::Error>(())
 //! ```
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -30,27 +31,36 @@ use crate::request::reflected::ForwardedFields;
 /// What a request has in the chosen parts, and of a QUERY its content. Empty only if none are chosen.
 pub(crate) type Chosen = SmallVec<[u8; 32]>;
 
-/// The rules of one cache.
-#[derive(Clone, Debug, Default)]
+/// The rules of one cache, or of one layer: with those of its cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyRules {
     parts: Vec<Part>,
     query: Query,
     pub(crate) bypass_unkeyed: bool,
     pub(crate) forwarded: ForwardedFields,
+    /// What names the layer's workspaces, where another rule finds them than the cache's.
+    pub(crate) workspaces: Option<String>,
 }
 
 #[derive(Clone)]
-enum Part {
+pub(crate) enum Part {
     Header(HeaderName),
     Cookie(String),
     Function(Arc<Function>),
+    /// A function that others may share a URI with: its name tells it from them.
+    Named {
+        name: String,
+        of: TypeId,
+        function: Arc<Named>,
+    },
 }
 
 type Function = dyn Fn(&RequestHead<'_>) -> Option<String> + Send + Sync;
+type Named = dyn for<'r> Fn(&RequestHead<'r>) -> Option<Cow<'r, str>> + Send + Sync;
 
 /// Which parameters of the query count.
-#[derive(Clone, Debug, Default)]
-enum Query {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Query {
     #[default]
     All,
     Only(Vec<String>),
@@ -71,6 +81,10 @@ impl KeyRules {
                 Part::Function(function) => {
                     let value = function(request);
                     write_all(&mut chosen, value.iter().map(String::as_bytes));
+                }
+                Part::Named { function, .. } => {
+                    let value = function(request);
+                    write_all(&mut chosen, value.iter().map(|value| value.as_bytes()));
                 }
             }
         }
@@ -100,10 +114,34 @@ impl KeyRules {
                 Part::Header(name) => (b'h', name.as_str()),
                 Part::Cookie(name) => (b'c', name.as_str()),
                 Part::Function(_) => (b'f', ""),
+                Part::Named { name, .. } => (b'n', name.as_str()),
             };
             identity.push(kind);
             write(identity, name.as_bytes());
         }
+        if let Some(workspaces) = &self.workspaces {
+            identity.push(b'w');
+            write(identity, workspaces.as_bytes());
+        }
+    }
+
+    /// With what a layer adds to them.
+    pub(crate) fn with(&self, added: &AddedKeyRules) -> Self {
+        let mut all = self.clone();
+        all.parts.extend(added.parts.iter().cloned());
+        if let Some(query) = &added.query {
+            all.query.clone_from(query);
+        }
+        all.bypass_unkeyed |= added.bypass_unkeyed;
+        all
+    }
+
+    /// The functions that have names, with their types.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, TypeId)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Named { name, of, .. } => Some((name.as_str(), *of)),
+            _ => None,
+        })
     }
 
     /// The query that is part of the key, in the order and with the bytes that it came with. What
@@ -216,19 +254,34 @@ impl HttpCacheBuilder {
         self
     }
 
+    /// Requests with another value of an extension that an earlier layer has put into them get
+    /// another response; those without it have one, too. The name is part of the key.
+    ///
+    /// # Panics
+    /// If the name is empty; when it is built, if a layer of this cache has another function of this
+    /// name.
+    pub fn key_by_extension<T, F>(mut self, name: &str, value: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        F: for<'t> Fn(&'t T) -> &'t str + Send + Sync + 'static,
+    {
+        self.options.key.parts.push(Part::of_extension(name, value));
+        self
+    }
+
     /// Only these query parameters count, as they stand in the URI (`%70age` is not `page`); takes
     /// the place of [`ignore_query`](Self::ignore_query). The others are hidden from the service
     /// inside when it is asked for a response that may be stored: what it can't see can't change
     /// what others get.
     pub fn key_query_only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.options.key.query = Query::Only(names.into_iter().map(Into::into).collect());
+        self.options.key.query = Query::only(names);
         self
     }
 
     /// These query parameters don't count, and are hidden as with
     /// [`key_query_only`](Self::key_query_only), whose place this takes.
     pub fn ignore_query<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.options.key.query = Query::AllBut(names.into_iter().map(Into::into).collect());
+        self.options.key.query = Query::all_but(names);
         self
     }
 
@@ -240,12 +293,83 @@ impl HttpCacheBuilder {
     }
 }
 
+/// What a layer adds to the rules of its cache.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddedKeyRules {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) query: Option<Query>,
+    pub(crate) bypass_unkeyed: bool,
+}
+
+impl Query {
+    pub(crate) fn only<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self::Only(names.into_iter().map(Into::into).collect())
+    }
+
+    pub(crate) fn all_but<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self::AllBut(names.into_iter().map(Into::into).collect())
+    }
+}
+
+impl Part {
+    /// # Panics
+    /// If the name is empty.
+    pub(crate) fn named<F>(name: &str, function: F) -> Self
+    where
+        F: for<'r> Fn(&RequestHead<'r>) -> Option<Cow<'r, str>> + Send + Sync + 'static,
+    {
+        assert!(!name.is_empty(), "what tells requests apart needs a name");
+        Self::Named { name: name.to_owned(), of: TypeId::of::<F>(), function: Arc::new(function) }
+    }
+
+    /// What an extension says of a request.
+    ///
+    /// # Panics
+    /// If the name is empty.
+    pub(crate) fn of_extension<T, F>(name: &str, value: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        F: for<'t> Fn(&'t T) -> &'t str + Send + Sync + 'static,
+    {
+        fn typed<G>(function: G) -> G
+        where
+            G: for<'r> Fn(&RequestHead<'r>) -> Option<Cow<'r, str>>,
+        {
+            function
+        }
+        Self::named(
+            name,
+            typed(move |request| {
+                request.extensions().get::<T>().map(|extension| Cow::Borrowed(value(extension)))
+            }),
+        )
+    }
+}
+
+/// Functions with names are told apart by these (see [`Layers`](crate::routes::layers::Layers)).
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Header(one), Self::Header(other)) => one == other,
+            (Self::Cookie(one), Self::Cookie(other))
+            | (Self::Named { name: one, .. }, Self::Named { name: other, .. }) => one == other,
+            (Self::Function(one), Self::Function(other)) => {
+                std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Part {}
+
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header(name) => write!(f, "Header({name})"),
             Self::Cookie(name) => write!(f, "Cookie({name})"),
             Self::Function(_) => f.write_str("Function"),
+            Self::Named { name, .. } => write!(f, "Function({name})"),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! let workspace = Workspace::header("x-workspace-id");
 //! ```
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub struct Workspace(Rule);
 #[derive(Clone)]
 enum Rule {
     Header { name: HeaderName, required: bool },
-    Function(Arc<Function>),
+    Function { function: Arc<Function>, of: TypeId, name: Option<String> },
 }
 
 type Function = dyn for<'r> Fn(&'r HeaderMap, &'r Extensions) -> Option<Cow<'r, str>> + Send + Sync;
@@ -60,13 +61,59 @@ impl Workspace {
     }
 
     /// From headers and extensions; `None` bypasses the cache.
-    pub fn from_fn(
-        name: impl for<'r> Fn(&'r HeaderMap, &'r Extensions) -> Option<Cow<'r, str>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self {
-        Self(Rule::Function(Arc::new(name)))
+    pub fn from_fn<F>(name: F) -> Self
+    where
+        F: for<'r> Fn(&'r HeaderMap, &'r Extensions) -> Option<Cow<'r, str>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self(Rule::Function { function: Arc::new(name), of: TypeId::of::<F>(), name: None })
+    }
+
+    /// What kind of workspaces a function finds: `project`, say. To be said of the rule of a layer
+    /// ([`CacheLayer::workspace`](crate::CacheLayer::workspace)) that is a function: a workspace
+    /// that another rule finds may be called the same, and must not share. Rules that read a header
+    /// are called as that is.
+    ///
+    /// ```
+    /// use cache_tower::Workspace;
+    ///
+    /// #[derive(Clone)]
+    /// struct Project(String);
+    /// let workspace = Workspace::from_extension(|project: &Project| &project.0).named("project");
+    /// ```
+    #[must_use]
+    pub fn named(mut self, kind: impl Into<String>) -> Self {
+        if let Rule::Function { name, .. } = &mut self.0 {
+            *name = Some(kind.into());
+        }
+        self
+    }
+
+    /// Whether both are one rule.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Rule::Function { function: one, .. }, Rule::Function { function: other, .. }) => {
+                std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+            }
+            (
+                Rule::Header { name: one, required: requires },
+                Rule::Header { name: other, required },
+            ) => one == other && requires == required,
+            _ => false,
+        }
+    }
+
+    /// What tells its workspaces from those that other rules find, and its function, if it is one;
+    /// `None`: a function without a name.
+    pub(crate) fn kind(&self) -> Option<(String, Option<TypeId>)> {
+        match &self.0 {
+            Rule::Header { name, .. } => Some((format!("header {name}"), None)),
+            Rule::Function { of, name, .. } => {
+                Some((format!("function {}", name.as_ref()?), Some(*of)))
+            }
+        }
     }
 
     /// The partition of a request; `None`: bypass.
@@ -76,7 +123,7 @@ impl Workspace {
         extensions: &'r Extensions,
     ) -> Option<Resolved<'r>> {
         let name = match &self.0 {
-            Rule::Function(name) => name(headers, extensions)?,
+            Rule::Function { function, .. } => function(headers, extensions)?,
             Rule::Header { name, required } => {
                 let mut values = headers.get_all(name).iter();
                 let Some(value) = values.next() else {
@@ -106,7 +153,8 @@ impl fmt::Debug for Workspace {
         match &self.0 {
             Rule::Header { name, required: true } => write!(f, "Workspace(header {name})"),
             Rule::Header { name, required: false } => write!(f, "Workspace(optional {name})"),
-            Rule::Function(_) => write!(f, "Workspace(function)"),
+            Rule::Function { name: Some(name), .. } => write!(f, "Workspace(function {name})"),
+            Rule::Function { name: None, .. } => write!(f, "Workspace(function)"),
         }
     }
 }

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use crate::body::CacheBody;
 use crate::flow::lookup::Ask;
+use crate::layer::SiteRules;
 use crate::policy::{
     CACHE_GROUPS, MissReason, Part, combined_headers, has_strong_validator, not_modified,
     not_modified_headers, share_strong_validator,
@@ -62,6 +63,7 @@ impl PartialResponse {
     /// The answer to a request that wants no more than what is there.
     pub(crate) fn answer<B>(
         &self,
+        site: &SiteRules,
         method: &Method,
         request: &HeaderMap,
         age_secs: u64,
@@ -71,6 +73,7 @@ impl PartialResponse {
             return None;
         }
         let mut headers = stored.headers(age_secs);
+        site.tell_client(&mut headers);
         if not_modified(request, stored.status, &stored.template, stored.freshness.received) {
             let mut response = Response::new(CacheBody::none());
             *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -76,6 +76,17 @@ async fn bodies_are_shown_where_that_is_allowed() {
     let value: serde_json::Value = serde_json::from_str(body["text"].as_str().unwrap()).unwrap();
     assert_eq!(value["name"], "Ada");
 
+    rig.visit("/campaigns/1", "ws1").await;
+    let found = rig.get(&entry(&rig.key_of("/campaigns/1", "ws1").await), OPERATOR).await;
+    let found = json(&found);
+    assert_eq!(
+        (&found["response"]["status"], &found["body"]["text"]),
+        (&200.into(), &"campaign 1".into())
+    );
+    assert_eq!(found["body"]["encoding"], "utf8");
+    let headers = found["response"]["headers"].as_array().unwrap();
+    assert!(headers.iter().any(|field| field["name"] == "content-type"), "{headers:?}");
+
     let long = "ä".repeat(100_000);
     rig.cache.set("users", "2", &long).await.unwrap();
     let body =

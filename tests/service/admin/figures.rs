@@ -1,10 +1,14 @@
 //! `GET /stats`, `/workspace/{id}/stats`, `/routes`: what they tell agrees with what was done.
 
-use cache_core::{Cache, RedisOptions, seconds};
-use cache_tests::RedisServer;
+use axum::Router;
+use axum::routing::get;
+use cache_core::{Cache, RedisOptions, minutes, seconds};
+use cache_tests::{RedisServer, http_client};
+use cache_tower::{CacheLayer, HttpCache};
+use serde_json::json as value;
 
-use super::rig::{OPERATOR, WS1, json, rig};
-use crate::setup::{memory_cache, redis_cache, unique_prefix};
+use super::rig::{OPERATOR, WS1, bearer, json, rig, tokens};
+use crate::setup::{memory_cache, redis_cache, serve, unique_prefix};
 
 #[tokio::test]
 async fn what_was_done_is_what_is_told() {
@@ -129,10 +133,36 @@ async fn while_the_store_is_away_the_own_figures_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn routes_are_for_operators() {
-    let rig = rig(memory_cache()).await;
-    assert!(json(&rig.get("/routes", OPERATOR).await)["rules"].is_array());
-    assert_eq!(rig.get("/routes", WS1).await.status, 403);
+async fn rules_that_no_request_has_met_are_seen() {
+    let http = HttpCache::builder(memory_cache())
+        .route("/campaigns/{id}", minutes(5))
+        .route("/campagins/{id}/stats", minutes(5))
+        .never("/billing/{*rest}")
+        .build();
+    let admin = cache_axum::admin(&http).authorize(tokens()).build().unwrap();
+    let app = Router::new()
+        .route("/campaigns/{id}", get(async || "campaign"))
+        .route("/campaigns/{id}/stats", get(async || "stats"))
+        .nest("/api/cache", admin)
+        .layer(CacheLayer::new(&http));
+    let served = serve(app).await;
+    for path in ["/campaigns/1", "/campaigns/2", "/campaigns/1/stats"] {
+        assert_eq!(http_client::get(served.addr, path, &[]).await.status, 200);
+    }
+    let ask = async |token: &str| {
+        let auth = bearer(token);
+        let fields = [auth.split_once(": ").unwrap()];
+        http_client::get(served.addr, "/api/cache/routes", &fields).await
+    };
+    let rules = json(&ask(OPERATOR).await)["rules"].clone();
+    let rule = |route, never, matched| value!({"route": route, "never": never, "matched": matched});
+    let expected = value!([
+        rule("/campaigns/{id}", false, 2),
+        rule("/campagins/{id}/stats", false, 0),
+        rule("/billing/{*rest}", true, 0),
+    ]);
+    assert_eq!(rules, expected);
+    assert_eq!(ask(WS1).await.status, 403);
 }
 
 /// A short budget: what waits for the store waits that long.

@@ -123,7 +123,9 @@ fn what_goes_past_for_reasons_of_its_own() {
     ] {
         assert!(reason.is_of_the_request(), "{reason:?}");
     }
-    for reason in [Reason::Method, Reason::Upgrade, Reason::InnerCache, Reason::Disabled] {
+    for reason in
+        [Reason::Method, Reason::Upgrade, Reason::Never, Reason::InnerCache, Reason::Disabled]
+    {
         assert!(!reason.is_of_the_request(), "{reason:?}");
     }
 }
