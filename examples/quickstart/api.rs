@@ -54,7 +54,7 @@ A campaign service: workspaces ws1 to ws5, campaigns 1 to 600 in each.
   curl -i -H 'X-Workspace-ID: ws1' 'http://{address}/campaigns?page=2&limit=5'
   curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42
   curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42/stats     # slow, once
-  curl -i -H 'X-Workspace-ID: ws1' http://{address}/overview               # a value, not a response
+  curl -i -H 'X-Workspace-ID: ws1' http://{address}/overview               # of all campaigns
 
 Ask twice: `Cache-Status` says what the cache did. An update invalidates what it changes:
 
@@ -119,7 +119,7 @@ async fn stats(
     Ok(reply(&found.ok_or_else(unknown)?))
 }
 
-/// Its value is cached, not its response: several responses could be made of it.
+/// A value of our own, cached for longer than the responses that show it.
 async fn overview(
     State(app): State<App>,
     WorkspaceId(workspace): WorkspaceId,
@@ -138,7 +138,7 @@ async fn update(
     let name = workspace.clone();
     let found = app.db.run(move |db| campaigns::update(db, &name, id, &change)).await?;
     let campaign = found.ok_or_else(unknown)?;
-    // Responses are invalidated by the layer at the route; this is a value of our own.
+    // The pattern at the route covers what lies under `/campaigns`; the overview does not.
     overview::forget(&app.cache, &workspace).await?;
     Ok(reply(&campaign))
 }

@@ -75,8 +75,10 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
 
     let cache =
         Cache::builder().prefix("quickstart").namespace(overview::ANALYTICS).from_env()?.build()?;
-    let http =
-        HttpCache::builder(cache.clone()).workspace(Workspace::header(workspace::HEADER)).build();
+    let http = HttpCache::builder(cache.clone())
+        .workspace(Workspace::header(workspace::HEADER))
+        .route("/overview", overview::responses())
+        .build();
     let admin = observe::admin(&http)?;
     let app = api::router(db, &http)
         .merge(start::router(api::guide(address), admin.is_some()))

@@ -1,7 +1,8 @@
 //! What all campaigns of a workspace achieved together: a value that the application caches
 //! itself, beside the responses.
 
-use cache_core::{Cache, Key, Namespace, Tag, minutes};
+use cache_core::{Cache, Key, Namespace, Tag, minutes, seconds};
+use cache_tower::RoutePolicy;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,15 @@ use crate::problem::Problem;
 
 /// Where such values are kept.
 pub(crate) const ANALYTICS: Namespace = Namespace::new("analytics").ttl(minutes(5)).by_workspace();
+
+/// The tag, within each workspace, of what is made of all its campaigns: this value, and the
+/// responses that show it.
+const CAMPAIGNS: &str = "campaigns";
+
+/// How responses that show the sums are kept.
+pub(crate) fn responses() -> RoutePolicy {
+    RoutePolicy::new(seconds(30)).tag_in_workspace(CAMPAIGNS)
+}
 
 /// The sums over a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,14 +71,13 @@ pub(crate) async fn of(cache: &Cache, db: &Db, workspace: &str) -> Result<Overvi
     Ok(overview)
 }
 
-/// Forgets the sums of a workspace whose campaigns have changed.
+/// Forgets the sums of a workspace whose campaigns have changed, and the responses that show them.
 pub(crate) async fn forget(cache: &Cache, workspace: &str) -> Result<(), Problem> {
     cache.invalidate(campaigns(workspace)).await.map(|_| ()).map_err(Problem::from_cache)
 }
 
-/// The tag of what is made of all campaigns of a workspace.
 fn campaigns(workspace: &str) -> Tag {
-    Tag::in_workspace(workspace, "campaigns")
+    Tag::in_workspace(workspace, CAMPAIGNS)
 }
 
 #[cfg(test)]
