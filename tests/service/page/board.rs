@@ -9,9 +9,9 @@ use cache_axum::admin::{BearerToken, Principal};
 use cache_axum::cache_endpoint;
 use cache_core::{Cache, minutes};
 use cache_tests::{Browser, http_client};
-use cache_tower::HttpCache;
+use cache_tower::{CacheLayer, HttpCache, RoutePolicy, Workspace};
 
-use crate::setup::{Served, http, memory_cache, serve};
+use crate::setup::{Served, memory_cache, serve};
 
 pub(super) const OPERATOR: &str = "the-token-of-operators";
 pub(super) const OF_WS1: &str = "the-token-of-ws1";
@@ -33,8 +33,7 @@ impl Board {
 
     /// The same over this cache.
     pub(super) async fn of(cache: Cache) -> Self {
-        let http = http(cache.clone());
-        let served = serve(app(&http)).await;
+        let served = serve(app(&response_cache(cache.clone()))).await;
         let browser = Browser::start().await;
         let board = Self { browser, cache, served };
         board.browser.open(&board.url()).await;
@@ -98,11 +97,23 @@ impl Board {
     }
 }
 
+/// With rules of which one is mistyped.
+fn response_cache(cache: Cache) -> HttpCache {
+    HttpCache::builder(cache)
+        .workspace(Workspace::header("x-workspace-id"))
+        .route("/itmes/{id}", RoutePolicy::new(minutes(5)))
+        .route("/lists/{id}", RoutePolicy::new(minutes(5)))
+        .never("/billing/{*rest}")
+        .build()
+}
+
 fn app(http: &HttpCache) -> Router {
     let tokens = BearerToken::new(OPERATOR).and(OF_WS1, Principal::workspace("ws1"));
     let admin = cache_axum::admin(http).authorize(tokens).build().expect("valid");
     let item = async |Path(id): Path<String>| id;
     Router::new()
         .route("/items/{id}", get(item).layer(cache_endpoint(http, minutes(5))))
+        .route("/lists/{id}", get(item))
+        .layer(CacheLayer::new(http))
         .nest(AT, admin)
 }

@@ -1,7 +1,7 @@
 //! What the page shows, and that it moves.
 
 use cache_core::{Cache, RedisOptions, Tag};
-use cache_tests::RedisServer;
+use cache_tests::{RedisServer, http_client};
 
 use super::board::{Board, OPERATOR};
 use crate::setup::unique_prefix;
@@ -56,6 +56,24 @@ async fn keys_that_are_read_often_are_named() {
         let _: Option<String> = board.cache.get("users", "42").await.unwrap();
     }
     board.until_says("keys", ":users:v1:42").await;
+    board.is_clean().await;
+}
+
+/// A rule that matches nothing is a typo, most likely.
+#[tokio::test]
+async fn rules_that_never_matched_stand_out() {
+    let board = Board::open().await;
+    for _ in 0..3 {
+        let list = http_client::get(board.addr(), "/lists/1", &[("x-workspace-id", "ws1")]).await;
+        assert_eq!(list.status, 200);
+    }
+    board.sign_in(OPERATOR).await;
+    board.until_says("routes", "/itmes/{id}").await;
+    board.until_says("routes-note", "2 rules have never matched").await;
+    let flagged = "return [...document.querySelectorAll('#routes tr')]
+        .filter((row) => row.querySelector('.flag')).map((row) => row.cells[0].innerText)";
+    let flagged = board.browser.eval(flagged).await;
+    assert_eq!(flagged, serde_json::json!(["/itmes/{id}", "/billing/{*rest}"]));
     board.is_clean().await;
 }
 
