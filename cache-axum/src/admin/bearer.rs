@@ -21,8 +21,8 @@ use super::principal::{Denied, Principal};
 /// ```
 /// use cache_axum::admin::{BearerToken, Principal};
 ///
-/// let tokens = BearerToken::new("a long random text")
-///     .and("another long random text", Principal::workspace("ws1"));
+/// let tokens = BearerToken::new("a-long-random-text")
+///     .and("another-long-random-text", Principal::workspace("ws1"));
 /// ```
 #[derive(Clone)]
 pub struct BearerToken {

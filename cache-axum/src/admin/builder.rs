@@ -24,7 +24,7 @@ use super::routes;
 /// use cache_axum::admin::BearerToken;
 ///
 /// # let http = HttpCache::builder(Cache::builder().memory().build()?).build();
-/// # let token = "a long random text";
+/// # let token = "a-long-random-text";
 /// let admin = cache_axum::admin(&http).authorize(BearerToken::new(token)).build()?;
 /// let app: Router = Router::new().nest("/api/cache", admin);
 /// # Ok::<(), cache_core::Error>(())

@@ -136,7 +136,7 @@ pub(super) async fn invalidate(
     let what = targets.iter().map(|target| shown(cache, target)).collect::<Vec<_>>().join(", ");
     let what = if request.soft { format!("softly {what}") } else { what };
     let scopes: Vec<Scope> = targets.iter().map(|target| target.scope.clone()).collect();
-    let told = targets.iter().map(|target| told(target, None)).collect();
+    let told = targets.iter().map(told).collect();
     let change = Change::new(&who.0, "invalidate", what);
     let (soft, cache) = (request.soft, cache.clone());
     let invalidated = carry_out(&shared, change, async move {
@@ -217,7 +217,8 @@ async fn count(cache: &Cache, targets: &[Target]) -> Vec<ScopeReport> {
     for target in targets {
         let counted =
             if deadline.has_passed() { None } else { count_one(cache, target, deadline).await };
-        scopes.push(told(target, Some(counted)));
+        let (entries, at_least) = counted.map_or((None, true), |(n, more)| (Some(n), more));
+        scopes.push(ScopeReport { entries, at_least, ..told(target) });
     }
     scopes
 }
@@ -242,16 +243,14 @@ async fn count_one(cache: &Cache, target: &Target, deadline: Deadline) -> Option
     counted.ok().map(exactly)
 }
 
-/// `counted`: in a dry run.
-fn told(target: &Target, counted: Option<Option<(u64, bool)>>) -> ScopeReport {
-    let entries = counted.flatten().map(|(entries, _)| entries);
-    let at_least = counted.is_some_and(|counted| counted.is_none_or(|(_, at_least)| at_least));
+/// Without a count.
+fn told(target: &Target) -> ScopeReport {
     ScopeReport {
         kind: target.kind,
         name: target.name.clone(),
         namespace: target.namespace.clone(),
-        entries,
-        at_least,
+        entries: None,
+        at_least: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `GET /keys/top` and `GET /entry`.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -146,13 +147,22 @@ fn head_of(head: &http::response::Parts) -> ResponseReport {
     ResponseReport { status: head.status.as_u16(), headers }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 fn body(payload: &Bytes, json: Option<String>) -> EntryBody {
     let (encoding, mut text) = match (json, std::str::from_utf8(payload)) {
         (Some(json), _) => (BodyEncoding::Json, json),
         (None, Ok(text)) => (BodyEncoding::Utf8, text.to_owned()),
         (None, Err(_)) => {
             let some = payload.get(..MOST_OF_A_BODY).unwrap_or(payload);
-            (BodyEncoding::Hex, some.iter().map(|byte| format!("{byte:02x}")).collect())
+            (BodyEncoding::Hex, hex(some))
         }
     };
     let is_hex = encoding == BodyEncoding::Hex;

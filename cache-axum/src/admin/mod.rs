@@ -7,8 +7,8 @@
 //! use cache_tower::{CacheLayer, HttpCache};
 //!
 //! let http = HttpCache::builder(Cache::builder().prefix("shop").memory().build()?).build();
-//! # let token = || "a long random text";
-//! let tokens = BearerToken::new(token()).and("another one", Principal::workspace("ws1"));
+//! # let token = || "a-long-random-text";
+//! let tokens = BearerToken::new(token()).and("another-one", Principal::workspace("ws1"));
 //! let admin = cache_axum::admin(&http).authorize(tokens).build()?;
 //!
 //! let app: Router = Router::new()

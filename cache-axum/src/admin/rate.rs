@@ -18,7 +18,7 @@ pub(super) struct Limit {
 pub(super) struct Buckets {
     limit: Limit,
     since: Stopwatch,
-    buckets: Mutex<HashMap<String, Bucket>>,
+    of: Mutex<HashMap<String, Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ const OTHERS: &str = "";
 
 impl Buckets {
     pub(super) fn new(limit: Limit) -> Self {
-        Self { limit, since: Stopwatch::start(), buckets: Mutex::default() }
+        Self { limit, since: Stopwatch::start(), of: Mutex::default() }
     }
 
     /// Takes one token of theirs; `Err`: there is none before so many seconds have passed.
@@ -44,7 +44,7 @@ impl Buckets {
     }
 
     fn take_at(&self, who: &str, now: Duration) -> Result<(), u64> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let mut who = who;
         if buckets.len() >= MOST && !buckets.contains_key(who) {
             // One that is full again is as good as none.
@@ -97,7 +97,7 @@ mod tests {
         for n in 0..3 * MOST {
             let _ = buckets.take_at(&n.to_string(), Duration::ZERO);
         }
-        let count = || buckets.buckets.lock().unwrap().len();
+        let count = || buckets.of.lock().unwrap().len();
         assert!(count() <= MOST + 1);
         assert!(buckets.take_at("one more", Duration::ZERO).is_err(), "the others share one");
         assert_eq!(buckets.take_at("one more", Duration::from_secs(60)), Ok(()));

@@ -20,6 +20,7 @@ use crate::store::Store;
 /// What is known of one entry: see [`Cache::inspect`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "each says something else")]
 pub struct EntryInfo {
     /// The namespace it is in.
     pub namespace: String,

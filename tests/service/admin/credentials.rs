@@ -1,7 +1,7 @@
 //! Nobody without credentials, or with others, learns or changes anything.
 
 use axum::Router;
-use cache_axum::admin::{BearerToken, Denied, Principal};
+use cache_axum::admin::{Admin, BearerToken, Denied, Principal};
 use cache_tests::http_client;
 use http::request::Parts;
 
@@ -104,7 +104,7 @@ async fn the_page_needs_none_and_has_no_data() {
 
 #[tokio::test]
 async fn probes_may_be_opened_and_tell_one_word() {
-    let rig = super::rig::rig_with(memory_cache(), |admin| admin.open_probes()).await;
+    let rig = super::rig::rig_with(memory_cache(), Admin::open_probes).await;
     for (path, body) in
         [("/health/live", r#"{"status":"live"}"#), ("/health/ready", r#"{"status":"ready"}"#)]
     {
@@ -174,7 +174,7 @@ async fn a_closure_may_say_who_it_is() {
     let http = http(memory_cache());
     let secret = "of the gateway".to_owned();
     let admin = cache_axum::admin(&http).authorize_with(move |request: &Parts| {
-        let given = request.headers.get("x-secret").map(|field| field.as_bytes());
+        let given = request.headers.get("x-secret").map(http::HeaderValue::as_bytes);
         let known = given == Some(secret.as_bytes());
         async move { if known { Ok(Principal::operator()) } else { Err(Denied::WrongCredentials) } }
     });

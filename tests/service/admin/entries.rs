@@ -1,5 +1,6 @@
 //! `GET /entry`: what is known of one.
 
+use cache_axum::admin::Admin;
 use cache_core::{Cache, Compression, Keyring, Namespace, RedisOptions, Scope, Tag, minutes};
 use cache_tests::RedisServer;
 
@@ -67,7 +68,7 @@ async fn prefix_of(cache: &Cache) -> String {
 
 #[tokio::test]
 async fn bodies_are_shown_where_that_is_allowed() {
-    let rig = rig_with(memory_cache(), |admin| admin.allow_bodies()).await;
+    let rig = rig_with(memory_cache(), Admin::allow_bodies).await;
     rig.cache.set("users", "1", &serde_json::json!({"name": "Ada"})).await.unwrap();
     let prefix = prefix_of(&rig.cache).await;
     let body =
@@ -109,7 +110,7 @@ async fn of_sensitive_namespaces_no_body_is_shown_and_what_is_packed_is_told() {
         .operation_budget(cache_core::seconds(10))
         .build()
         .unwrap();
-    let rig = rig_with(cache, |admin| admin.allow_bodies()).await;
+    let rig = rig_with(cache, Admin::allow_bodies).await;
     rig.cache.set("secrets", "1", "the secret text").await.unwrap();
     rig.cache.set("packed", "1", &"text ".repeat(1_000)).await.unwrap();
 
@@ -129,7 +130,7 @@ async fn of_sensitive_namespaces_no_body_is_shown_and_what_is_packed_is_told() {
 async fn what_is_not_there_or_not_theirs_looks_the_same() {
     let prefix = unique_prefix();
     let cache = Cache::builder().prefix(&prefix).namespace(REPORTS).memory().build().unwrap();
-    let rig = rig_with(cache, |admin| admin.allow_bodies()).await;
+    let rig = rig_with(cache, Admin::allow_bodies).await;
     rig.cache.set("reports", "ws1:1", "of ws1").await.unwrap();
     rig.cache.set("users", "ws1:1", "of nobody").await.unwrap();
     rig.visit("/campaigns/7", "ws2").await;
@@ -150,7 +151,7 @@ async fn what_is_not_there_or_not_theirs_looks_the_same() {
         (&format!("{prefix}:gen:w:ws1"), WS1),
         (&format!("{prefix}:gen:p"), OPERATOR),
         (&format!("{prefix}:reports:v2:ws1:1"), OPERATOR),
-        (&format!("other:reports:v1:ws1:1"), OPERATOR),
+        (&"other:reports:v1:ws1:1".to_owned(), OPERATOR),
     ] {
         let response = rig.get(&entry(key), token).await;
         assert_eq!((response.status, response.body), (404, nothing.body.clone()), "{key}");

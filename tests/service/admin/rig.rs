@@ -1,5 +1,6 @@
 //! A service with a cached route and the admin API, and those who ask it.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -121,5 +122,8 @@ pub(super) fn json(response: &Response) -> Value {
 
 /// A value in a query.
 pub(super) fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        let _ = write!(encoded, "%{byte:02X}");
+        encoded
+    })
 }

@@ -1,5 +1,7 @@
 //! No token is told again: not in an answer, not in a log.
 
+use std::fmt::Write;
+
 use super::audit::Logged;
 use super::rig::{OPERATOR, WS1, bearer, rig};
 use crate::setup::memory_cache;
@@ -12,7 +14,7 @@ async fn no_token_is_in_any_answer_or_log() {
     for token in [OPERATOR, WS1, "a-wrong-token"] {
         for path in ["/stats", "/health", "/entry?key=a", "/nothing", "/openapi.json"] {
             let response = rig.get(path, token).await;
-            answers.push_str(&format!("{:?}{}", response.headers, response.text()));
+            let _ = write!(answers, "{:?}{}", response.headers, response.text());
         }
         for body in [r#"{"workspace":"ws1"}"#, "{", r#"{"namespace":"x"}"#] {
             answers.push_str(&rig.post("/invalidate", token, body).await.text());
