@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cache_axum::{cache_endpoint, invalidate_cache};
-use cache_core::minutes;
+use cache_core::{Cache, minutes};
 use cache_tower::{CacheLayer, HttpCache};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, VARY};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::campaigns::{self, Campaign, Change};
 use crate::db::Db;
+use crate::overview;
 use crate::problem::Problem;
 use crate::stats::campaign_stats;
 use crate::workspace::{self, WorkspaceId};
@@ -24,13 +25,13 @@ use crate::workspace::{self, WorkspaceId};
 #[derive(Clone, Debug)]
 struct App {
     db: Db,
-    address: SocketAddr,
+    cache: Cache,
 }
 
-/// The whole service, as reached at `address`.
-pub(crate) fn router(db: Db, http: &HttpCache, address: SocketAddr) -> Router {
+/// The service itself: what customers ask for.
+pub(crate) fn router(db: Db, http: &HttpCache) -> Router {
     Router::new()
-        .route("/", get(help))
+        .route("/overview", get(overview))
         .route("/campaigns", get(list))
         .route("/campaigns/{id}", get(find))
         .route("/campaigns/{id}/stats", get(stats).layer(cache_endpoint(http, minutes(5))))
@@ -41,7 +42,7 @@ pub(crate) fn router(db: Db, http: &HttpCache, address: SocketAddr) -> Router {
         .fallback(async || Problem::not_found("there is no such path"))
         // Everything else: what the handlers' `Cache-Control` allows.
         .layer(CacheLayer::new(http))
-        .with_state(App { db, address })
+        .with_state(App { db, cache: http.cache().clone() })
 }
 
 /// How to try the service.
@@ -53,6 +54,7 @@ A campaign service: workspaces ws1 to ws5, campaigns 1 to 600 in each.
   curl -i -H 'X-Workspace-ID: ws1' 'http://{address}/campaigns?page=2&limit=5'
   curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42
   curl -i -H 'X-Workspace-ID: ws1' http://{address}/campaigns/42/stats     # slow, once
+  curl -i -H 'X-Workspace-ID: ws1' http://{address}/overview               # of all campaigns
 
 Ask twice: `Cache-Status` says what the cache did. An update invalidates what it changes:
 
@@ -60,10 +62,6 @@ Ask twice: `Cache-Status` says what the cache did. An update invalidates what it
        -d '{{\"name\": \"Autumn launch\", \"budget\": 1200}}' http://{address}/campaigns/42
 "
     )
-}
-
-async fn help(State(app): State<App>) -> String {
-    guide(app.address)
 }
 
 /// Which part of a list to show.
@@ -121,6 +119,14 @@ async fn stats(
     Ok(reply(&found.ok_or_else(unknown)?))
 }
 
+/// A value of our own, cached for longer than the responses that show it.
+async fn overview(
+    State(app): State<App>,
+    WorkspaceId(workspace): WorkspaceId,
+) -> Result<Response, Problem> {
+    Ok(reply(&overview::of(&app.cache, &app.db, &workspace).await?))
+}
+
 async fn update(
     State(app): State<App>,
     WorkspaceId(workspace): WorkspaceId,
@@ -129,8 +135,12 @@ async fn update(
 ) -> Result<Response, Problem> {
     let (Path(id), Json(change)) = (id?, change?);
     change.check().map_err(Problem::unprocessable)?;
-    let found = app.db.run(move |db| campaigns::update(db, &workspace, id, &change)).await?;
-    Ok(reply(&found.ok_or_else(unknown)?))
+    let name = workspace.clone();
+    let found = app.db.run(move |db| campaigns::update(db, &name, id, &change)).await?;
+    let campaign = found.ok_or_else(unknown)?;
+    // The pattern at the route covers what lies under `/campaigns`; the overview does not.
+    overview::forget(&app.cache, &workspace).await?;
+    Ok(reply(&campaign))
 }
 
 fn unknown() -> Problem {

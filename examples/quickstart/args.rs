@@ -11,7 +11,10 @@ A campaign service with slow statistics.
 usage: quickstart [--listen ADDR]
 
   --listen ADDR   address and port to serve on [127.0.0.1:3000]
-  --help          print this";
+  --help          print this
+
+  CACHE_ADMIN_TOKEN   the token of the admin API and its page; unset: there is none
+  REDIS_URL           where to cache; unset: in memory";
 
 /// The settings of one run.
 #[derive(Debug, PartialEq, Eq)]

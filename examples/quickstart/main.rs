@@ -8,15 +8,19 @@
 //! - `args.rs`: the command line
 //! - `api.rs`: routes and handlers; **the cache layers go there**
 //! - `workspace.rs`, `problem.rs`: the tenant of a request; errors as JSON
-//! - `campaigns.rs`, `stats.rs`: the quick queries; the slow one
+//! - `campaigns.rs`, `stats.rs`, `overview.rs`: the quick queries; the slow ones
+//! - `observe.rs`, `start.rs`: the admin API and metrics; the start page
 //! - `db.rs`, `seed.rs`: a few SQLite connections; what they find
 
 mod api;
 mod args;
 mod campaigns;
 mod db;
+mod observe;
+mod overview;
 mod problem;
 mod seed;
+mod start;
 mod stats;
 mod workspace;
 
@@ -69,12 +73,28 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|e| format!("can't prepare the database: {e}"))?;
 
-    let cache = Cache::builder().prefix("quickstart").from_env()?.build()?;
-    let http =
-        HttpCache::builder(cache.clone()).workspace(Workspace::header(workspace::HEADER)).build();
-    let app = api::router(db, &http, address);
-
+    let cache =
+        Cache::builder().prefix("quickstart").namespace(overview::ANALYTICS).from_env()?.build()?;
+    let http = HttpCache::builder(cache.clone())
+        .workspace(Workspace::header(workspace::HEADER))
+        .route("/overview", overview::responses())
+        .build();
+    let admin = observe::admin(&http)?;
+    let app = api::router(db, &http)
+        .merge(start::router(api::guide(address), admin.is_some()))
+        .merge(observe::metrics(&cache)?);
     say(api::guide(address));
+    say(format_args!("metrics: http://{address}/metrics"));
+    let app = match admin {
+        Some(admin) => {
+            say(format_args!("admin: http://{address}{}", observe::ADMIN));
+            app.nest(observe::ADMIN, admin)
+        }
+        None => {
+            say("admin: not mounted (CACHE_ADMIN_TOKEN is not set)");
+            app
+        }
+    };
     let health = cache.health().await;
     let place = if health.enabled { health.store } else { "nothing (ENABLE_CACHING is off)" };
     say(format_args!("cached in: {place}"));

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
+use cache_core::ComputeError;
 use cache_examples::process::complain;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -34,6 +35,24 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// A value that could not be computed. Whoever waited for it is told the same.
+    pub(crate) fn from_computing(error: ComputeError<DbError>) -> Self {
+        complain(format_args!("computing: {error}"));
+        Self::unavailable("this can't be worked out right now")
+    }
+
+    /// The cache refuses. (That it is away is no error.)
+    pub(crate) fn from_cache(error: cache_core::Error) -> Self {
+        complain(format_args!("cache: {error}"));
+        Self::unavailable("what has changed may not be seen everywhere yet")
+    }
+
+    fn unavailable(detail: &str) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail: detail.into() }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Json(json!({
@@ -55,8 +74,7 @@ impl From<DbError> for Problem {
     /// The reason is for our log, not for clients.
     fn from(error: DbError) -> Self {
         complain(format_args!("database: {error}"));
-        let detail = "the database can't answer right now".into();
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail }
+        Self::unavailable("the database can't answer right now")
     }
 }
 

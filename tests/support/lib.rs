@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`redis_server`], [`resp`] | a real `redis-server`, and a small client to look into it |
 //! | [`nginx`] | a real nginx over a document root |
+//! | [`browser`] | a real Chromium, driven by pointer and keyboard |
+//! | [`prometheus`] | a real Prometheus, and what it has scraped |
 //! | [`fault_proxy`] | a TCP proxy that delays, swallows, refuses, cuts, corrupts |
 //! | [`origin`], [`body`], [`raw_origin`], [`gate`] | scripted HTTP origins, and what makes them wait |
 //! | [`http_client`], [`message`] | an HTTP/1.1 client that shows every chunk as it comes |
@@ -31,6 +33,7 @@
 
 mod acceptor;
 pub mod body;
+pub mod browser;
 pub mod clock;
 pub mod example;
 pub mod fault_proxy;
@@ -41,6 +44,7 @@ pub mod nginx;
 pub mod origin;
 pub mod ports;
 mod process;
+pub mod prometheus;
 mod proxy_link;
 pub mod raw_origin;
 mod reaper;
@@ -48,12 +52,15 @@ pub mod redis_server;
 pub mod resp;
 pub mod twin;
 pub mod wait;
+mod webdriver;
 
+pub use browser::Browser;
 pub use example::Example;
 pub use fault_proxy::{FaultProxy, Mode};
 pub use gate::Gate;
 pub use nginx::Nginx;
 pub use origin::Origin;
+pub use prometheus::Prometheus;
 pub use raw_origin::{RawOrigin, RawStep};
 pub use redis_server::RedisServer;
 pub use resp::Reply;

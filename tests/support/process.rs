@@ -1,10 +1,13 @@
 //! A child process that never outlives the value that holds it.
 
 use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use crate::reaper;
 use crate::wait::poll_blocking;
@@ -12,6 +15,8 @@ use crate::wait::poll_blocking;
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
+    /// Whether it leads a process group, all of which ends with it.
+    group: bool,
     ended: Option<ExitStatus>,
 }
 
@@ -19,6 +24,17 @@ impl Process {
     /// Starts `command`; a missing binary panics with one line that says what to do.
     #[track_caller]
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::spawn_as(command, false)
+    }
+
+    /// [`spawn`](Self::spawn) for a program that starts others: they end with it, all of them.
+    #[track_caller]
+    pub(crate) fn spawn_group(command: &mut Command) -> Self {
+        Self::spawn_as(command.process_group(0), true)
+    }
+
+    #[track_caller]
+    fn spawn_as(command: &mut Command, group: bool) -> Self {
         let child = command.spawn().unwrap_or_else(|error| {
             let program = command.get_program().to_string_lossy();
             let name = program.rsplit('/').next().unwrap_or_default();
@@ -29,8 +45,9 @@ impl Process {
                 _ => panic!("{program} can't be started: {error}"),
             }
         });
-        reaper::watch(child.id());
-        Self { child, ended: None }
+        let process = Self { child, group, ended: None };
+        reaper::watch(process.watched());
+        process
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -43,11 +60,10 @@ impl Process {
 
     /// Its exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        if self.ended.is_none() {
-            self.ended = self.child.try_wait().expect("a child can be waited for");
-            if self.ended.is_some() {
-                reaper::forget(self.id());
-            }
+        if self.ended.is_none() && self.exited() {
+            self.kill_group(); // as long as its id can't be another's
+            reaper::forget(self.watched());
+            self.ended = Some(self.child.wait().expect("a child can be waited for"));
         }
         self.ended
     }
@@ -75,10 +91,30 @@ impl Process {
     /// SIGKILL; returns once the process is gone.
     pub(crate) fn kill(&mut self) {
         if self.ended().is_none() {
+            self.kill_group();
             self.child.kill().expect("an own child can be killed");
-            reaper::forget(self.id());
+            reaper::forget(self.watched());
             self.ended = Some(self.child.wait().expect("a child can be waited for"));
         }
+    }
+
+    /// Whether it has ended, without letting go of its id.
+    fn exited(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.pid()), look).expect("a child can be waited for").is_some()
+    }
+
+    fn kill_group(&self) {
+        if self.group {
+            // an error: nobody is left in it
+            let _ = kill_process_group(self.pid(), Signal::KILL);
+        }
+    }
+
+    /// How the reaper knows it.
+    fn watched(&self) -> i64 {
+        let id = i64::from(self.id());
+        if self.group { -id } else { id }
     }
 
     fn pid(&self) -> Pid {

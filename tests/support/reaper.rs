@@ -17,22 +17,22 @@ while read -r sign id; do
     -) ids="${ids%%" $id "*} ${ids#*" $id "}" ;;
   esac
 done
-for id in $ids; do kill -9 "$id"; done
+for id in $ids; do kill -s KILL -- "$id"; done
 "#;
 
 static REAPER: OnceLock<Mutex<Child>> = OnceLock::new();
 
-/// From now on the child `id` dies with this process.
-pub(crate) fn watch(id: u32) {
+/// From now on the child `id` dies with this process; a negative one is that of a process group.
+pub(crate) fn watch(id: i64) {
     tell('+', id);
 }
 
 /// To be called before the child is waited for: afterwards the id may belong to someone else.
-pub(crate) fn forget(id: u32) {
+pub(crate) fn forget(id: i64) {
     tell('-', id);
 }
 
-fn tell(sign: char, id: u32) {
+fn tell(sign: char, id: i64) {
     let mut reaper = REAPER.get_or_init(start).lock().unwrap_or_else(PoisonError::into_inner);
     let pipe = reaper.stdin.as_mut().expect("piped");
     writeln!(pipe, "{sign} {id}").expect("the reaper reads its list");

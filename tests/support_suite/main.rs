@@ -1,6 +1,7 @@
 //! The support crate's own tests, and checks on the workspace as a whole.
 
 mod body;
+mod browser;
 mod example;
 mod fault_proxy;
 mod http_client;
@@ -8,6 +9,7 @@ mod message;
 mod msrv;
 mod nginx;
 mod origin;
+mod prometheus;
 mod purity;
 mod raw_origin;
 mod reaper;

@@ -1,4 +1,7 @@
 //! The page: one document without data, for everybody; what it shows it asks the API for.
+//!
+//! Its parts lie in `page/` and are put together when this crate is compiled. What may run, and how
+//! it may look, is allowed by the digests of what is served.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,7 +14,20 @@ use sha2::{Digest, Sha256};
 
 use super::builder::Shared;
 
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = concat!(
+    include_str!("page/top.html"),
+    include_str!("page/style.css"),
+    include_str!("page/body.html"),
+    include_str!("page/dom.js"),
+    include_str!("page/api.js"),
+    include_str!("page/history.js"),
+    include_str!("page/chart.js"),
+    include_str!("page/tables.js"),
+    include_str!("page/board.js"),
+    include_str!("page/invalidate.js"),
+    include_str!("page/main.js"),
+    include_str!("page/end.html"),
+);
 
 /// The page's policy: its own scripts and styles, by their digests, and nothing else.
 pub(super) struct Page {
@@ -42,7 +58,8 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Scripts and styles are those that stand in the page as `<script>` and `<style>`, without
-/// attributes. It sends nothing anywhere but to where it came from, and nobody frames it.
+/// attributes. It sends nothing anywhere but to where it came from, nobody frames it, and it makes no
+/// HTML of text (`trusted-types`).
 fn policy(page: &str) -> String {
     let sources = |element: &str| {
         let mut sources = String::new();
@@ -53,7 +70,8 @@ fn policy(page: &str) -> String {
     };
     format!(
         "default-src 'none'; script-src{}; style-src{}; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
         sources("script"),
         sources("style"),
     )
@@ -116,5 +134,31 @@ mod tests {
             assert!(!PAGE.contains(never), "{never}");
         }
         assert!(!policy(PAGE).contains("unsafe"));
+    }
+
+    /// What comes from data is text, whatever it looks like.
+    #[test]
+    fn the_page_makes_no_html_of_text() {
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            assert!(!PAGE.contains(sink), "{sink}");
+        }
+    }
+
+    /// Every element that the script asks for by its id is in the document.
+    #[test]
+    fn what_the_script_asks_for_is_there() {
+        let asked: Vec<&str> =
+            PAGE.split("$('").skip(1).filter_map(|part| part.split('\'').next()).collect();
+        assert!(asked.len() > 50, "only {asked:?}");
+        for id in asked {
+            assert!(PAGE.contains(&format!("id=\"{id}\"")), "{id}");
+        }
+    }
+
+    /// It loads nothing: addresses are those of the namespace of SVG alone.
+    #[test]
+    fn the_page_names_no_other_place() {
+        let addresses = PAGE.matches("://").count();
+        assert_eq!(addresses, PAGE.matches("http://www.w3.org/2000/svg").count());
     }
 }

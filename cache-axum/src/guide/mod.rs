@@ -2,5 +2,9 @@
 //!
 //! - [`layers`]: the order of layers, and what each of axum's ways to put routers together means to a
 //!   cache.
+//! - `tutorial` (with the feature `admin`): from `cargo new` to a service that is cached, invalidated
+//!   and observed.
 
 pub mod layers;
+#[cfg(feature = "admin")]
+pub mod tutorial;

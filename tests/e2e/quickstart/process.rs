@@ -19,7 +19,7 @@ async fn it_says_how_to_try_it() {
     assert_eq!(output.last(), Some(&format!("listening on {addr}")));
     assert!(output.contains(&"cached in: memory".to_owned()), "{output:?}");
     let urls: Vec<_> = output.iter().filter_map(|line| line.split("http://").nth(1)).collect();
-    assert_eq!(urls.len(), 4, "{output:?}");
+    assert_eq!(urls.len(), 6, "{output:?}");
     for url in urls {
         let url = url.split(['\'', ' ']).next().expect("a first word");
         let path = url.strip_prefix(&addr.to_string()).expect("this very service");

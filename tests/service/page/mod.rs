@@ -1,1 +1,10 @@
-//! The admin page in a real browser, and what is scraped by a real Prometheus.
+//! The admin page in a real browser.
+
+mod board;
+mod figures;
+mod hostile;
+mod invalidate;
+mod looks;
+mod ops;
+mod screenshot;
+mod sign_in;
