@@ -11,14 +11,13 @@ use std::sync::Arc;
 use crate::audit::{Accesses, Operation, Outcome};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
-use crate::happenings::{InvalidationOutcome, Told};
+use crate::happenings::Told;
 use crate::invalidate::generation::{GenerationCell, Soft};
 use crate::invalidate::queue::Pending;
 use crate::invalidate::scope::Kind;
 use crate::invalidate::soft::Softly;
-use crate::invalidate::{Invalidated, Pattern, Scope, Template, replay};
+use crate::invalidate::{Invalidated, Pattern, Scope, Template};
 use crate::state::{EntryKey, Inner, NamespaceState, plain_identity};
-use crate::stats::{StoreOperation, micros};
 use crate::store::{Put, Store, WriteBatch};
 use crate::write::tombstone_of;
 

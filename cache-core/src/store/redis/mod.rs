@@ -32,8 +32,7 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    changed, changes, longest, repeat_together, send, send_all, strings, values_among,
-    write_again,
+    changed, changes, longest, repeat_together, send, send_all, strings, values_among, write_again,
 };
 use self::connect::Connections;
 use self::fault::{protocol_error, server_error};
