@@ -10,8 +10,8 @@ use crate::stats::Counter;
 
 type Plain = DefaultLifecycle<u128, Arc<Slot>>;
 
-/// Of one region. What is replaced, removed or found to be past its time is not evicted; what is
-/// too large to be let in is.
+/// Of one region. What is replaced, removed, found to be past its time or too large to be let in is
+/// not evicted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evictions {
     counted: Arc<Counter>,
@@ -28,8 +28,12 @@ impl Evictions {
 impl Lifecycle<u128, Arc<Slot>> for Evictions {
     type RequestState = <Plain as Lifecycle<u128, Arc<Slot>>>::RequestState;
 
-    fn on_evict(&self, state: &mut Self::RequestState, key: u128, slot: Arc<Slot>) {
+    /// Is not called where an entry takes the place of another of its key; `on_evict` is.
+    fn before_evict(&self, _: &mut Self::RequestState, _: &u128, _: &mut Arc<Slot>) {
         self.counted.one();
+    }
+
+    fn on_evict(&self, state: &mut Self::RequestState, key: u128, slot: Arc<Slot>) {
         self.plain.on_evict(state, key, slot);
     }
 }

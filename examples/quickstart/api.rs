@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRef, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cache_axum::{cache_endpoint, invalidate_cache};
+use cache_axum::{cache_endpoint, invalidate_cache, rate_limit};
 use cache_core::{Cache, minutes};
 use cache_tower::{CacheLayer, HttpCache};
 use http::StatusCode;
@@ -26,6 +26,14 @@ use crate::workspace::{self, WorkspaceId};
 struct App {
     db: Db,
     cache: Cache,
+    http: HttpCache,
+}
+
+/// For the extractors of `cache-axum`.
+impl FromRef<App> for HttpCache {
+    fn from_ref(app: &App) -> Self {
+        app.http.clone()
+    }
 }
 
 /// The service itself: what customers ask for.
@@ -37,12 +45,16 @@ pub(crate) fn router(db: Db, http: &HttpCache) -> Router {
         .route("/campaigns/{id}/stats", get(stats).layer(cache_endpoint(http, minutes(5))))
         .route(
             "/campaigns/{id}",
-            post(update).layer(invalidate_cache(http, "{workspace_id}:campaigns:*")),
+            // The first is the outermost; the limit is of each workspace, over all instances.
+            post(update).layer((
+                rate_limit(http, "updates", 600, minutes(1)),
+                invalidate_cache(http, "{workspace_id}:campaigns:*"),
+            )),
         )
         .fallback(async || Problem::not_found("there is no such path"))
         // Everything else: what the handlers' `Cache-Control` allows.
         .layer(CacheLayer::new(http))
-        .with_state(App { db, cache: http.cache().clone() })
+        .with_state(App { db, cache: http.cache().clone(), http: http.clone() })
 }
 
 /// How to try the service.

@@ -3,8 +3,8 @@
 //! A real service takes it from what it has authenticated. This one believes
 //! the header, so that `curl` is all one needs to try it.
 
-use axum::extract::FromRequestParts;
-use http::HeaderMap;
+use axum::extract::{FromRef, FromRequestParts};
+use cache_tower::HttpCache;
 use http::request::Parts;
 
 use crate::problem::Problem;
@@ -12,53 +12,44 @@ use crate::problem::Problem;
 /// The field that names the workspace.
 pub(crate) const HEADER: &str = "x-workspace-id";
 
-/// The workspace of a request: 1 to 64 letters, digits, `-` or `_`.
+/// The workspace of a request, as the cache has it; of those only the names that this service gives:
+/// 1 to 64 letters, digits, `-` or `_`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WorkspaceId(pub(crate) String);
 
 impl WorkspaceId {
-    fn from_headers(headers: &HeaderMap) -> Result<Self, &'static str> {
-        let mut values = headers.get_all(HEADER).iter();
-        let value = match (values.next(), values.next()) {
-            (None, _) => return Err("the header X-Workspace-ID is missing"),
-            (Some(_), Some(_)) => return Err("there is more than one X-Workspace-ID"),
-            (Some(value), None) => value.to_str().unwrap_or_default(),
-        };
+    fn named(name: String) -> Result<Self, Problem> {
         let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if (1..=64).contains(&value.len()) && value.chars().all(known) {
-            Ok(Self(value.to_owned()))
+        if (1..=64).contains(&name.len()) && name.chars().all(known) {
+            Ok(Self(name))
         } else {
-            Err("X-Workspace-ID must be 1 to 64 letters, digits, `-` or `_`")
+            let rule = "X-Workspace-ID must be 1 to 64 letters, digits, `-` or `_`";
+            Err(Problem::bad_request(rule))
         }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for WorkspaceId {
+impl<S: Sync> FromRequestParts<S> for WorkspaceId
+where
+    HttpCache: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Self::from_headers(&parts.headers).map_err(Problem::bad_request)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = cache_axum::WorkspaceId::from_request_parts(parts, state).await;
+        Self::named(found.map_err(|error| Problem::bad_request(error.to_string()))?.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
-
-    fn workspace(values: &[&'static str]) -> Result<String, &'static str> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(HEADER, HeaderValue::from_static(value));
-        }
-        WorkspaceId::from_headers(&headers).map(|workspace| workspace.0)
-    }
 
     #[test]
-    fn one_plain_name_and_nothing_else() {
-        assert_eq!(workspace(&["ws1"]), Ok("ws1".into()));
-        for values in [&[][..], &[""], &["a b"], &["ws1", "ws1"], &["ws:1"]] {
-            assert!(workspace(values).is_err(), "{values:?}");
+    fn plain_names_and_nothing_else() {
+        assert!(WorkspaceId::named("ws-1_A".into()).is_ok());
+        for name in ["", "a b", "ws:1", &"w".repeat(65)] {
+            assert!(WorkspaceId::named(name.into()).is_err(), "{name}");
         }
     }
 }
