@@ -133,5 +133,11 @@ async fn metrics_name_no_key() {
     let text = response.text();
     assert!(text.contains("cache_requests_total{cache=\"api_responses\""), "{text}");
     assert!(!text.contains("campaigns:"), "{text}");
+    // Decisions were not among them: only reads of namespaces.
+    let requests = ["result=\"hit\",decision=\"hit\",detail=\"\"", "result=\"miss\""];
+    for labels in requests {
+        let line = format!("cache_http_requests_total{{cache=\"cache-tower\",{labels}");
+        assert!(text.contains(&line), "{text}");
+    }
     assert_eq!(response.header("cache-status"), None);
 }
