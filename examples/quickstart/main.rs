@@ -85,15 +85,12 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
         .merge(observe::metrics(&http)?);
     say(api::guide(address));
     say(format_args!("metrics: http://{address}/metrics"));
-    let app = match admin {
-        Some(admin) => {
-            say(format_args!("admin: http://{address}{}", observe::ADMIN));
-            app.nest(observe::ADMIN, admin)
-        }
-        None => {
-            say("admin: not mounted (CACHE_ADMIN_TOKEN is not set)");
-            app
-        }
+    let app = if let Some(admin) = admin {
+        say(format_args!("admin: http://{address}{}", observe::ADMIN));
+        app.nest(observe::ADMIN, admin)
+    } else {
+        say("admin: not mounted (CACHE_ADMIN_TOKEN is not set)");
+        app
     };
     let health = cache.health().await;
     let place = if health.enabled { health.store } else { "nothing (ENABLE_CACHING is off)" };

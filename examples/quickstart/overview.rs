@@ -63,17 +63,13 @@ pub(crate) async fn of(cache: &Cache, db: &Db, workspace: &str) -> Result<Overvi
     let key = Key::workspace(workspace).segment("overview");
     let (db, name) = (db.clone(), workspace.to_owned());
     let compute = async move || db.run(move |db| sums(db, &name)).await;
-    let overview = cache
-        .get_or_compute(ANALYTICS, key, compute)
-        .tag(campaigns(workspace))
-        .await
-        .map_err(Problem::from_computing)?;
-    Ok(overview)
+    Ok(cache.get_or_compute(ANALYTICS, key, compute).tag(campaigns(workspace)).await?)
 }
 
 /// Forgets the sums of a workspace whose campaigns have changed, and the responses that show them.
 pub(crate) async fn forget(cache: &Cache, workspace: &str) -> Result<(), Problem> {
-    cache.invalidate(campaigns(workspace)).await.map(|_| ()).map_err(Problem::from_cache)
+    cache.invalidate(campaigns(workspace)).await?;
+    Ok(())
 }
 
 fn campaigns(workspace: &str) -> Tag {

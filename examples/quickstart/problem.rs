@@ -36,18 +36,6 @@ impl Problem {
 }
 
 impl Problem {
-    /// A value that could not be computed. Whoever waited for it is told the same.
-    pub(crate) fn from_computing(error: ComputeError<DbError>) -> Self {
-        complain(format_args!("computing: {error}"));
-        Self::unavailable("this can't be worked out right now")
-    }
-
-    /// The cache refuses. (That it is away is no error.)
-    pub(crate) fn from_cache(error: cache_core::Error) -> Self {
-        complain(format_args!("cache: {error}"));
-        Self::unavailable("what has changed may not be seen everywhere yet")
-    }
-
     fn unavailable(detail: &str) -> Self {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail: detail.into() }
     }
@@ -75,6 +63,22 @@ impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         complain(format_args!("database: {error}"));
         Self::unavailable("the database can't answer right now")
+    }
+}
+
+impl From<ComputeError<DbError>> for Problem {
+    /// Whoever waited for the value is told the same.
+    fn from(error: ComputeError<DbError>) -> Self {
+        complain(format_args!("computing: {error}"));
+        Self::unavailable("this can't be worked out right now")
+    }
+}
+
+impl From<cache_core::Error> for Problem {
+    /// The cache refuses. (That it is away is no error.)
+    fn from(error: cache_core::Error) -> Self {
+        complain(format_args!("cache: {error}"));
+        Self::unavailable("what has changed may not be seen everywhere yet")
     }
 }
 

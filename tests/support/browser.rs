@@ -149,10 +149,10 @@ impl Browser {
         let script = format!("return Boolean({expression})");
         let holds = async || (self.eval(&script).await == true).then_some(());
         let page = "return document.body.innerText";
-        if tokio::time::timeout(PATIENCE, eventually_some(READY, expression, holds)).await.is_err()
-        {
-            panic!("never: {expression}\n{}", self.eval(page).await.as_str().unwrap_or_default());
-        }
+        let waiting = eventually_some(READY, expression, holds);
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        let seen = if found.is_err() { self.eval(page).await } else { Value::Null };
+        assert!(found.is_ok(), "never: {expression}\n{}", seen.as_str().unwrap_or_default());
     }
 
     /// Clicks the first element that matches, once there is one that can be.
@@ -243,9 +243,8 @@ impl Browser {
             }
         };
         let waiting = eventually_some(READY, css, done);
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{last}");
-        }
+        let done = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(done.is_ok(), "{last}");
     }
 
     async fn log(&self, kind: &str) -> Vec<Value> {

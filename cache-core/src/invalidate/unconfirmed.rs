@@ -129,20 +129,20 @@ impl Unconfirmed {
             return Ok(());
         }
         let result = self.repeat_all(store, deadline).await;
-        if let Err(error) = &result {
-            if !last.warned
-                && let Some(left_out) = WAITING.take()
-            {
-                last.warned = true;
-                tracing::warn!(%error, left_out, "invalidations wait for the store");
-            }
-            last.again_at = Some(Deadline::after(HOLD_OFF));
-        } else {
+        let Err(error) = &result else {
             last.again_at = None;
             if std::mem::take(&mut last.warned) {
                 tracing::info!("the store knows of all invalidations again");
             }
+            return result;
+        };
+        if !last.warned
+            && let Some(left_out) = WAITING.take()
+        {
+            last.warned = true;
+            tracing::warn!(%error, left_out, "invalidations wait for the store");
         }
+        last.again_at = Some(Deadline::after(HOLD_OFF));
         result
     }
 

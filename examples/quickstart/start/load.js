@@ -17,7 +17,7 @@ function next() {
     const headers = { ...workspace, 'Content-Type': 'application/json' };
     return fetch(`/campaigns/${number(60)}`, { method: 'POST', headers, body: JSON.stringify({ budget: number(5000) }) });
   }
-  const path = dice < 0.08 ? '/overview' : dice < 0.2 ? `/campaigns?page=${number(10)}&limit=20` : dice < 0.6 ? `/campaigns/${number(200)}` : `/campaigns/${number(12)}/stats`;
+  const path = dice < 0.08 ? '/overview' : dice < 0.2 ? `/campaigns?page=${number(5)}&limit=20` : dice < 0.6 ? `/campaigns/${number(60)}` : `/campaigns/${number(12)}/stats`;
   // Past the browser's own cache; which would say `no-cache` then, if nothing else were said.
   const headers = { ...workspace, 'Cache-Control': 'max-age=86400' };
   return fetch(path, { headers, cache: 'no-store' });

@@ -83,8 +83,8 @@ async fn it_reads_well() {
 async fn a_span_is_told_the_decision() {
     let http = http(memory_cache());
     let served = serve(app(&http)).await;
-    let closes = tracing_subscriber::fmt::format::FmtSpan::CLOSE;
-    let log = Log::begin_with_spans(ALL, closes);
+    let at_end = tracing_subscriber::fmt::format::FmtSpan::CLOSE;
+    let log = Log::begin_with_spans(ALL, at_end);
     let lines = [WS1[0], ("cache-control", "no-store")];
     fetch(served.addr, "/stats", &lines).await;
     let closed: Vec<_> = log.lines().into_iter().filter(|line| line.contains("close")).collect();

@@ -7,7 +7,7 @@ use super::board::{Board, OPERATOR};
 
 /// Texts whose contrast with what is behind them is too low (WCAG 2.2, 1.4.3: 4.5, or 3 for large
 /// ones), as `text: ratio`.
-const TOO_PALE: &str = r#"
+const TOO_PALE: &str = r"
     const parse = (color) => (color.match(/[\d.]+/g) ?? []).map(Number);
     const light = ([r, g, b]) => {
         const of = (c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
@@ -36,7 +36,7 @@ const TOO_PALE: &str = r#"
         if (ratio < (large ? 3 : 4.5)) pale.push(`${text}: ${ratio.toFixed(2)}`);
     }
     return seen > 60 ? pale : [`only ${seen} texts`];
-"#;
+";
 
 async fn busy() -> Board {
     let board = Board::signed_in().await;

@@ -8,7 +8,7 @@ use super::ops::{load, quickstart};
 
 const TOKEN: &str = "a-token-for-the-screenshot";
 
-/// Two minutes of load, so that the charts have something to show.
+/// Load for a while, so that the charts have something to show.
 #[tokio::test]
 #[ignore = "writes docs/admin.png"]
 async fn of_the_page_under_load() {
@@ -18,7 +18,7 @@ async fn of_the_page_under_load() {
     let browser = Browser::start().await;
     browser.resize(1280, 1180).await;
     browser.open(&format!("http://{addr}/api/cache")).await;
-    let mut load = load(addr, 150);
+    let mut load = load(addr, 100);
     browser.fill("#token", TOKEN).await;
     browser.click("#sign-in-form button").await;
     load.wait().await.expect("it ends");

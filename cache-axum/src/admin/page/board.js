@@ -103,7 +103,7 @@ function memoryFact(name, used, most, rest) {
   return [name, text, { note: rest.filter(Boolean).join(', '), share: used != null && most ? used / most : null }];
 }
 
-const KEPT_EVENTS = 12;
+const KEPT_EVENTS = 8;
 const BADGES = { queued: 'warn', failed: 'bad', stopped: 'warn' };
 
 function showEvent(event) {
@@ -116,11 +116,16 @@ function showEvent(event) {
 
 const badge = (text, mood) => el('span', { class: `badge ${mood}` }, text);
 
+// Of a key what tells it from others: variants of one response are told together.
+function scopeName({ kind, text, namespace, workspace }) {
+  const name = kind === 'key' ? text.replace(/^.*?:v\d+:/, '').replace(/:~[0-9a-f]{32}$/, '') : text;
+  return kind === 'tag' && workspace ? `tag ${name} of workspace ${workspace}` : named({ kind, name, namespace });
+}
+
 function invalidatedLine({ scopes, more, outcome, soft, removed, took_us: took }) {
-  const left = more + Math.max(0, scopes.length - 3);
-  const names = scopes.slice(0, 3).map((scope) => named({ ...scope, name: scope.text }));
-  if (left > 0) names.push(`${count(left)} more`);
-  const what = el('span', {}, names.join(', ') || 'nothing');
+  const names = [...new Set(scopes.map(scopeName))];
+  const left = more + Math.max(0, names.length - 3);
+  const what = el('span', {}, [...names.slice(0, 3), ...(left > 0 ? [`${count(left)} more`] : [])].join(', ') || 'nothing');
   if (removed != null) what.append(badge(several(removed, 'entry', 'entries'), ''));
   if (soft) what.append(badge('soft', ''));
   if (outcome !== 'complete') what.append(badge(outcome, BADGES[outcome] ?? ''));
