@@ -192,14 +192,13 @@ async fn a_writer_without_layers_reaches_the_namespaces_of_the_table() {
             let reports = RoutePolicy::new(minutes(5)).namespace("reports");
             HttpCache::builder(cache.clone()).route("/reports/{id}", reports).build()
         };
-        let (reads, writes) = (http(), http());
+        let (one, other) = (http(), http());
         let calls = Calls::default();
         let reader =
-            Router::new().route("/reports/{id}", counted(&calls)).layer(CacheLayer::new(&reads));
-        let layer = invalidate_cache(&writes, "{workspace_id}:reports:*");
+            Router::new().route("/reports/{id}", counted(&calls)).layer(CacheLayer::new(&one));
+        let layer = invalidate_cache(&other, "{workspace_id}:reports:*");
         let writer = Router::new().route("/reports", post(async || ()).layer(layer));
-        let (reader, writer) =
-            (App::start(&reads, reader).await, App::start(&writes, writer).await);
+        let (reader, writer) = (App::start(&one, reader).await, App::start(&other, writer).await);
         assert_eq!(reader.told("/reports/1", OURS).await, MISS);
         assert_eq!(reader.told("/reports/1", OURS).await, HIT);
         writer.send("POST", "/reports", OURS).await;
