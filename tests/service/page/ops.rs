@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use cache_tests::prometheus::promtool;
+use cache_tests::prometheus::{promtool, promtool_on};
 use cache_tests::wait::eventually_some;
 use cache_tests::{Example, Prometheus, RedisServer};
 use serde_json::Value;
@@ -140,4 +140,7 @@ async fn metrics_name_no_key() {
         assert!(text.contains(&line), "{text}");
     }
     assert_eq!(response.header("cache-status"), None);
+    // One counted microseconds, where Prometheus counts in seconds.
+    let (well, text) = promtool_on(&["check", "metrics"], &text);
+    assert!(well, "{text}");
 }
