@@ -106,7 +106,9 @@ where
 
 /// The workspace that the request belongs to, and its response is stored for: by the
 /// [`Workspace`](cache_tower::Workspace) rule of the cache around the handler, so that both never
-/// disagree; where there is none, by that of the [`HttpCache`] in the state.
+/// disagree (if what the rule reads is settled before the cache: see
+/// [`guide::layers`](crate::guide::layers)); where there is none, by that of the [`HttpCache`] in the
+/// state.
 ///
 /// As it is, `400 Bad Request` answers a request that has none, or whose name can't be one: empty,
 /// given twice, not readable, longer than 256 bytes. As `Option<WorkspaceId>`, only what can't be

@@ -56,6 +56,7 @@
 //! # Features
 //!
 //! - `admin`: the admin API and its page; see `admin`.
+//! - `metrics`: what is counted, for the `metrics` facade; see `cache_tower::metrics`.
 
 #[cfg(feature = "admin")]
 pub mod admin;

@@ -22,6 +22,7 @@ use crate::memo::Memo;
 use crate::options::Options;
 use crate::report::status::{Counters, Decision, HttpStats, render_name};
 use crate::report::told::Params;
+use crate::request::key::Site;
 use crate::request::partition::{Workspace, header_name};
 use crate::routes::layers::Layers;
 use crate::routes::table::Table;
@@ -266,7 +267,12 @@ impl HttpCacheBuilder {
             layers: Arc::clone(&layers),
             table: (!self.table.is_empty()).then(|| Arc::new(self.table)),
         };
-        HttpCache { shared: layers.intern(shared) }
+        let http = HttpCache { shared: layers.intern(shared) };
+        // What changes things reaches them, whether or not there is a layer that fills them here.
+        for policy in http.shared.table.iter().flat_map(|table| table.policies()).flatten() {
+            policy.place(&http, Site::Layer);
+        }
+        http
     }
 }
 

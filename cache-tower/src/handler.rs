@@ -11,7 +11,8 @@ use crate::request::partition::{Resolved, WorkspaceError};
 impl HttpCache {
     /// The workspace that a request belongs to; `None`: to the shared partition. It is the one that
     /// its response is stored for: by the rule of the innermost cache that the request has come
-    /// through, or, if it has come through none, by the rule of this one.
+    /// through, or, if it has come through none, by the rule of this one. (As the request is now: what
+    /// stands between the cache and its handler must not change whose it is.)
     ///
     /// ```
     /// use cache_core::Cache;

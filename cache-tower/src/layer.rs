@@ -19,6 +19,7 @@ use crate::flow::{fill, post, query, refresh};
 use crate::future::ResponseFuture;
 use crate::hooks::Hooks;
 use crate::policy::{StoreRules, is_safe};
+use crate::report::passed::Passed;
 use crate::request::key::Site;
 use crate::routes::policy::RoutePolicy;
 use crate::routes::table::{Never, Ruling};
@@ -152,7 +153,8 @@ impl Places {
     /// What a request is treated by, and whether it is never cached.
     fn of<B>(&self, request: &Request<B>, is_nested: bool) -> (&Place, bool) {
         let Some(table) = &self.own.shared.table else { return (&self.own, false) };
-        match table.ruling(request, self.own.site.site, !is_nested) {
+        let is_counted = is_nested && Passed::is_by_table(request.extensions(), table);
+        match table.ruling(request, self.own.site.site, !is_counted) {
             Ruling::None => (&self.own, false),
             Ruling::Never => (&self.own, true),
             Ruling::Policy(number) => {

@@ -82,7 +82,7 @@ async fn run(settings: &args::Settings) -> Result<(), Box<dyn Error>> {
     let admin = observe::admin(&http)?;
     let app = api::router(db, &http)
         .merge(start::router(api::guide(address), admin.is_some()))
-        .merge(observe::metrics(&cache)?);
+        .merge(observe::metrics(&http)?);
     say(api::guide(address));
     say(format_args!("metrics: http://{address}/metrics"));
     let app = if let Some(admin) = admin {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use cache_axum::admin::BearerToken;
-use cache_core::metrics::{BUCKETS_SECONDS, Exporter};
-use cache_core::{Cache, seconds};
+use cache_core::metrics::BUCKETS_SECONDS;
+use cache_core::seconds;
 use cache_tower::HttpCache;
+use cache_tower::metrics::HttpExporter;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
@@ -32,7 +33,7 @@ pub(crate) fn admin(http: &HttpCache) -> Result<Option<Router>, String> {
 }
 
 /// `/metrics`, as Prometheus scrapes it.
-pub(crate) fn metrics(cache: &Cache) -> Result<Router, BuildError> {
+pub(crate) fn metrics(http: &HttpCache) -> Result<Router, BuildError> {
     let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_SECONDS)?
         .install_recorder()?;
@@ -43,7 +44,7 @@ pub(crate) fn metrics(cache: &Cache) -> Result<Router, BuildError> {
             upkeep.run_upkeep();
         }
     });
-    let exporter = std::sync::Arc::new(Exporter::new(cache).workspaces(NAMED_WORKSPACES));
+    let exporter = std::sync::Arc::new(HttpExporter::new(http).workspaces(NAMED_WORKSPACES));
     let collect = move || {
         exporter.publish();
         let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4"), (CACHE_CONTROL, "no-store")];

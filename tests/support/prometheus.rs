@@ -12,6 +12,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -106,10 +107,19 @@ impl Prometheus {
 
 /// Runs `promtool` with these arguments: whether all is well, and what it says.
 pub fn promtool(args: &[&str]) -> (bool, String) {
+    promtool_on(args, "")
+}
+
+/// As [`promtool`], with something to read.
+pub fn promtool_on(args: &[&str], input: &str) -> (bool, String) {
     let mut command = Command::new("promtool");
-    let output = command.args(args).stdin(Stdio::null()).output().unwrap_or_else(|error| {
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tool = command.spawn().unwrap_or_else(|error| {
         panic!("promtool can't be started ({error}): run ./tests/run, which installs it")
     });
+    // One that has enough does not read to the end.
+    let _ = tool.stdin.take().expect("piped").write_all(input.as_bytes());
+    let output = tool.wait_with_output().expect("promtool ends");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }

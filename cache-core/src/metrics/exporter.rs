@@ -115,7 +115,8 @@ impl Exporter {
         }
         for (name, count) in [
             (names::STALE, figures.stale),
-            (names::SAVED, figures.saved_us),
+            // Counters of the facade are whole numbers.
+            (names::SAVED, figures.saved_us / 1_000_000),
             (names::SETS, figures.sets),
             (names::DELETES, figures.deletes),
             (names::ERRORS, figures.errors),

@@ -28,7 +28,7 @@
 //! | `cache_computes_total` | `cache`, `result` | computations: `success`, `failure` |
 //! | `cache_compute_seconds` | `cache`, `result` | histogram of how long they took |
 //! | `cache_refreshes_total` | `cache`, `result` | of these, those that keep values warm |
-//! | `cache_saved_microseconds_total` | `cache` | what computing would have taken without the cache |
+//! | `cache_saved_seconds_total` | `cache` | what computing would have taken without the cache, in whole seconds |
 //! | `cache_sets_total`, `cache_deletes_total` | `cache` | values written; keys deleted |
 //! | `cache_errors_total`, `cache_unreadable_total` | `cache` | store operations that failed and damaged bytes; what could not be opened here |
 //! | `cache_read_bytes_total`, `cache_written_bytes_total` | `cache` | bytes from and to the store |

@@ -18,7 +18,7 @@ pub(super) const REQUESTS: &str = "cache_requests_total";
 pub(super) const STALE: &str = "cache_stale_total";
 pub(super) const COMPUTES: &str = "cache_computes_total";
 pub(super) const REFRESHES: &str = "cache_refreshes_total";
-pub(super) const SAVED: &str = "cache_saved_microseconds_total";
+pub(super) const SAVED: &str = "cache_saved_seconds_total";
 pub(super) const SETS: &str = "cache_sets_total";
 pub(super) const DELETES: &str = "cache_deletes_total";
 pub(super) const ERRORS: &str = "cache_errors_total";
@@ -56,7 +56,7 @@ const DESCRIPTIONS: [(Kind, &str, Unit, &str); 29] = [
     (Counter, STALE, Unit::Count, "Misses that were answered with a stale value"),
     (Counter, COMPUTES, Unit::Count, "Computations of values"),
     (Counter, REFRESHES, Unit::Count, "Values computed anew to be kept warm"),
-    (Counter, SAVED, Unit::Microseconds, "What computing would have taken without the cache"),
+    (Counter, SAVED, Unit::Seconds, "What computing would have taken without the cache"),
     (Counter, SETS, Unit::Count, "Values written"),
     (Counter, DELETES, Unit::Count, "Keys deleted"),
     (Counter, ERRORS, Unit::Count, "Store operations that failed, stored bytes that were damaged"),

@@ -26,7 +26,7 @@ pub(crate) fn answer<B>(
         response
     };
     let mut stored_headers = stored.headers(age_secs);
-    site.tell_client(&mut stored_headers);
+    site.tell_client(stored.status, &mut stored_headers);
     if let Some(conditions) = conditions
         && not_modified(conditions, stored.status, &stored.template, stored.freshness.received)
     {

@@ -128,7 +128,7 @@ impl SharedResponse {
             // In the place that the origin's had, unless the head is as large as can be.
             let _ = own.try_insert(header::AGE, HeaderValue::from(age_secs));
         }
-        ask.site.tell_client(&mut own);
+        ask.site.tell_client(self.head.status, &mut own);
         let received = self.head.freshness.received;
         if is_conditional(headers)
             && not_modified(headers, self.head.status, &self.head.headers, received)

@@ -386,7 +386,7 @@ impl Arrival<'_> {
         };
         // What a POST is answered is not what clients are told of a GET.
         if decision != Decision::ForwardedStored {
-            self.ask.site.tell_client(response.headers_mut());
+            self.ask.site.tell_client(origin_s, response.headers_mut());
         }
         let params = shared.params(&freshness, received, key.as_str()).forwarded(origin_s);
         self.ask.tally.tell_with(decision, params, &mut response);

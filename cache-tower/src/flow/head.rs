@@ -67,7 +67,7 @@ where
     }
     let mut response = Response::from_parts(parts, CacheBody::origin(body));
     if is_told {
-        ask.site.tell_client(response.headers_mut());
+        ask.site.tell_client(response.status(), response.headers_mut());
     }
     ask.tally.tell(Decision::NotStored(why, NoStore::Method), &mut response);
     Ok(response)

@@ -49,7 +49,10 @@ pub(crate) fn ask<B>(
     let rules = &shared.options.key;
     // A parameter that is not part of the key is not hidden from a handler that may need it.
     let is_keyed = rules.query(uri.query()).as_deref() == uri.query();
-    if !is_keyed || site.hooks.skips(&head) || shared.options.hooks.skips(&head) {
+    let is_skipped = site.hooks.skips(&head)
+        || shared.options.hooks.skips(&head)
+        || shared.options.skip.as_ref().is_some_and(|rule| rule.applies(&head));
+    if !is_keyed || is_skipped {
         return None;
     }
     let target = Target::of(partition.partition(), uri, headers);

@@ -11,6 +11,7 @@ use crate::policy::BypassReason;
 use crate::report::status::Decision;
 use crate::report::tally::Tally;
 use crate::request::partition::{Resolved, WorkspaceError};
+use crate::routes::table::Table;
 
 /// Travels with a request that a cache has let through.
 pub(crate) struct Passed {
@@ -28,6 +29,12 @@ impl Passed {
     /// By the innermost cache that the request has come through.
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
         Mark::passed(extensions)
+    }
+
+    /// Whether the cache around this one goes by the same table.
+    pub(crate) fn is_by_table(extensions: &Extensions, table: &Arc<Table>) -> bool {
+        let of = Self::of(extensions).and_then(|passed| passed.shared.table.as_ref());
+        of.is_some_and(|of| Arc::ptr_eq(of, table))
     }
 
     pub(crate) fn forwarded(&self) -> Option<&'static str> {

@@ -184,10 +184,15 @@ impl SiteRules {
         }
     }
 
-    /// Puts what clients are to be told into the headers of a response that is stored. By what the
-    /// origin told this cache (`Age`, `Date`, `Expires`) they would count the time it has been here.
-    pub(crate) fn tell_client(&self, headers: &mut HeaderMap) {
+    /// Puts what clients are to be told into the headers of a response that is stored, unless it is
+    /// an error. By what the origin told this cache (`Age`, `Date`, `Expires`) they would count the
+    /// time it has been here.
+    pub(crate) fn tell_client(&self, status: StatusCode, headers: &mut HeaderMap) {
         let Some(value) = &self.client else { return };
+        // Kept here for seconds; what clients are told is meant for what went well.
+        if status.is_client_error() || status.is_server_error() {
+            return;
+        }
         for name in [header::AGE, header::DATE, header::EXPIRES] {
             headers.remove(name);
         }

@@ -212,8 +212,9 @@ impl $of {
 
     /// What clients are told in `Cache-Control` of responses that are stored, on hits and misses
     /// alike, apart from how long they are kept here. What decides that is what the handler says,
-    /// and the TTL. Of what is not stored (errors among it, and what the handler does not want to
-    /// have stored) clients are told what the handler says.
+    /// and the TTL. Of errors, also of those that are kept for the
+    /// [`negative_ttl`](Self::negative_ttl), and of what is not stored, clients are told what the
+    /// handler says.
     ///
     /// `max-age` counts from when the client is answered, however old the response is in here: such
     /// responses have neither `Age` nor `Expires`, and no other `Date` than the one that the server

@@ -73,7 +73,7 @@ impl PartialResponse {
             return None;
         }
         let mut headers = stored.headers(age_secs);
-        site.tell_client(&mut headers);
+        site.tell_client(stored.status, &mut headers);
         if not_modified(request, stored.status, &stored.template, stored.freshness.received) {
             let mut response = Response::new(CacheBody::none());
             *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -267,3 +267,29 @@ async fn why_a_handler_is_called() {
     let head = http_client::request(served.addr, "HEAD", "/cached?other", &WS1, b"").await;
     assert_eq!(head.expect("an answer").status, 200);
 }
+
+/// A POST that asked to skip the cache was stored all the same, for later GETs.
+#[tokio::test]
+async fn what_skips_the_cache_is_not_stored_by_post_either() {
+    let posted = async || ([("cache-control", "max-age=60"), ("content-location", "/a")], "posted");
+    for (rule, told) in [
+        (None, "cache-tower; hit"),
+        (Some(SkipRule::header("x-fresh")), "cache-tower; fwd=uri-miss; stored"),
+    ] {
+        let builder = HttpCache::builder(memory_cache()).store_posts(true);
+        let http = match rule {
+            Some(rule) => builder.allow_skip(rule).build(),
+            None => builder.build(),
+        };
+        let layer = cache_endpoint(&http, minutes(5));
+        let app = Router::new().route("/a", get(async || "got").post(posted).layer(layer));
+        let served = serve(app).await;
+        let fresh = [("x-fresh", "1")];
+        let response = http_client::request(served.addr, "POST", "/a", &fresh, b"").await;
+        assert_eq!(response.expect("an answer").text(), "posted");
+        let background = http.cache().background().clone();
+        let idle = move || background.running() == 0;
+        cache_tests::eventually(std::time::Duration::from_secs(20), "it is written", idle).await;
+        assert_eq!(fetch(served.addr, "/a", &[]).await.cache_status(), told);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use cache_tests::prometheus::promtool;
+use cache_tests::prometheus::{promtool, promtool_on};
 use cache_tests::wait::eventually_some;
 use cache_tests::{Example, Prometheus, RedisServer};
 use serde_json::Value;
@@ -133,5 +133,14 @@ async fn metrics_name_no_key() {
     let text = response.text();
     assert!(text.contains("cache_requests_total{cache=\"api_responses\""), "{text}");
     assert!(!text.contains("campaigns:"), "{text}");
+    // Decisions were not among them: only reads of namespaces.
+    let requests = ["result=\"hit\",decision=\"hit\",detail=\"\"", "result=\"miss\""];
+    for labels in requests {
+        let line = format!("cache_http_requests_total{{cache=\"cache-tower\",{labels}");
+        assert!(text.contains(&line), "{text}");
+    }
     assert_eq!(response.header("cache-status"), None);
+    // One counted microseconds, where Prometheus counts in seconds.
+    let (well, text) = promtool_on(&["check", "metrics"], &text);
+    assert!(well, "{text}");
 }

@@ -101,7 +101,11 @@ async fn a_value_that_is_too_long_is_not_stored() {
 async fn no_spelling_gets_past_a_rule_that_says_never() {
     let policy = RoutePolicy::new(minutes(5)).statuses([axum::http::StatusCode::OK]);
     let http = in_memory(|builder| {
-        builder.route("/{*rest}", policy.clone()).never("/billing/{*rest}").never("/me/{id}/card")
+        builder
+            .route("/{*rest}", policy.clone())
+            .never("/billing/{*rest}")
+            .never("/me/{id}/card")
+            .never("/my%20files/{*rest}")
     });
     let calls = Calls::default();
     // It decodes and tidies up what it is asked, as a file server does.
@@ -124,6 +128,9 @@ async fn no_spelling_gets_past_a_rule_that_says_never() {
         "/me//card",
         "/me/1/card/",
         "/me/*/c%61rd",
+        "/me/%2F/c%61rd",
+        "/my%20files/7",
+        "/m%79%20files/7",
     ] {
         for _ in 0..2 {
             assert_eq!(app.told(path, &[]).await, NEVER, "{path}");

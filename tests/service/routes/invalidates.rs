@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use cache_axum::{cache_endpoint, invalidate_cache, invalidate_tag};
+use cache_axum::{RoutePolicy, cache_endpoint, invalidate_cache, invalidate_tag};
 use cache_core::minutes;
-use cache_tower::InvalidateLayer;
+use cache_tower::{CacheLayer, HttpCache, InvalidateLayer};
 
 use super::options::counted;
 use super::{App, Calls, HIT, Lines, MISS, everywhere, in_memory};
@@ -180,5 +180,28 @@ async fn safe_requests_invalidate_nothing() {
         app.send(method, "/b", OURS).await;
         // A POST that the route does not take (405) has changed nothing.
         assert_eq!(app.told("/a", OURS).await, HIT, "{method}");
+    }
+}
+
+/// A process that only changes things has no layer that fills the namespaces of the table: they
+/// were left out of what it invalidated.
+#[tokio::test]
+async fn a_writer_without_layers_reaches_the_namespaces_of_the_table() {
+    for cache in [crate::setup::memory_cache(), crate::setup::redis_cache()] {
+        let http = || {
+            let reports = RoutePolicy::new(minutes(5)).namespace("reports");
+            HttpCache::builder(cache.clone()).route("/reports/{id}", reports).build()
+        };
+        let (one, other) = (http(), http());
+        let calls = Calls::default();
+        let reader =
+            Router::new().route("/reports/{id}", counted(&calls)).layer(CacheLayer::new(&one));
+        let layer = invalidate_cache(&other, "{workspace_id}:reports:*");
+        let writer = Router::new().route("/reports", post(async || ()).layer(layer));
+        let (reader, writer) = (App::start(&one, reader).await, App::start(&other, writer).await);
+        assert_eq!(reader.told("/reports/1", OURS).await, MISS);
+        assert_eq!(reader.told("/reports/1", OURS).await, HIT);
+        writer.send("POST", "/reports", OURS).await;
+        assert_eq!(reader.told("/reports/1", OURS).await, MISS);
     }
 }

@@ -152,7 +152,6 @@ async fn clients_are_told_what_the_route_says_of_what_is_stored() {
                 assert_eq!(response.header("cache-control"), own, "{path}");
             }
         }
-        // What is kept although it is an error has been decided to be.
         let credentials = app.get("/plain", &[("authorization", "Bearer x")]).await;
         assert_eq!(credentials.header("cache-control"), None, "not what others have stored");
     }
@@ -343,4 +342,21 @@ async fn a_layer_around_everything_has_the_same_words() {
     let preview = app.get("/a", &[("x-preview", "1")]).await;
     assert_eq!(preview.text(), "3 true");
     assert_eq!(preview.header("cache-control"), Some("max-age=60"));
+}
+
+/// A 404 that was kept here for ten seconds told clients to keep it as long as what went well.
+#[tokio::test]
+async fn clients_are_not_told_to_keep_errors() {
+    for http in everywhere(|builder| builder) {
+        let missing = async || (StatusCode::NOT_FOUND, "none");
+        let layer = cache_endpoint(&http, minutes(5))
+            .negative_ttl(minutes(1))
+            .client_cache_control("max-age=86400");
+        let app = App::start(&http, Router::new().route("/a", get(missing).layer(layer))).await;
+        for (method, told) in [("GET", MISS), ("GET", HIT), ("HEAD", HIT)] {
+            let response = app.send(method, "/a", &[]).await;
+            assert_eq!((response.status, response.cache_status()), (404, told.into()));
+            assert_eq!(response.header("cache-control"), None, "{method} {told}");
+        }
+    }
 }

@@ -257,3 +257,20 @@ async fn unsafe_requests_are_counted_and_invalidate() {
 async fn without_a_table_there_is_nothing_to_list() {
     assert!(in_memory(|builder| builder).routes().is_empty());
 }
+
+/// Under a layer of another cache, which has no table, the rules seemed never to be met.
+#[tokio::test]
+async fn requests_that_another_cache_lets_through_are_counted() {
+    let http = in_memory(|builder| builder.route("/a", minutes(5)).never("/b"));
+    let other = in_memory(|builder| builder);
+    let calls = Calls::default();
+    let router = Router::new()
+        .route("/a", counted(&calls))
+        .route("/b", counted(&calls))
+        .layer(CacheLayer::new(&http))
+        .layer(CacheLayer::new(&other));
+    let app = App::start(&http, router).await;
+    assert_eq!(app.told("/a", &[]).await, MISS);
+    assert_eq!(app.told("/b", &[]).await, NEVER);
+    assert_eq!(met(&http), [("/a".to_owned(), 1), ("/b".to_owned(), 1)]);
+}
