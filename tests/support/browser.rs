@@ -149,10 +149,10 @@ impl Browser {
         let script = format!("return Boolean({expression})");
         let holds = async || (self.eval(&script).await == true).then_some(());
         let page = "return document.body.innerText";
-        if tokio::time::timeout(PATIENCE, eventually_some(READY, expression, holds)).await.is_err()
-        {
-            panic!("never: {expression}\n{}", self.eval(page).await.as_str().unwrap_or_default());
-        }
+        let waiting = eventually_some(READY, expression, holds);
+        let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        let shown = if in_time { None } else { Some(self.eval(page).await) };
+        assert!(in_time, "never: {expression}\n{}", shown.unwrap_or_default());
     }
 
     /// Clicks the first element that matches, once there is one that can be.
@@ -243,9 +243,7 @@ impl Browser {
             }
         };
         let waiting = eventually_some(READY, css, done);
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{last}");
-        }
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{last}");
     }
 
     async fn log(&self, kind: &str) -> Vec<Value> {
