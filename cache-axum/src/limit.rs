@@ -46,6 +46,10 @@ use cache_tower::{HttpCache, RateLimitLayer};
 /// [`into_make_service_with_connect_info::<SocketAddr>()`](axum::Router::into_make_service_with_connect_info):
 /// otherwise no address is known, and all requests are without a key.
 ///
+/// A workspace that clients name themselves in a header limits nobody who names another each time: take
+/// one that was authenticated ([`Workspace::from_extension`](cache_tower::Workspace::from_extension)),
+/// or limit by address, too.
+///
 /// A layer around a [`cache_endpoint`](crate::cache_endpoint) counts all requests; one within it, only
 /// those that the cache lets through.
 pub fn rate_limit(http: &HttpCache, name: &str, limit: u64, window: Duration) -> RateLimitLayer {

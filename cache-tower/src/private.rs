@@ -28,7 +28,24 @@ impl HttpCache {
         self.shared.values.name().unwrap_or_default()
     }
 
-    /// The response that a payload of this cache's namespace holds, as it was stored (see
+    /// All namespaces that hold responses: [this](Self::namespace), and those that layers and routes have
+    /// of their own.
+    ///
+    /// ```
+    /// use cache_core::{Cache, minutes};
+    /// use cache_tower::{CacheLayer, HttpCache};
+    ///
+    /// let http = HttpCache::builder(Cache::builder().memory().build()?).build();
+    /// let reports = CacheLayer::endpoint(&http, minutes(5)).namespace("reports");
+    /// assert_eq!(http.namespaces(), ["api_responses", "reports"]);
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn namespaces(&self) -> Vec<String> {
+        let all = self.shared.layers.namespaces();
+        all.iter().filter_map(|values| values.name().map(str::to_owned)).collect()
+    }
+
+    /// The response that a payload of this cache's namespaces holds, as it was stored (see
     /// [`Cache::inspect`](cache_core::Cache::inspect)); `None` for what is no whole response, such as what
     /// is known of variants, and parts (206).
     pub fn stored_response(&self, payload: &Bytes) -> Option<Response<Bytes>> {

@@ -66,7 +66,12 @@ impl Refusals {
     }
 }
 
+/// So much of a path is told: it may be as long as servers take.
+const LONGEST_PATH: usize = 256;
+
 fn refused(who: Option<&Principal>, path: &str, status: StatusCode, left_out: u64) {
+    // Of ASCII, as it is sent.
+    let path = path.get(..LONGEST_PATH).unwrap_or(path);
     tracing::warn!(
         target: "cache_axum::admin::audit",
         principal = who.map_or_else(|| "nobody".to_owned(), Principal::shown),

@@ -11,6 +11,7 @@ use cache_tower::HttpCache;
 use super::audit::Refusals;
 use super::authorize::{AuthorizeFn, Authorizer, ByFunction};
 use super::page::Page;
+use super::places::Places;
 use super::rate::{Buckets, Limit};
 use super::routes;
 
@@ -87,7 +88,7 @@ pub(super) struct Shared {
     pub(super) requests: Buckets,
     pub(super) changes: Buckets,
     pub(super) refusals: Refusals,
-    pub(super) listeners: Arc<tokio::sync::Semaphore>,
+    pub(super) listeners: Arc<Places>,
     pub(super) page: Page,
 }
 
@@ -156,7 +157,8 @@ impl<A> Admin<A> {
 
     /// Pages of this origin (`https://admin.example`) may change something, too: for one whose
     /// browsers do not say where requests come from (`Sec-Fetch-Site`), behind a proxy that changes
-    /// the `Host`; or another page than that of this router.
+    /// the `Host`; or another page than that of this router. The latter needs a layer around the
+    /// router that answers for CORS, too: here nothing says a word of it.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.settings.origins.push(origin.into());
         self
@@ -168,13 +170,15 @@ impl<A> Admin<A> {
         self
     }
 
-    /// How often each principal may change something, on average; half of that at once. Default: 60.
+    /// How often each principal may change something, on average; half of that at once. Each pattern
+    /// of a request counts, since each may mean to go through all keys. Default: 60.
     pub fn changes_per_minute(mut self, changes: u32) -> Self {
         self.settings.changes_per_minute = changes;
         self
     }
 
-    /// How many may listen to `GET /events` at once. Default: 32.
+    /// How many may listen to `GET /events` at once; of those that are somebody's of a workspace, half
+    /// of that, and a quarter of each (one at least). Default: 32.
     pub fn max_listeners(mut self, listeners: usize) -> Self {
         self.settings.max_listeners = listeners;
         self
@@ -211,7 +215,7 @@ impl Admin<Authorized> {
                 per_second: changes / minute,
             }),
             refusals: Refusals::new(),
-            listeners: Arc::new(tokio::sync::Semaphore::new(settings.max_listeners)),
+            listeners: Arc::new(Places::new(settings.max_listeners)),
             page: Page::new(),
         });
         Ok(routes::router(&shared, settings.open_probes).with_state(shared))

@@ -127,6 +127,15 @@ pub(super) async fn invalidate(
 ) -> Result<Answer<InvalidateReport>, Problem> {
     let cache = shared.cache();
     let targets = targets(&shared, &request, &who.0)?;
+    // Each may go through all keys, and while it does nobody's fills in that namespace are kept. One
+    // was counted already, as the request that it is.
+    let patterns = targets.iter().filter(|target| target.kind == ScopeKind::Pattern).count();
+    let more = u32::try_from(patterns.saturating_sub(1)).unwrap_or(u32::MAX);
+    shared.changes.take_many(&who.0.shown(), more).map_err(|wait| {
+        let problem = Problem::too_many(wait);
+        shared.refusals.tell(Some(&who.0), "/invalidate", problem.status());
+        problem
+    })?;
     let took = Stopwatch::start();
     if request.dry_run {
         let scopes = count(cache, &targets).await;
@@ -157,9 +166,9 @@ fn targets(
     request: &InvalidateRequest,
     who: &Principal,
 ) -> Result<Vec<Target>, Problem> {
-    let names = shared.cache().known_namespaces();
+    let (names, responses) = (shared.cache().known_namespaces(), shared.http.namespaces());
     let namespaces = Namespaces {
-        responses: shared.http.namespace(),
+        responses: &responses,
         is_known: &|name| names.iter().any(|known| known == name),
         is_by_workspace: &|name| shared.cache().is_by_workspace(name),
     };

@@ -10,13 +10,13 @@ use axum::extract::State;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use cache_core::store::BoxFuture;
-use cache_core::{Event, Events};
+use cache_core::{Event, Events, Key, ScopeKind};
 use futures_core::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::builder::Shared;
 use super::guard::Who;
 use super::model::{self, EventReport, EventScope};
+use super::places::Place;
 use super::principal::Principal;
 use super::problem::Problem;
 
@@ -34,7 +34,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     )
 )]
 pub(super) async fn events(State(shared): State<Arc<Shared>>, who: Who) -> Response {
-    let Ok(place) = Arc::clone(&shared.listeners).try_acquire_owned() else {
+    let Some(place) = shared.listeners.take(who.0.scope()) else {
         return Problem::unavailable("as many listen as may").into_response();
     };
     let cache = shared.cache();
@@ -42,6 +42,7 @@ pub(super) async fn events(State(shared): State<Arc<Shared>>, who: Who) -> Respo
         events: cache.events(),
         closed: Box::pin(cache.closed()),
         who: who.0,
+        shared: Arc::clone(&shared),
         _place: place,
     };
     let told = Told { next: Some(Box::pin(listener.next())) };
@@ -53,7 +54,8 @@ struct Listener {
     events: Events,
     closed: Pin<Box<dyn Future<Output = ()> + Send>>,
     who: Principal,
-    _place: OwnedSemaphorePermit,
+    shared: Arc<Shared>,
+    _place: Place,
 }
 
 impl Listener {
@@ -65,10 +67,47 @@ impl Listener {
                 () = &mut self.closed => return None,
                 event = self.events.next() => event?,
             };
+            if !self.is_told(&event) {
+                continue;
+            }
             if let Some(report) = report(event, &self.who) {
                 return Some((report, self));
             }
         }
+    }
+}
+
+impl Listener {
+    fn is_told(&self, event: &Event) -> bool {
+        let Some(own) = self.who.scope() else { return true };
+        match event {
+            Event::Missed { .. } => true,
+            Event::Invalidated { scopes, more: 0, .. } if !scopes.is_empty() => {
+                let own = Own { workspace: own, first: Key::workspace(own) };
+                let responses = self.shared.http.namespaces();
+                scopes.iter().all(|scope| own.has(scope, &responses))
+            }
+            _ => event.is_of_workspace(own),
+        }
+    }
+}
+
+/// What is of a workspace.
+struct Own<'w> {
+    workspace: &'w str,
+    /// How its keys begin.
+    first: Key,
+}
+
+impl Own<'_> {
+    /// The cache itself does not know that patterns over responses begin with a workspace.
+    fn has(&self, scope: &cache_core::EventScope, responses: &[String]) -> bool {
+        let is_over_responses = || {
+            scope.kind == ScopeKind::Pattern
+                && scope.namespace.as_ref().is_some_and(|name| responses.contains(name))
+        };
+        scope.workspace.as_deref() == Some(self.workspace)
+            || is_over_responses() && scope.text.split(':').next() == Some(self.first.as_str())
     }
 }
 
@@ -106,14 +145,8 @@ fn name(report: &EventReport) -> &'static str {
     }
 }
 
-/// An event as it is told them; `None`: it is not for them.
+/// An event that is for them, as it is told them; `None`: none of those that are told.
 fn report(event: Event, who: &Principal) -> Option<EventReport> {
-    if let Some(own) = who.scope()
-        && !event.is_of_workspace(own)
-        && !matches!(event, Event::Missed { .. })
-    {
-        return None;
-    }
     let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
     Some(match event {
         Event::Invalidated { at, scopes, more, outcome, soft, removed, took_us } => {

@@ -88,7 +88,9 @@ pub(super) async fn entry(
     let stored = found
         .payload
         .as_ref()
-        .filter(|_| found.namespace == shared.http.namespace() && found.format == Format::Raw)
+        .filter(|_| {
+            found.format == Format::Raw && shared.http.namespaces().contains(&found.namespace)
+        })
         .and_then(|payload| shared.http.stored_response(payload));
     Ok(ok(report(key, found, stored)))
 }

@@ -32,7 +32,7 @@
 //!
 //! - It is not built without an [`Authorizer`]: [`BearerToken`], a [function](Admin::authorize_with),
 //!   or one of your own. Without credentials nothing is answered but the page, in which no data is:
-//!   it asks for the token, and keeps it in memory. (And the probes, if you say
+//!   it asks for the token, and keeps it in the browser's tab (`sessionStorage`). (And the probes, if you say
 //!   [so](Admin::open_probes).)
 //! - [Operators](Principal::operator) see and change all. Somebody of a
 //!   [workspace](Principal::workspace) sees the figures, top keys, entries and happenings of that, and
@@ -76,6 +76,7 @@ mod keys;
 pub mod model;
 mod openapi;
 mod page;
+mod places;
 mod plan;
 mod principal;
 mod problem;

@@ -577,7 +577,8 @@ pub struct BumpReport {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InvalidateRequest {
-    /// Of keys and patterns; default: that of the response cache. Alone: the whole namespace.
+    /// Of keys and patterns; default: that of the response cache, and for patterns also those that its
+    /// layers and routes have of their own. Alone: the whole namespace.
     pub namespace: Option<String>,
     /// Single keys, split at `:` into segments: `user:42`. (Of the application's own values;
     /// responses have a digest in their keys: take a pattern.)

@@ -26,8 +26,8 @@ pub(super) struct Target {
 
 /// What is known of namespaces.
 pub(super) struct Namespaces<'n> {
-    /// That of responses.
-    pub(super) responses: &'n str,
+    /// Those of responses; the first is the cache's own.
+    pub(super) responses: &'n [String],
     pub(super) is_known: &'n dyn Fn(&str) -> bool,
     /// All keys begin with the workspace.
     pub(super) is_by_workspace: &'n dyn Fn(&str) -> bool,
@@ -42,7 +42,13 @@ pub(super) fn plan(
     check(request)?;
     let own = who.scope();
     let alone = request.keys.is_empty() && request.patterns.is_empty();
-    let namespace = request.namespace.as_deref().unwrap_or(namespaces.responses);
+    let own_of_responses = namespaces.responses.first().map(String::as_str).unwrap_or_default();
+    let namespace = request.namespace.as_deref().unwrap_or(own_of_responses);
+    // As what a request invalidates: wherever layers and routes keep their responses.
+    let of_patterns: Vec<&str> = match &request.namespace {
+        Some(name) => vec![name],
+        None => namespaces.responses.iter().map(String::as_str).collect(),
+    };
     let mut targets = Vec::new();
     if let Some(own) = own {
         allow(request, own, namespace, alone, namespaces)?;
@@ -55,8 +61,11 @@ pub(super) fn plan(
         targets.push(Target::of(ScopeKind::Key, key, Some(namespace), scope));
     }
     for text in &request.patterns {
-        let scope = Scope::pattern(namespace, pattern(text)?);
-        targets.push(Target::of(ScopeKind::Pattern, text, Some(namespace), scope));
+        let pattern = pattern(text)?;
+        for namespace in &of_patterns {
+            let scope = Scope::pattern(namespace, pattern.clone());
+            targets.push(Target::of(ScopeKind::Pattern, text, Some(namespace), scope));
+        }
     }
     for text in &request.tags {
         let tag = match own.or(request.tags_in.as_deref()) {
@@ -127,7 +136,7 @@ fn allow(
     let first = Key::workspace(own);
     let begins = |rendered: &str| rendered.split(':').next() == Some(first.as_str());
     let of_workspaces = || {
-        namespace == namespaces.responses
+        namespaces.responses.iter().any(|name| name == namespace)
             || ((namespaces.is_known)(namespace) && (namespaces.is_by_workspace)(namespace))
     };
     let allowed = theirs(&request.workspace)
@@ -167,8 +176,8 @@ mod tests {
     fn planned(json: &str, who: &Principal) -> Result<Vec<Scope>, u16> {
         let request: InvalidateRequest = serde_json::from_str(json).unwrap();
         let namespaces = Namespaces {
-            responses: "api_responses",
-            is_known: &|name| ["api_responses", "users", "reports"].contains(&name),
+            responses: &["api_responses".to_owned(), "pages".to_owned()],
+            is_known: &|name| ["api_responses", "pages", "users", "reports"].contains(&name),
             is_by_workspace: &|name| name == "reports",
         };
         let targets = plan(&request, who, &namespaces);
@@ -182,7 +191,7 @@ mod tests {
         let all = |json| planned(json, &Principal::operator());
         let pattern = |namespace, glob| Scope::pattern(namespace, Pattern::new(glob));
         for (json, scope) in [
-            (r#"{"patterns":["ws1:campaigns:*"]}"#, pattern("api_responses", "ws1:campaigns:*")),
+            (r#"{"patterns":["ws1:*"],"namespace":"pages"}"#, pattern("pages", "ws1:*")),
             (r#"{"patterns":["a***b**"],"namespace":"users"}"#, pattern("users", "a*b*")),
             (r#"{"keys":["a:b"],"namespace":"users"}"#, Scope::key("users", "a:b")),
             (r#"{"namespace":"users"}"#, Scope::namespace("users")),
@@ -192,6 +201,8 @@ mod tests {
         ] {
             assert_eq!(all(json), Ok(vec![scope]), "{json}");
         }
+        let everywhere = ["api_responses", "pages"].map(|name| pattern(name, "ws1:campaigns:*"));
+        assert_eq!(all(r#"{"patterns":["ws1:campaigns:*"]}"#), Ok(everywhere.to_vec()));
     }
 
     #[test]
@@ -224,6 +235,7 @@ mod tests {
         let own = |json| planned(json, &Principal::workspace("ws1"));
         for json in [
             r#"{"patterns":["ws1:*"]}"#,
+            r#"{"patterns":["ws1:*"],"namespace":"pages"}"#,
             r#"{"patterns":["ws1:c:*:x","ws1"],"namespace":"reports"}"#,
             r#"{"keys":["ws1:a"],"namespace":"reports"}"#,
             r#"{"workspace":"ws1","tags_in":"ws1","tags":["t"]}"#,

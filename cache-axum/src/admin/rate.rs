@@ -40,10 +40,15 @@ impl Buckets {
 
     /// Takes one token of theirs; `Err`: there is none before so many seconds have passed.
     pub(super) fn take(&self, who: &str) -> Result<(), u64> {
-        self.take_at(who, self.since.elapsed())
+        self.take_at(who, 1, self.since.elapsed())
     }
 
-    fn take_at(&self, who: &str, now: Duration) -> Result<(), u64> {
+    /// Takes so many, or all that a full bucket holds if they are more than that.
+    pub(super) fn take_many(&self, who: &str, many: u32) -> Result<(), u64> {
+        self.take_at(who, many, self.since.elapsed())
+    }
+
+    fn take_at(&self, who: &str, many: u32, now: Duration) -> Result<(), u64> {
         let mut buckets = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let mut who = who;
         if buckets.len() >= MOST && !buckets.contains_key(who) {
@@ -57,11 +62,12 @@ impl Buckets {
         let bucket = buckets.entry(who.to_owned()).or_insert(full);
         let left = self.refilled(*bucket, now);
         *bucket = Bucket { left, at: now.max(bucket.at) };
-        if left >= 1.0 {
-            bucket.left -= 1.0;
+        let needed = f64::from(many).min(self.limit.burst);
+        if left >= needed {
+            bucket.left -= needed;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - left) / self.limit.per_second).as_secs() + 1)
+        Err(Duration::from_secs_f64((needed - left) / self.limit.per_second).as_secs() + 1)
     }
 
     fn refilled(&self, bucket: Bucket, now: Duration) -> f64 {
@@ -82,25 +88,37 @@ mod tests {
     fn each_has_a_bucket_of_their_own_that_fills_again() {
         let (buckets, at) = (buckets(), Duration::from_secs);
         for _ in 0..3 {
-            assert_eq!(buckets.take_at("a", at(10)), Ok(()));
+            assert_eq!(buckets.take_at("a", 1, at(10)), Ok(()));
         }
-        assert_eq!(buckets.take_at("a", at(10)), Err(3));
-        assert_eq!(buckets.take_at("b", at(10)), Ok(()));
-        assert_eq!(buckets.take_at("a", at(11)), Err(2));
-        assert_eq!(buckets.take_at("a", at(12)), Ok(()));
-        assert_eq!(buckets.take_at("a", at(5)), Err(3), "a clock that goes back gives nothing");
+        assert_eq!(buckets.take_at("a", 1, at(10)), Err(3));
+        assert_eq!(buckets.take_at("b", 1, at(10)), Ok(()));
+        assert_eq!(buckets.take_at("a", 1, at(11)), Err(2));
+        assert_eq!(buckets.take_at("a", 1, at(12)), Ok(()));
+        assert_eq!(buckets.take_at("a", 1, at(5)), Err(3), "a clock that goes back gives nothing");
+    }
+
+    #[test]
+    fn several_at_once_are_all_or_none_and_never_more_than_there_can_be() {
+        let (buckets, at) = (buckets(), Duration::from_secs);
+        assert_eq!(buckets.take_at("a", 2, at(0)), Ok(()));
+        assert_eq!(buckets.take_at("a", 2, at(0)), Err(3));
+        assert_eq!(buckets.take_at("a", 0, at(0)), Ok(()));
+        assert_eq!(buckets.take_at("a", 1, at(0)), Ok(()), "what was refused took nothing");
+        assert_eq!(buckets.take_at("b", 100, at(0)), Ok(()), "all that there is");
+        assert_eq!(buckets.take_at("b", 100, at(5)), Err(2));
+        assert_eq!(buckets.take_at("b", 100, at(6)), Ok(()));
     }
 
     #[test]
     fn there_are_never_more_than_so_many() {
         let buckets = buckets();
         for n in 0..3 * MOST {
-            let _ = buckets.take_at(&n.to_string(), Duration::ZERO);
+            let _ = buckets.take_at(&n.to_string(), 1, Duration::ZERO);
         }
         let count = || buckets.of.lock().unwrap().len();
         assert!(count() <= MOST + 1);
-        assert!(buckets.take_at("one more", Duration::ZERO).is_err(), "the others share one");
-        assert_eq!(buckets.take_at("one more", Duration::from_secs(60)), Ok(()));
+        assert!(buckets.take_at("one more", 1, Duration::ZERO).is_err(), "the others share one");
+        assert_eq!(buckets.take_at("one more", 1, Duration::from_secs(60)), Ok(()));
         assert!(count() < 3);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
@@ -16,7 +16,7 @@ use super::problem::Problem;
 /// The query.
 pub(super) struct Params<T>(pub(super) T);
 
-/// A parameter of the path.
+/// The parameter `{id}` of the path; the one under which the router is nested may have others.
 pub(super) struct Named(pub(super) String);
 
 /// The body, read as JSON; an empty one as an empty object.
@@ -41,8 +41,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(name)| Self(name)).map_err(|_| Problem::not_found())
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| Problem::not_found())?;
+        // The last: that of the router itself.
+        let found = path.iter().filter(|(name, _)| *name == "id").last();
+        found.map(|(_, value)| Self(value.to_owned())).ok_or_else(Problem::not_found)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::entry::{Entry, EntryTimes};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{GenerationCell, GenerationRefs, Standing};
 use crate::invalidate::wanted::WantedScopes;
-use crate::key::{Key, MAX_RENDERED, segment, unescape};
+use crate::key::{Key, MAX_RENDERED, is_shared_partition, segment, unescape};
 use crate::l1::Slot;
 use crate::state::{Inner, NamespaceState};
 use crate::store::Store;
@@ -216,7 +216,7 @@ impl Inner {
             // Keys that name a workspace record its generation.
             if entry.recorded(cell.fingerprint).is_some() {
                 cells.push(cell);
-                workspace = segment(first);
+                workspace = segment(first).filter(|_| !is_shared_partition(first));
             }
         }
         let generations = self.generations_of(&**store, &entry, &cells, deadline).await?;

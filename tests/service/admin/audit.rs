@@ -207,6 +207,17 @@ async fn nobody_writes_lines_of_their_own() {
     assert!(lines[0].contains(r"a\ncache_axum"), "{lines:?}");
 }
 
+/// A line was as long as the path: anybody could write some hundred kilobytes each second.
+#[tokio::test]
+async fn a_long_path_is_cut() {
+    let rig = rig(memory_cache()).await;
+    let logged = Logged::begin();
+    assert_eq!(rig.post(&format!("/{}", "x".repeat(8_000)), "wrong", "").await.status, 401);
+    let lines = logged.audited();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].len() < 1_000 && lines[0].contains("/xxx"), "{lines:?}");
+}
+
 #[tokio::test]
 async fn keys_of_sensitive_namespaces_are_not_told() {
     const SECRETS: Namespace = Namespace::new("secrets").sensitive();

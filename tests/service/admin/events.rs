@@ -5,7 +5,7 @@ use cache_tests::RedisServer;
 use cache_tests::http_client::Client;
 use serde_json::Value;
 
-use super::rig::{OPERATOR, REPORTS, Rig, WS1, bearer, rig, rig_with};
+use super::rig::{OPERATOR, REPORTS, Rig, WS1, WS2, bearer, rig, rig_with};
 use crate::setup::{memory_cache, redis_cache, unique_prefix};
 
 /// Somebody who listens.
@@ -148,6 +148,40 @@ async fn so_many_may_listen_and_who_leaves_makes_place() {
     };
     let limit = std::time::Duration::from_secs(20);
     cache_tests::wait::eventually_some(limit, "there is place again", probe).await;
+}
+
+/// One workspace took all places, and operators heard nothing any more.
+#[tokio::test]
+async fn a_workspace_leaves_places_to_others() {
+    let rig = rig_with(memory_cache(), |admin| admin.max_listeners(4)).await;
+    let _first = Listener::new(&rig, WS1).await;
+    assert_eq!(rig.get("/events", WS1).await.status, 503);
+    let _other = Listener::new(&rig, WS2).await;
+    let _operator = (Listener::new(&rig, OPERATOR).await, Listener::new(&rig, OPERATOR).await);
+    assert_eq!(rig.get("/events", OPERATOR).await.status, 503);
+}
+
+/// Somebody of a workspace did not hear of patterns of it that nobody has declared: not even of those
+/// that they had named themselves.
+#[tokio::test]
+async fn somebody_of_a_workspace_is_told_of_its_patterns() {
+    for cache in [memory_cache(), redis_cache()] {
+        let rig = rig(cache).await;
+        let (mut own, mut other) = (Listener::new(&rig, WS1).await, Listener::new(&rig, WS2).await);
+        for pattern in ["*:campaigns:*", "ws*", "ws1:campaigns:*", "ws2:campaigns:*"] {
+            let body = serde_json::json!({ "patterns": [pattern] }).to_string();
+            assert_eq!(rig.post("/invalidate", OPERATOR, &body).await.status, 200);
+        }
+        let elsewhere = r#"{"patterns":["ws1:x*"],"namespace":"users"}"#;
+        rig.cache.set("users", "ws1:1", "value").await.unwrap();
+        assert_eq!(rig.post("/invalidate", OPERATOR, elsewhere).await.status, 200);
+        rig.cache.invalidate(Tag::in_workspace("ws1", "last")).await.unwrap();
+        for text in ["ws1:campaigns:*", "last"] {
+            let (name, event) = own.next().await.unwrap();
+            assert_eq!((name.as_str(), &event["scopes"][0]["text"]), ("invalidated", &text.into()));
+        }
+        assert_eq!(other.named("invalidated").await["scopes"][0]["text"], "ws2:campaigns:*");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use cache_core::{Cache, RedisOptions, Tag, seconds};
 use cache_tests::RedisServer;
 use serde_json::json as value;
 
-use super::rig::{OPERATOR, REPORTS, Rig, json, rig};
+use super::rig::{OPERATOR, REPORTS, Rig, WS1, json, rig};
 use crate::setup::{memory_cache, redis_cache, shared_redis, unique_prefix};
 
 async fn is_hit(rig: &Rig, path: &str, workspace: &str) -> bool {
@@ -243,4 +243,38 @@ async fn who_leaves_does_not_end_it() {
     assert_eq!((scopes[0].kind, outcome.as_str()), (cache_core::ScopeKind::Pattern, "complete"));
     rig.cache.invalidate(Tag::new("t")).await.unwrap();
     assert_eq!(rig.cache.get::<String>("users", "old_1").await.unwrap(), None);
+}
+
+/// Patterns reached the cache's own namespace only, and nobody of a workspace could name another; what
+/// routes keep in namespaces of their own stayed.
+#[tokio::test]
+async fn patterns_reach_responses_in_namespaces_of_their_own() {
+    for cache in [memory_cache(), redis_cache()] {
+        let http = crate::setup::http(cache);
+        let admin = cache_axum::admin(&http).authorize(super::rig::tokens()).allow_bodies();
+        let reports = cache_axum::cache_endpoint(&http, cache_core::minutes(5)).namespace("pages");
+        let app = axum::Router::new()
+            .route("/reports/{id}", axum::routing::get(async || "report").layer(reports))
+            .nest("/api/cache", admin.build().unwrap());
+        let (cache, served) = (http.cache().clone(), crate::setup::serve(app).await);
+        let rig = Rig { served, cache, http };
+        for (token, body) in [
+            (OPERATOR, r#"{"patterns":["ws1:reports:*"]}"#),
+            (WS1, r#"{"patterns":["ws1:reports:*"]}"#),
+            (WS1, r#"{"patterns":["ws1:reports:*"],"namespace":"pages"}"#),
+        ] {
+            for workspace in ["ws1", "ws2"] {
+                is_hit(&rig, "/reports/1", workspace).await;
+                assert!(is_hit(&rig, "/reports/1", workspace).await);
+            }
+            let dry = body.replace("]", r#"],"dry_run":true"#);
+            let counted = json(&rig.post("/invalidate", token, &dry).await);
+            let scopes = counted["scopes"].as_array().unwrap();
+            let sum: u64 = scopes.iter().filter_map(|scope| scope["entries"].as_u64()).sum();
+            assert!(sum >= 1, "{body}: {counted}");
+            assert_eq!(rig.post("/invalidate", token, body).await.status, 200, "{body}");
+            assert!(!is_hit(&rig, "/reports/1", "ws1").await, "{body}");
+            assert!(is_hit(&rig, "/reports/1", "ws2").await, "{body}");
+        }
+    }
 }

@@ -36,3 +36,19 @@ async fn each_may_ask_so_often() {
     assert!(refused >= 5, "{refused}");
     assert_eq!(rig.get("/health/live", WS1).await.status, 200);
 }
+
+/// A request with a hundred patterns that nobody has declared went through all keys a hundred times,
+/// counted as one change; and meanwhile nobody's fills were kept.
+#[tokio::test]
+async fn each_pattern_counts() {
+    let rig = rig_with(memory_cache(), |admin| admin.changes_per_minute(20)).await;
+    let body = |patterns: usize| {
+        let patterns: Vec<_> = (0..patterns).map(|n| format!("ws1:{n}*")).collect();
+        serde_json::json!({ "patterns": patterns }).to_string()
+    };
+    assert_eq!(rig.post("/invalidate", WS1, &body(8)).await.status, 200);
+    let refused = rig.post("/invalidate", WS1, &body(8)).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(rig.post("/invalidate", OPERATOR, &body(9)).await.status, 200);
+}

@@ -151,6 +151,17 @@ async fn at_the_root_of_a_service_it_works_as_well() {
     }
 }
 
+/// Under a path with a parameter of its own, no workspace was found.
+#[tokio::test]
+async fn it_may_be_nested_under_a_path_with_parameters() {
+    let http = http(memory_cache());
+    let admin = cache_axum::admin(&http).authorize(super::rig::tokens()).build().unwrap();
+    let served = serve(Router::new().nest("/regions/{region}/cache", admin)).await;
+    assert_eq!(raw(served.addr, "GET", "/regions/eu/cache/workspace/ws1/stats", "").await, 200);
+    assert_eq!(raw(served.addr, "GET", "/regions/eu/cache/workspace/%FF/stats", "").await, 404);
+    assert_eq!(raw(served.addr, "GET", "/regions/eu/cache/stats", "").await, 200);
+}
+
 /// A cache layer around it stores nothing of it, and makes nobody wait for another: not even where
 /// credentials share, and an application's own layer takes `no-store` away.
 #[tokio::test]
