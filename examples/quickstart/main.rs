@@ -32,6 +32,7 @@ use cache_core::Cache;
 use cache_examples::process::{complain, listen, say, stop_signal};
 use cache_tower::{HttpCache, Workspace};
 use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
 
 /// How long requests in progress may take once the process was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -49,6 +50,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    log_what_is_asked_for();
     match run(&settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,6 +58,12 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Events as `RUST_LOG` chooses them, to standard error; without it, errors.
+fn log_what_is_asked_for() {
+    let chosen = EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(chosen).with_writer(std::io::stderr).init();
 }
 
 /// Opens the database, serves until asked to stop, and lets requests finish.

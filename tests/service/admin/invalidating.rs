@@ -267,7 +267,7 @@ async fn patterns_reach_responses_in_namespaces_of_their_own() {
                 is_hit(&rig, "/reports/1", workspace).await;
                 assert!(is_hit(&rig, "/reports/1", workspace).await);
             }
-            let dry = body.replace("]", r#"],"dry_run":true"#);
+            let dry = body.replace(']', r#"],"dry_run":true"#);
             let counted = json(&rig.post("/invalidate", token, &dry).await);
             let scopes = counted["scopes"].as_array().unwrap();
             let sum: u64 = scopes.iter().filter_map(|scope| scope["entries"].as_u64()).sum();
