@@ -62,11 +62,8 @@ impl Values {
 
     /// As [`count`](Self::count), of this key, and of the workspace that it names.
     pub fn count_of(&self, read: Read, key: &EntryKey) {
-        if let Ok(state) = &self.state {
-            state.count(read, key.workspace.as_deref());
-            if read != Read::Miss {
-                state.sampler.hit_of(key);
-            }
+        if self.state.is_ok() {
+            key.count_untold(read);
         }
     }
 

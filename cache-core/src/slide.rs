@@ -47,8 +47,7 @@ impl Inner {
         now: Millis,
     ) {
         if options.slid(&slot.times, options.ttl.unwrap_or(namespace.ttl), now).is_some() {
-            let key = self.entry_key(namespace, key, key.identity());
-            self.slide_found(&Arc::new(key), slot, options, now);
+            self.slide_found(&self.plain_key(namespace, key), slot, options, now);
         }
     }
 

@@ -247,6 +247,11 @@ impl Inner {
         Deadline::after(self.budget)
     }
 
+    /// A plain key of a namespace, made ready for lookups and fills.
+    pub(crate) fn plain_key(&self, namespace: &Arc<NamespaceState>, key: &Key) -> Arc<EntryKey> {
+        Arc::new(self.entry_key(namespace, key, key.identity()))
+    }
+
     /// Everything about a key that lookups and fills need.
     pub(crate) fn entry_key(
         &self,
@@ -295,6 +300,13 @@ impl NamespaceState {
     #[inline]
     pub(crate) fn peek(&self, hash: u128, identity: &[u8], now: Millis) -> Option<Arc<Slot>> {
         if self.l1 { self.region.get(hash, self.number, identity, now) } else { None }
+    }
+
+    /// As [`peek`](Self::peek), of a plain key.
+    #[inline]
+    pub(crate) fn peek_plain(&self, key: &Key, now: Millis) -> Option<Arc<Slot>> {
+        let identity = key.identity();
+        self.peek(self.hash(identity), identity, now)
     }
 
     /// L1's hash of an identity; seeded, so that nobody outside can choose collisions.

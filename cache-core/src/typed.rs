@@ -70,15 +70,26 @@ impl NamespaceState {
             value
         });
         let read = if value.is_some() { hit } else { Read::Miss };
+        self.note_read(read, identity, slot.map(|slot| &**slot), workspace);
+        self.audit(Operation::Get, Outcome::Read(read), identity);
+        value
+    }
+
+    /// Counts a read of a plain key that names this workspace, or none, and tells whoever listens.
+    pub(crate) fn note_read(
+        &self,
+        read: Read,
+        identity: &[u8],
+        found: Option<&Slot>,
+        workspace: Option<&Counters>,
+    ) {
         self.count(read, workspace);
-        self.tell_read(read, identity, slot.map(|slot| &**slot));
-        if value.is_some()
-            && let Some(slot) = slot
+        self.tell_read(read, identity, found);
+        if read != Read::Miss
+            && let Some(slot) = found
         {
             self.sampler.hit(self, slot);
         }
-        self.audit(Operation::Get, Outcome::Read(read), identity);
-        value
     }
 
     /// Notes that an entry is not of the type that was asked for.

@@ -43,8 +43,7 @@ impl Values {
 
     pub(crate) fn entry_key(&self, key: Key) -> Result<Arc<EntryKey>, Error> {
         let state = self.state()?;
-        let key = state.key(key);
-        Ok(Arc::new(self.cache.inner.entry_key(state, &key, key.identity())))
+        Ok(self.cache.inner.plain_key(state, &state.key(key)))
     }
 
     /// How a key of this namespace is called where people read it.
@@ -80,7 +79,7 @@ impl Values {
         }
         let (key, identity) = (&*key, key.identity());
         let now = inner.clock.now();
-        if let Some(slot) = state.peek(state.hash(identity), identity, now) {
+        if let Some(slot) = state.peek_plain(key, now) {
             if state.options.sliding.is_some() {
                 inner.slide(state, key, &slot, &state.options, now);
             }
@@ -89,7 +88,7 @@ impl Values {
         }
         let deadline = inner.deadline();
         let look = async || {
-            let key = Arc::new(inner.entry_key(state, key, identity));
+            let key = inner.plain_key(state, key);
             let keys = std::slice::from_ref(&key);
             let found =
                 Box::pin(inner.find_all_in_store(keys, now, deadline)).await.pop().flatten();
@@ -189,11 +188,11 @@ impl Values {
             return Ok(keys.iter().map(|_| None).collect());
         }
         let now = inner.clock.now();
-        let peek = |key: &Key| state.peek(state.hash(key.identity()), key.identity(), now);
-        let in_memory: Vec<Option<Arc<Slot>>> = keys.iter().map(peek).collect();
+        let in_memory: Vec<Option<Arc<Slot>>> =
+            keys.iter().map(|key| state.peek_plain(key, now)).collect();
         let elsewhere = keys.iter().zip(&in_memory).filter(|(_, slot)| slot.is_none());
-        let prepare = |key: &Key| Arc::new(inner.entry_key(state, key, key.identity()));
-        let elsewhere: Vec<Arc<EntryKey>> = elsewhere.map(|(key, _)| prepare(key)).collect();
+        let elsewhere: Vec<Arc<EntryKey>> =
+            elsewhere.map(|(key, _)| inner.plain_key(state, key)).collect();
         let stored = if elsewhere.is_empty() {
             Vec::new()
         } else {

@@ -112,8 +112,7 @@ where
     }
 
     fn note(&self, values: &Values, round: &Round, quiet: &mut Option<Deadline>) {
-        let identity = self.key.identity();
-        let key = values.cache.inner.entry_key(&self.namespace, &self.key, identity);
+        let key = values.cache.inner.plain_key(&self.namespace, &self.key);
         if !matches!(round, Round::NotNeeded) {
             key.note(|counts| counts.refreshes.one());
         }

@@ -187,14 +187,13 @@ where
         let (identity, inner) = (key.identity(), &self.values.cache.inner);
         let (options, now) = (self.options.or(state.options), inner.clock.now());
         if self.read
-            && let Some(slot) = state.peek(state.hash(identity), identity, now)
+            && let Some(slot) = state.peek_plain(&key, now)
             && let Typed::Value(value) = typed(&slot, now)
             && !options.is_due(&slot.times, now)
         {
             if self.counted {
-                state.count(Read::L1Hit, slot.workspace.as_deref());
-                state.tell_read(Read::L1Hit, identity, Some(&slot));
-                state.sampler.hit(&state, &slot);
+                let workspace = slot.workspace.as_deref();
+                state.note_read(Read::L1Hit, identity, Some(&slot), workspace);
             }
             state.audit(Operation::Get, Outcome::Read(Read::L1Hit), identity);
             if options.sliding.is_some() {
@@ -203,7 +202,7 @@ where
             return Computing::Found(Some(value));
         }
         let families = families(&self.tags, self.rich, &key);
-        let (entry_key, plain) = (Arc::new(inner.entry_key(&state, &key, identity)), key);
+        let (entry_key, plain) = (inner.plain_key(&state, &key), key);
         let call = Call {
             inner: Arc::clone(inner),
             plain,

@@ -165,9 +165,7 @@ impl<'a> Call<'a> {
 
     /// Others have declared more, or bumped the version.
     fn make_key_again(&mut self) {
-        let identity = self.plain.identity();
-        let key = self.inner.entry_key(&self.key.namespace, &self.plain, identity);
-        self.key = Arc::new(key);
+        self.key = self.inner.plain_key(&self.key.namespace, &self.plain);
     }
 
     async fn begun(&mut self, mut fill: Fill) -> Fill {

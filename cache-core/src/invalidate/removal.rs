@@ -96,9 +96,7 @@ impl Removals {
             }
             Kind::Key { namespace, key } => {
                 let namespace = inner.namespace(&namespace)?;
-                let key = namespace.key(key);
-                let identity = key.identity();
-                self.keys.push(Arc::new(inner.entry_key(&namespace, &key, identity)));
+                self.keys.push(inner.plain_key(&namespace, &namespace.key(key)));
             }
         }
         Ok(())

@@ -50,10 +50,15 @@ impl EntryKey {
         }
     }
 
-    /// Counts a read.
+    /// Counts a read, and tells whoever listens.
     pub(crate) fn count(&self, read: Read) {
-        self.namespace.count(read, self.workspace.as_deref());
+        self.count_untold(read);
         self.tell_read(read);
+    }
+
+    /// Counts a read of which others tell.
+    pub(crate) fn count_untold(&self, read: Read) {
+        self.namespace.count(read, self.workspace.as_deref());
         if read != Read::Miss {
             self.namespace.sampler.hit_of(self);
         }

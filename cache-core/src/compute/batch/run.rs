@@ -82,8 +82,8 @@ where
         let mut order = Vec::with_capacity(call.keys.len());
         for own in call.keys {
             let plain = terms.state.key((terms.key_of)(&own));
-            let place = *places.entry(plain.identity().to_vec()).or_insert_with_key(|identity| {
-                let key = Arc::new(terms.inner.entry_key(&terms.state, &plain, identity));
+            let place = *places.entry(plain.identity().to_vec()).or_insert_with(|| {
+                let key = terms.inner.plain_key(&terms.state, &plain);
                 let (place, looks) = (items.len(), Looks::default());
                 let (counted, other_type) = (false, false);
                 items.push(Item { place, own, plain, key, counted, other_type, looks });
@@ -280,11 +280,7 @@ where
     fn made_again(&mut self, items: impl Iterator<Item = Item<K>>) -> Vec<Item<K>> {
         self.made_again = true;
         let (inner, state) = (&self.terms.inner, &self.terms.state);
-        let make = |item: Item<K>| {
-            let identity = item.plain.identity();
-            Item { key: Arc::new(inner.entry_key(state, &item.plain, identity)), ..item }
-        };
-        items.map(make).collect()
+        items.map(|item| Item { key: inner.plain_key(state, &item.plain), ..item }).collect()
     }
 
     /// Calls the function: for all, or chunk by chunk.
