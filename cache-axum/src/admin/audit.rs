@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::figures::micros;
 use super::principal::Principal;
 use super::rate::{Buckets, Limit};
 
@@ -34,7 +35,7 @@ impl Change {
             action = self.action,
             what = %self.what,
             outcome,
-            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            took_us = micros(took),
             "change"
         );
     }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::audit::Change;
 use super::builder::Shared;
+use super::figures::micros;
 use super::guard::Who;
 use super::model::{
     self, BumpQuery, BumpReport, ClearQuery, ClearReport, InvalidateOutcome, InvalidateReport,
@@ -269,8 +270,7 @@ fn report(
     scopes: Vec<ScopeReport>,
     took: Duration,
 ) -> InvalidateReport {
-    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    InvalidateReport { outcome, soft, scopes, took_us }
+    InvalidateReport { outcome, soft, scopes, took_us: micros(took) }
 }
 
 /// As the audit has it: keys of sensitive namespaces are not told.

@@ -1,5 +1,7 @@
 //! Figures of cache-core and cache-tower, as the API tells them.
 
+use std::time::Duration;
+
 use cache_core::store::PoolState;
 use cache_core::{
     CoherenceHealth, CoherenceMode, Gauges, Health, Histogram, InvalidationStats, MemoryGauges,
@@ -12,9 +14,13 @@ use super::model::{
     MemoryFigures, OperationFigures, PoolFigures, RouteReport, ServerFigures, Timed,
 };
 
+/// In whole microseconds, as all durations are told.
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn buckets(histogram: &Histogram) -> Vec<Bucket> {
     let there = histogram.buckets().filter(|(_, count)| *count > 0);
-    let micros = |bound: std::time::Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
     there.map(|(bound, count)| Bucket { up_to_us: bound.map(micros), count }).collect()
 }
 

@@ -7,4 +7,5 @@
 
 pub mod layers;
 #[cfg(feature = "admin")]
-pub mod tutorial;
+#[doc = include_str!("tutorial.md")]
+pub mod tutorial {}
