@@ -51,7 +51,7 @@ fn in_memory(c: &mut Criterion) {
     group.bench_function("get typed 1 KiB", |b| {
         b.to_async(&rt).iter(async || reports.get::<Report>(black_box(KEY)).await);
     });
-    group.bench_function("get typed 1 KiB, by the handle", |b| {
+    group.bench_function("get typed 1 KiB, by the cache", |b| {
         b.to_async(&rt).iter(async || cache.get::<Report>("reports", black_box(KEY)).await);
     });
     group.bench_function("get_or_compute hit", |b| {

@@ -25,6 +25,7 @@ use crate::background::{Background, Sole};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::coherence::Coherence;
+use crate::coherence::leases::LeaseWatch;
 use crate::coherence::watch::Watching;
 use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes, Resting};
 use crate::config::Environment;
@@ -307,6 +308,7 @@ impl Builder {
             seed: fastrand::u64(..),
             coherence,
             watching: Watching::default(),
+            leases: LeaseWatch::default(),
             rates: Tables::default(),
         };
         let mut states = HashMap::new();

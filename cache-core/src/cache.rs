@@ -332,6 +332,7 @@ impl Cache {
     pub async fn shutdown(&self) -> bool {
         self.inner.ended.end();
         self.inner.watching.end();
+        self.inner.leases.watching.end();
         self.inner.refreshes.close();
         let drained = self.inner.background.drain(DRAIN_FOR).await;
         let Some(store) = &self.inner.store else { return drained };

@@ -44,12 +44,13 @@ impl Clock {
         Self(Arc::new(Source::Manual(AtomicU64::new(start))))
     }
 
-    /// Now, in unix milliseconds.
+    /// Now, in unix milliseconds. The system's clock is read as of its last tick (on Linux), a few
+    /// milliseconds ago at most.
     #[inline]
     pub fn now(&self) -> Millis {
         match &*self.0 {
             Source::System { offset } => {
-                system_millis().saturating_add_signed(offset.load(Ordering::Relaxed))
+                coarse_millis().saturating_add_signed(offset.load(Ordering::Relaxed))
             }
             Source::Manual(now) => now.load(Ordering::SeqCst),
         }
@@ -83,7 +84,29 @@ impl Default for Clock {
 /// The system's time without any offset.
 #[inline]
 pub(crate) fn system_millis() -> Millis {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis);
+    skewed(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis))
+}
+
+/// The system's time as of its last tick. Every hit in memory reads it, and to read the exact one
+/// would be a tenth of it.
+#[cfg(target_os = "linux")]
+#[inline]
+fn coarse_millis() -> Millis {
+    use rustix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    skewed(seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000))
+}
+
+#[cfg(not(target_os = "linux"))]
+#[inline]
+fn coarse_millis() -> Millis {
+    system_millis()
+}
+
+#[inline]
+fn skewed(now: Millis) -> Millis {
     #[cfg(feature = "test-hooks")]
     let now = now.saturating_add_signed(crate::test_hooks::skew());
     now

@@ -16,6 +16,7 @@ use crate::audit::Audit;
 use crate::background::{Background, Sole};
 use crate::clock::{Clock, Deadline, Millis, as_millis};
 use crate::codec::{Format, Packing};
+use crate::coherence::leases::LeaseWatch;
 use crate::coherence::watch::Watching;
 use crate::coherence::{COHERENCE_BOUND, Coherence};
 use crate::compute::{Failures, Options, RefreshedElsewhere, Refreshes, Resting};
@@ -90,6 +91,8 @@ pub(crate) struct Inner {
     /// Where others write to the store, and entries are kept in memory.
     pub(crate) coherence: Option<Arc<Coherence>>,
     pub(crate) watching: Watching,
+    /// Where nothing is kept in memory.
+    pub(crate) leases: LeaseWatch,
     /// What is counted in this process for rate limits.
     pub(crate) rates: Tables,
 }

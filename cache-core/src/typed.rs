@@ -124,8 +124,7 @@ impl Inner {
                 Typed::Stale => {}
             }
         }
-        // Boxed, so that those who then wait for others, many at once, are small.
-        let (slot, fill) = Box::pin(self.find_in_store(key, deadline)).await;
+        let (slot, fill) = self.find_in_store(key, deadline).await;
         match slot {
             Some(slot) => match typed(&slot, self.clock.now()) {
                 Typed::Value(value) => return Found::Value(value, slot, Read::StoreHit),

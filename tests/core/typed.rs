@@ -58,6 +58,10 @@ async fn all_operations(setup: Setup) {
     assert_eq!(reports.ttl(&key(1)).await.unwrap(), Some(minutes(1).into()));
     let computed = reports.get_or_compute(&key(4), async || Ok::<_, std::io::Error>(new(4)));
     assert_eq!(computed.await.unwrap(), new(4));
+    let load = async |key: ReportKey| Ok::<_, std::io::Error>(New { visits: key.id });
+    let warmed = reports.warm([key(4), key(5)], load).await;
+    assert_eq!((warmed.filled, warmed.present), (1, 1));
+    assert_eq!(reports.get(&key(5)).await.unwrap(), Some(new(5)));
     let load = async |keys: Vec<ReportKey>| {
         assert_eq!(keys, [key(5)]);
         Ok::<_, std::io::Error>(keys.into_iter().map(|key| (key, New { visits: 5 })))

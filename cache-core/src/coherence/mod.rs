@@ -68,8 +68,10 @@
 //! - `own`: what this process has written lately, whose echo is no news;
 //! - `recheck`: looks again at what was written here, and at generations that changed;
 //! - `wakes`: those who wait until a key changes;
-//! - `watch`: the one task that listens.
+//! - `watch`: the one task that listens;
+//! - `leases`: listens to the ends of leases, where nothing is kept in memory.
 
+pub(crate) mod leases;
 pub(crate) mod own;
 pub(crate) mod recheck;
 pub(crate) mod truth;

@@ -1,7 +1,8 @@
 //! The one task that listens to the store, and what it does with what it hears.
 //!
 //! It is started by the first use of the store within a runtime, ends with the cache, and is
-//! started anew if the runtime it was on has ended, or is not driven any more.
+//! started anew if the runtime it was on has ended, or is not driven any more. (Where nothing is kept
+//! in memory another such task listens, to the ends of leases only: [`leases`](super::leases).)
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -51,6 +52,40 @@ impl Watching {
         self.until.store(until, Ordering::Relaxed);
     }
 
+    /// Sees to it that a task listens to what changes under a prefix, and tells the sink.
+    pub(super) fn keep(
+        &self,
+        inner: &Inner,
+        prefix: &str,
+        which: fn(&Inner) -> &Self,
+        sink: impl FnOnce() -> Arc<dyn ChangeSink>,
+    ) {
+        let Some(store) = &inner.store else { return };
+        if self.is_looked_after() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        let mut task = self.task();
+        if self.is_looked_after() {
+            return;
+        }
+        let Some(watch) = store.watch(prefix, sink()) else {
+            self.until.store(Millis::MAX, Ordering::Relaxed);
+            return;
+        };
+        self.beat();
+        let cache = inner.me.clone();
+        let listening = runtime.spawn(async move {
+            tokio::select! {
+                () = watch => {}
+                () = beat(cache, which) => {}
+            }
+        });
+        if let Some(earlier) = task.replace(listening.abort_handle()) {
+            earlier.abort();
+        }
+    }
+
     /// Listens no more.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
@@ -73,39 +108,20 @@ impl Drop for Watching {
 impl Inner {
     /// Sees to it that somebody listens to what others change.
     pub(crate) fn keep_watching(&self) {
-        let (Some(coherence), Some(store)) = (&self.coherence, &self.store) else { return };
-        let watching = &self.watching;
-        if watching.is_looked_after() {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else { return };
-        let mut task = watching.task();
-        if watching.is_looked_after() {
-            return;
-        }
-        let sink = Arc::new(Sink { cache: self.me.clone(), coherence: Arc::downgrade(coherence) });
-        let Some(watch) = store.watch(&self.prefix, sink) else {
-            watching.until.store(Millis::MAX, Ordering::Relaxed);
-            return;
-        };
-        watching.beat();
-        let cache = self.me.clone();
-        let listening = runtime.spawn(async move {
-            tokio::select! {
-                () = watch => {}
-                () = beat(cache) => {}
-            }
-        });
-        if let Some(earlier) = task.replace(listening.abort_handle()) {
-            earlier.abort();
-        }
+        let Some(coherence) = &self.coherence else { return };
+        self.watching.keep(
+            self,
+            &self.prefix,
+            |inner| &inner.watching,
+            || Arc::new(Sink { cache: self.me.clone(), coherence: Arc::downgrade(coherence) }),
+        );
     }
 }
 
 /// As long as the cache is there.
-async fn beat(cache: Weak<Inner>) {
+async fn beat(cache: Weak<Inner>, which: fn(&Inner) -> &Watching) {
     while let Some(inner) = cache.upgrade() {
-        inner.watching.beat();
+        which(&inner).beat();
         drop(inner);
         tokio::time::sleep(BEAT).await;
     }

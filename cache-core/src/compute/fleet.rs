@@ -157,9 +157,8 @@ async fn changes(
     token: &WriteId,
     until: Deadline,
 ) -> bool {
-    let coherence = inner.coherence.as_ref();
     // Before the question, so that what changes after it is not missed.
-    let waiter = coherence.and_then(|coherence| coherence.wait_for([&fill.key().rendered, name]));
+    let waiter = inner.wait_for_change(&fill.key().rendered, name);
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(store) = inner.available_store() else { return false };

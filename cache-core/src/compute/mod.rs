@@ -19,6 +19,7 @@ mod failures;
 mod fleet;
 mod lead;
 mod limits;
+mod look;
 mod options;
 mod refresh;
 mod refreshing;

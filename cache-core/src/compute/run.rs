@@ -10,8 +10,9 @@ use super::computed::{Computed, Previous};
 use super::fleet::Fleet;
 use super::lead::{How, lead};
 use super::limits::{Allowance, within};
+use super::look::{Looked, Seen};
 use super::options::Options;
-use super::wait::{Ended, Looks, longest};
+use super::wait::{Ended, longest};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
 use crate::background::Place;
@@ -26,7 +27,6 @@ use crate::l1::{Shared, Slot};
 use crate::middleware::Read;
 use crate::state::{EntryKey, Inner};
 use crate::store::BoxFuture;
-use crate::typed::Found;
 
 /// Runs a task in the background.
 pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
@@ -62,88 +62,52 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) async fn run<V, E, F>(mut self, compute: F) -> Result<V, ComputeError<E>>
+    // No `async fn`: its future would hold the call twice.
+    pub(super) fn run<V, E, F>(
+        mut self,
+        compute: F,
+    ) -> impl Future<Output = Result<V, ComputeError<E>>> + Send + 'a
     where
         V: Serialize + DeserializeOwned + Send + 'a,
         E: Send + Sync + 'static,
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
-        let inner = Arc::clone(&self.inner);
-        let patience = self.options.timeout.map(Deadline::after);
-        if !self.read {
-            self.note(Read::Miss);
-            let deadline = self.allowance.begin();
-            let fill = Box::pin(inner.fill_anew(&self.key, deadline)).await;
-            self.allowance.end();
-            let fill = self.begun(self.expecting(fill)).await;
-            return Box::pin(self.compute(fill, None, None, compute, patience)).await;
-        }
-        let (mut counted, mut made_again, mut looks) = (false, false, Looks::default());
-        loop {
-            let deadline = self.allowance.begin();
-            let found = inner.find(&self.key, deadline).await;
-            self.allowance.end();
-            let (mut fill, former) = match found {
-                Found::Value(value, slot, hit) => {
-                    if counted {
-                        self.audit(audit::Outcome::Read(hit));
-                    } else {
-                        self.note(hit);
+        async move {
+            let patience = self.options.timeout.map(Deadline::after);
+            if !self.read {
+                return Box::pin(self.without_looking(compute, patience)).await;
+            }
+            let mut seen = Seen::default();
+            loop {
+                match Box::pin(self.look::<V, E>(&mut seen)).await {
+                    Looked::Again => {}
+                    Looked::Found(value, slot) => {
+                        self.refreshing = true;
+                        return Ok(Box::pin(self.refreshed(value, &slot, compute)).await);
                     }
-                    self.refreshing = true;
-                    return Ok(Box::pin(self.refreshed(value, &slot, compute)).await);
-                }
-                Found::Nothing(fill, former) => (fill, former),
-            };
-            self.fence = former.as_ref().map(|_| fill.fence.again());
-            if !made_again && !self.key.is_up_to_date() {
-                made_again = true;
-                self.make_key_again();
-                continue;
-            }
-            fill = self.expecting(fill);
-            if let Some(error) = inner.failures.get::<E>(&fill) {
-                if !counted {
-                    self.note(Read::Miss);
-                }
-                return self.stand_in(former.as_ref(), ComputeError::Compute(error));
-            }
-            let joined = inner.flights.join_within(self.key.hash, &fill, longest(&self.options));
-            let is_there = || inner.peek(&self.key).is_some_and(|slot| self.is_fresh(&slot));
-            if matches!(joined, Joined::Leader(_)) && looks.may_be_there(&fill, is_there) {
-                // A flight landed between the lookup and the join.
-                continue;
-            }
-            if !counted {
-                self.note(Read::Miss);
-                counted = true;
-            }
-            match joined {
-                Joined::Leader(leader) => {
-                    let fill = self.begun(fill).await;
-                    if !made_again && !self.key.is_up_to_date() {
-                        made_again = true;
-                        self.make_key_again();
-                        continue;
+                    Looked::Failed(former, error) => return self.stand_in(former.as_ref(), error),
+                    Looked::Led(lead) => {
+                        let (fill, former, leader) = *lead;
+                        let computing = self.compute(fill, former, Some(leader), compute, patience);
+                        return Box::pin(computing).await;
                     }
-                    let computing = self.compute(fill, former, Some(leader), compute, patience);
-                    return Box::pin(computing).await;
-                }
-                Joined::Follower(follower) => {
-                    drop(fill);
-                    match self.follow(follower, former.is_some(), patience).await {
-                        Ended::Done(Ok(value)) => {
-                            self.audit(audit::Outcome::Shared);
-                            return Ok(value);
-                        }
-                        Ended::Done(Err(error)) => return self.stand_in(former.as_ref(), error),
-                        Ended::Abandoned | Ended::Hung => {}
-                        Ended::TooLong => {
-                            return self.stand_in(former.as_ref(), ComputeError::TimedOut);
-                        }
-                        Ended::Alone => {
-                            let computing = self.compute_alone(former, compute, patience);
-                            return Box::pin(computing).await;
+                    Looked::Joined(follower, former) => {
+                        match self.follow(follower, former.is_some(), patience).await {
+                            Ended::Done(Ok(value)) => {
+                                self.audit(audit::Outcome::Shared);
+                                return Ok(value);
+                            }
+                            Ended::Done(Err(error)) => {
+                                return self.stand_in(former.as_ref(), error);
+                            }
+                            Ended::Abandoned | Ended::Hung => {}
+                            Ended::TooLong => {
+                                return self.stand_in(former.as_ref(), ComputeError::TimedOut);
+                            }
+                            Ended::Alone => {
+                                let computing = self.compute_alone(former, compute, patience);
+                                return Box::pin(computing).await;
+                            }
                         }
                     }
                 }
@@ -151,39 +115,53 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Computes whatever there is.
+    async fn without_looking<V, E, F>(
+        mut self,
+        compute: F,
+        patience: Option<Deadline>,
+    ) -> Result<V, ComputeError<E>>
+    where
+        V: Serialize + DeserializeOwned + Send + 'a,
+        E: Send + Sync + 'static,
+        F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
+    {
+        self.note(Read::Miss);
+        let deadline = self.allowance.begin();
+        let fill = self.inner.fill_anew(&self.key, deadline).await;
+        self.allowance.end();
+        let fill = self.begun(self.expecting(fill)).await;
+        self.compute(fill, None, None, compute, patience).await
+    }
+
     /// Counts what a read came to.
-    fn note(&self, read: Read) {
+    pub(super) fn note(&self, read: Read) {
         if self.counted {
             self.key.count(read);
         }
         self.audit(audit::Outcome::Read(read));
     }
 
-    fn audit(&self, outcome: audit::Outcome) {
+    pub(super) fn audit(&self, outcome: audit::Outcome) {
         self.key.namespace.audit(Operation::Get, outcome, &self.key.identity);
     }
 
-    /// Others have declared more, or bumped the version.
-    fn make_key_again(&mut self) {
-        self.key = self.inner.plain_key(&self.key.namespace, &self.plain);
-    }
-
-    async fn begun(&mut self, mut fill: Fill) -> Fill {
+    pub(super) async fn begun(&mut self, mut fill: Fill) -> Fill {
         if self.write {
             let deadline = self.allowance.begin();
-            Box::pin(fill.begin(&self.tags, deadline)).await;
+            fill.begin(&self.tags, deadline).await;
             self.allowance.end();
         }
         fill
     }
 
     /// Tags that only the value will name have to be expected before others may wait for it.
-    fn expecting(&self, mut fill: Fill) -> Fill {
+    pub(super) fn expecting(&self, mut fill: Fill) -> Fill {
         self.families.iter().for_each(|family| fill.expect_tags(family));
         fill
     }
 
-    fn is_fresh(&self, slot: &Slot) -> bool {
+    pub(super) fn is_fresh(&self, slot: &Slot) -> bool {
         let now = self.inner.clock.now();
         slot.is_fresh(now)
     }

@@ -41,9 +41,22 @@ impl Values {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         I: IntoIterator<Item = K, IntoIter: Send + 'static>,
     {
+        self.warm_by(keys, |key| key.clone().into(), compute)
+    }
+
+    pub(crate) fn warm_by<K, V, E, F, I>(
+        &self,
+        keys: I,
+        key_of: impl Fn(&K) -> Key + Send + Sync + 'static,
+        compute: F,
+    ) -> Warm<K, V, E, F>
+    where
+        I: IntoIterator<Item = K, IntoIter: Send + 'static>,
+    {
         Warm {
             values: self.clone(),
             keys: Box::new(keys.into_iter()),
+            key_of: Arc::new(key_of),
             compute,
             options: Options::new(),
             at_once: AT_ONCE,
@@ -58,6 +71,7 @@ impl Values {
 pub struct Warm<K, V, E, F> {
     values: Values,
     keys: Box<dyn Iterator<Item = K> + Send>,
+    key_of: Arc<dyn Fn(&K) -> Key + Send + Sync>,
     compute: F,
     options: Options,
     at_once: usize,
@@ -99,7 +113,7 @@ enum One {
 
 impl<K, V, E, F, Fut> IntoFuture for Warm<K, V, E, F>
 where
-    K: Into<Key> + Clone + Send + 'static,
+    K: Send + 'static,
     V: Serialize + DeserializeOwned + Send + 'static,
     E: Send + Sync + 'static,
     F: Fn(K) -> Fut + Send + Sync + 'static,
@@ -116,12 +130,8 @@ where
                 while running.len() < self.at_once
                     && let Some(key) = self.keys.next()
                 {
-                    running.spawn(fill(
-                        self.values.clone(),
-                        key,
-                        Arc::clone(&compute),
-                        self.options,
-                    ));
+                    let (values, compute) = (self.values.clone(), Arc::clone(&compute));
+                    running.spawn(fill(values, (self.key_of)(&key), key, compute, self.options));
                 }
                 match running.join_next().await {
                     Some(Ok(One::Filled)) => warmed.filled += 1,
@@ -134,9 +144,15 @@ where
     }
 }
 
-async fn fill<K, V, E, F, Fut>(values: Values, key: K, compute: Arc<F>, options: Options) -> One
+async fn fill<K, V, E, F, Fut>(
+    values: Values,
+    key: Key,
+    asked: K,
+    compute: Arc<F>,
+    options: Options,
+) -> One
 where
-    K: Into<Key> + Clone + Send + 'static,
+    K: Send + 'static,
     V: Serialize + DeserializeOwned + Send + 'static,
     E: Send + Sync + 'static,
     F: Fn(K) -> Fut + Send + Sync + 'static,
@@ -144,16 +160,13 @@ where
 {
     let (called, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (calls, succeeds) = (Arc::clone(&called), Arc::clone(&done));
-    let observed = {
-        let key = key.clone();
-        move || {
-            calls.store(true, Ordering::Relaxed);
-            let computing = compute(key);
-            async move {
-                let computed = computing.await;
-                succeeds.store(computed.is_ok(), Ordering::Relaxed);
-                computed
-            }
+    let observed = move || {
+        calls.store(true, Ordering::Relaxed);
+        let computing = compute(asked);
+        async move {
+            let computed = computing.await;
+            succeeds.store(computed.is_ok(), Ordering::Relaxed);
+            computed
         }
     };
     let answer = values.get_or_compute(key, observed).options(options).uncounted().await;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::clock::Stopwatch;
 use crate::fill::{Fill, FillWatch};
 use crate::l1::Shared;
+use crate::state::EntryKey;
 
 /// The fills in progress. `T` is what those who wait are given.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ struct Flight<T> {
     number: u64,
     /// From when on it lasts; `None`: its leader waits for others, which has an end of its own.
     since: Option<Stopwatch>,
+    key: Arc<EntryKey>,
     fill: FillWatch,
     landing: watch::Receiver<Option<T>>,
 }
@@ -53,6 +55,8 @@ pub struct Leader<T> {
 pub struct Follower<T> {
     /// From when on the flight lasts.
     since: Option<Stopwatch>,
+    /// The leader's.
+    key: Arc<EntryKey>,
     landing: watch::Receiver<Option<T>>,
 }
 
@@ -89,13 +93,15 @@ impl<T: Clone> Flights<T> {
             && !is_abandoned(&flight.landing)
             && flight.since.is_none_or(|since| since.elapsed() < longest)
         {
-            let (since, landing) = (flight.since, flight.landing.clone());
-            return Joined::Follower(Follower { since, landing });
+            let (since, key) = (flight.since, Arc::clone(&flight.key));
+            let landing = flight.landing.clone();
+            return Joined::Follower(Follower { since, key, landing });
         }
         let (sender, landing) = watch::channel(None);
         let number = fastrand::u64(..);
-        let fill = fill.watch();
-        flights.insert(key, Flight { number, since: Some(fill.began()), fill, landing });
+        let (entry, fill) = (Arc::clone(fill.key()), fill.watch());
+        let since = Some(fill.began());
+        flights.insert(key, Flight { number, since, key: entry, fill, landing });
         let flights = Arc::clone(&self.flights);
         Joined::Leader(Leader { key, number, landing: sender, flights })
     }
@@ -160,6 +166,11 @@ impl<T> Drop for Leader<T> {
 }
 
 impl<T> Follower<T> {
+    /// The leader's key, in place of one that is the same.
+    pub(crate) fn key(&self, own: &EntryKey) -> Option<Arc<EntryKey>> {
+        self.key.is_as(own).then(|| Arc::clone(&self.key))
+    }
+
     /// How long it is until the flight has lasted for this long.
     pub(crate) fn left_of(&self, longest: Duration) -> Duration {
         self.since.map_or(longest, |since| longest.saturating_sub(since.elapsed()))

@@ -122,7 +122,12 @@ impl ScopeNames {
     /// an entry's key in the store, `state` what the computation is based on.
     pub(crate) fn lease(&self, prefix: &str, rendered: &str, state: u64) -> String {
         let entry = rendered.strip_prefix(prefix).unwrap_or(rendered);
-        fold(format!("{}l{entry}:{state:016x}", self.base))
+        fold(format!("{}{entry}:{state:016x}", self.leases()))
+    }
+
+    /// What the keys of all leases begin with, but for the `:` behind it.
+    pub(crate) fn leases(&self) -> String {
+        [&*self.base, "l"].concat()
     }
 
     /// `rendered` is the workspace as it stands in a key.

@@ -42,6 +42,11 @@ impl EntryKey {
         self.facts.version() == self.namespace.facts().version()
     }
 
+    /// Whether both are the same in all.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.is_same_as(other) && Arc::ptr_eq(&self.facts, &other.facts)
+    }
+
     /// Counts something, of the namespace and of the workspace.
     pub(crate) fn note(&self, count: impl Fn(&Counters)) {
         count(&self.namespace.counters);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::CacheKey;
-use crate::compute::{BoxCompute, Computed, GetOrCompute, GetOrComputeMany, Previous, Refresh};
+use crate::compute::{
+    BoxCompute, Computed, GetOrCompute, GetOrComputeMany, Previous, Refresh, Warm,
+};
 use crate::error::Error;
 use crate::invalidate::Invalidated;
 use crate::key::Key;
@@ -163,6 +165,26 @@ impl<K: CacheKey + ?Sized, V: Serialize + DeserializeOwned + Send + 'static> Typ
     }
 }
 
+impl<K, V> Typed<K, V>
+where
+    K: CacheKey + Send + 'static,
+    V: Serialize + DeserializeOwned + Send + 'static,
+{
+    /// Fills those of the keys that have no value. See [`Values::warm`].
+    pub fn warm<E, F, Fut>(
+        &self,
+        keys: impl IntoIterator<Item = K, IntoIter: Send + 'static>,
+        compute: F,
+    ) -> Warm<K, V, E, F>
+    where
+        E: Send + Sync + 'static,
+        F: Fn(K) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        self.values.warm_by(keys, self.key_of(), compute)
+    }
+}
+
 impl<K: CacheKey, V: Serialize + DeserializeOwned + Clone + Send> Typed<K, V> {
     /// See [`Values::get_or_compute_many`].
     pub fn get_or_compute_many<'a, E, F, Fut, A>(
@@ -197,7 +219,9 @@ impl<K: CacheKey, V: Serialize + DeserializeOwned + Clone + Send> Typed<K, V> {
     {
         self.values.batch_with(keys, self.key_of(), compute)
     }
+}
 
+impl<K: CacheKey, V> Typed<K, V> {
     fn key_of(&self) -> impl Fn(&K) -> Key + Send + Sync + use<K, V> {
         let mark = Arc::clone(&self.mark);
         move |key: &K| marked(key, &mark)

@@ -102,6 +102,34 @@ async fn without_scripts_a_lease_is_held_renewed_and_released() {
     eventually(PATIENCE, "no lease is left", || redis.keys("coldcopy:gen:l:*").is_empty()).await;
 }
 
+/// What lies under the key is damaged, or of another schema: one computes for all.
+#[tokio::test]
+async fn what_is_there_is_of_no_use() {
+    let redis = RedisServer::start();
+    for damaged in [true, false] {
+        let caches = [on(&redis).build().unwrap(), on(&redis).build().unwrap()];
+        caches[0].set("reports", "1", &7u32).await.unwrap();
+        settled(&caches[0]).await;
+        if damaged {
+            redis.command(&["SETRANGE", "coldcopy:reports:v1:1", "3", "damage"]);
+        }
+        let work = Work::default();
+        let ask = |cache| work.ask(cache, value("value"));
+        let callers: Vec<_> = caches.iter().flat_map(|cache| [ask(cache), ask(cache)]).collect();
+        for cache in &caches {
+            missed(cache, 2).await;
+        }
+        work.have_begun(1).await;
+        work.gate.open_for_good();
+        for caller in callers {
+            assert_eq!(join(caller).await.unwrap(), "value");
+        }
+        assert_eq!(work.begun(), 1, "damaged: {damaged}");
+        settled(&caches[0]).await;
+        caches[0].delete("reports", "1").await.unwrap();
+    }
+}
+
 /// As a whole cache is told.
 #[tokio::test]
 async fn by_the_options_of_a_cache() {

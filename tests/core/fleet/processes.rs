@@ -34,7 +34,7 @@ struct Outcome {
     ends: Vec<u64>,
 }
 
-async fn run(l1: bool, computation: Duration, trouble: Trouble) -> Outcome {
+async fn run(l1: bool, threads: usize, computation: Duration, trouble: Trouble) -> Outcome {
     let redis = RedisServer::start();
     let begin = redis.dir().join("begin");
     let log = |number: usize| redis.dir().join(format!("worker-{number}.log"));
@@ -42,6 +42,7 @@ async fn run(l1: bool, computation: Duration, trouble: Trouble) -> Outcome {
         let orders = Orders {
             redis: redis.url(),
             l1,
+            threads,
             callers: CALLERS,
             computation_ms: u64::try_from(computation.as_millis()).unwrap(),
             begin: text(&begin),
@@ -94,7 +95,7 @@ const SHORT: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn ten_processes_compute_once() {
     for l1 in [true, false] {
-        let outcome = run(l1, SHORT, Trouble::Nothing).await;
+        let outcome = run(l1, 2, SHORT, Trouble::Nothing).await;
         assert_eq!((outcome.computations, outcome.waits.len()), (1, PROCESSES * CALLERS));
         assert_eq!(outcome.ends.len(), 1, "all have the same value");
     }
@@ -102,7 +103,7 @@ async fn ten_processes_compute_once() {
 
 #[tokio::test]
 async fn after_the_one_that_computes_is_killed_one_other_does() {
-    let outcome = run(true, Duration::from_secs(2), Trouble::Killed).await;
+    let outcome = run(true, 2, Duration::from_secs(2), Trouble::Killed).await;
     assert_eq!((outcome.computations, outcome.waits.len()), (2, (PROCESSES - 1) * CALLERS));
     assert_eq!(outcome.ends.len(), 1, "all have the same value");
 }
@@ -110,7 +111,7 @@ async fn after_the_one_that_computes_is_killed_one_other_does() {
 /// Its own callers are given what it has made; nobody else is.
 #[tokio::test]
 async fn after_it_is_stopped_one_other_does_and_it_changes_nothing_when_it_goes_on() {
-    let outcome = run(true, Duration::from_secs(2), Trouble::Stopped).await;
+    let outcome = run(true, 2, Duration::from_secs(2), Trouble::Stopped).await;
     assert_eq!((outcome.computations, outcome.waits.len()), (2, PROCESSES * CALLERS));
     assert_eq!(outcome.ends.len(), 2);
 }
@@ -120,27 +121,29 @@ async fn after_it_is_stopped_one_other_does_and_it_changes_nothing_when_it_goes_
 #[ignore = "measures: see cache-core/benches/FLEET.md"]
 async fn measured() {
     let say = |text: String| drop(writeln!(std::io::stdout(), "{text}"));
-    say("| what happens | computations | callers | p50 | p99 | p99.9 | worst |".to_owned());
-    say("|---|---|---|---|---|---|---|".to_owned());
-    for (l1, trouble) in [
-        (true, Trouble::Nothing),
-        (true, Trouble::Nothing),
-        (true, Trouble::Nothing),
-        (false, Trouble::Nothing),
-        (false, Trouble::Nothing),
-        (false, Trouble::Nothing),
-        (true, Trouble::Killed),
-        (true, Trouble::Killed),
-        (true, Trouble::Stopped),
-    ] {
-        let Outcome { computations, waits, .. } = run(l1, Duration::from_secs(2), trouble).await;
+    say("| what happens | threads each | computations | callers | p50 | p99 | p99.9 | worst |"
+        .into());
+    say("|---|---|---|---|---|---|---|---|".to_owned());
+    for (l1, threads, trouble) in [
+        (true, 1, Trouble::Nothing, 3),
+        (true, 2, Trouble::Nothing, 3),
+        (false, 1, Trouble::Nothing, 3),
+        (false, 2, Trouble::Nothing, 3),
+        (true, 1, Trouble::Killed, 2),
+        (true, 1, Trouble::Stopped, 1),
+    ]
+    .into_iter()
+    .flat_map(|(l1, threads, trouble, times)| std::iter::repeat_n((l1, threads, trouble), times))
+    {
+        let outcome = run(l1, threads, Duration::from_secs(2), trouble).await;
+        let Outcome { computations, waits, .. } = outcome;
         let place = if l1 { "memory over Redis" } else { "Redis only" };
         let permille = |share: usize| match waits.get(waits.len().saturating_sub(1) * share / 1_000)
         {
             Some(wait) => format!("{:.2} ms", Duration::from_nanos(*wait).as_secs_f64() * 1e3),
             None => String::from("-"),
         };
-        let at = [500, 990, 999, 1_000].map(permille).join(" | ");
-        say(format!("| {trouble:?}, {place} | {computations} | {} | {at} |", waits.len()));
+        let (at, callers) = ([500, 990, 999, 1_000].map(permille).join(" | "), waits.len());
+        say(format!("| {trouble:?}, {place} | {threads} | {computations} | {callers} | {at} |"));
     }
 }

@@ -223,6 +223,26 @@ async fn without_pushes_the_store_is_asked_from_time_to_time() {
     assert_eq!(work.begun(), 1);
 }
 
+/// Pinned: where nothing is kept in memory nobody listened, and who waited found out when it asked
+/// next, a quarter of a second later.
+#[tokio::test(start_paused = true)]
+async fn the_end_is_pushed_to_those_who_keep_nothing_in_memory() {
+    let setup = Setup::shared();
+    let store = GatedStore::watched(&setup);
+    let (holder, other) = (store.cache(&setup), store.cache_without_l1(&setup));
+    let work = Work::default();
+    let holding = work.ask(&holder, value("value"));
+    work.have_begun(1).await;
+    let waiting = work.ask(&other, value("value"));
+    tokio::time::sleep(seconds(5)).await;
+    let ended = tokio::time::Instant::now();
+    work.gate.open_for_good();
+    assert_eq!(join(waiting).await.unwrap(), "value");
+    assert_eq!(ended.elapsed(), Duration::ZERO, "by the paused clock: nobody had to sleep");
+    assert_eq!(join(holding).await.unwrap(), "value");
+    assert_eq!(work.begun(), 1);
+}
+
 /// However long the holder's takes, each process has its own after a while.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever() {

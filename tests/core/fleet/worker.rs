@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache_core::{Cache, RedisOptions, minutes};
 use cache_tests::clock::monotonic;
 use cache_tests::twin::PROGRESS;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 
 /// The variable that carries the orders.
 pub(super) const VARIABLE: &str = "CACHE_TESTS_FLEET_WORKER";
@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_millis(2);
 pub(super) struct Orders {
     pub(super) redis: String,
     pub(super) l1: bool,
+    /// Threads that run callers.
+    pub(super) threads: usize,
     pub(super) callers: usize,
     pub(super) computation_ms: u64,
     /// A file that appears when all are to begin.
@@ -71,8 +73,7 @@ fn entry() {
     let Ok(orders) = std::env::var(VARIABLE) else { return };
     let orders: Orders = serde_json::from_str(&orders).unwrap();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.worker_threads(2).enable_all().build().unwrap().block_on(work(orders));
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    runtime.worker_threads(orders.threads).enable_all().build().unwrap().block_on(work(orders));
 }
 
 async fn work(orders: Orders) {
@@ -91,32 +92,42 @@ async fn work(orders: Orders) {
         tokio::time::sleep(POLL).await;
     }
     let mut log = std::fs::File::create(&orders.log).unwrap();
-    let began = Arc::new(AtomicU64::new(0));
-    let mut callers = JoinSet::new();
-    for _ in 0..orders.callers {
-        let (reports, orders) = (reports.clone(), orders.clone());
-        let began = Arc::clone(&began);
-        callers.spawn(async move {
+    // What the callers themselves do is kept small: it takes place in the time that is measured.
+    let orders = Arc::new(orders);
+    let none = || [const { AtomicU64::new(0) }; 2];
+    let seen: Arc<[[AtomicU64; 2]]> = (0..orders.callers).map(|_| none()).collect();
+    let (left, done) = (Arc::new(AtomicUsize::new(orders.callers)), Arc::new(Notify::new()));
+    for caller in 0..orders.callers {
+        let (reports, orders) = (reports.clone(), Arc::clone(&orders));
+        let (seen, left, done) = (Arc::clone(&seen), Arc::clone(&left), Arc::clone(&done));
+        tokio::spawn(async move {
             let compute = async || {
                 // A line for each, written before anything may happen to this process.
                 let mut log = std::fs::OpenOptions::new().append(true).open(&orders.log)?;
                 log.write_all(b"computes\n")?;
-                began.fetch_add(1, Ordering::Relaxed);
                 say(COMPUTING);
                 tokio::time::sleep(Duration::from_millis(orders.computation_ms)).await;
                 Ok::<_, std::io::Error>(monotonic())
             };
             let end: u64 = reports.get_or_compute("1", compute).once_per_fleet().await.unwrap();
-            (monotonic().saturating_sub(end), end)
+            seen[caller][0].store(monotonic().saturating_sub(end), Ordering::Relaxed);
+            seen[caller][1].store(end, Ordering::Relaxed);
+            if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                done.notify_one();
+            }
         });
     }
+    done.notified().await;
+    say(DONE);
+    // What follows would hold up those of other processes that still wait.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let mut lines = String::new();
-    for (wait, end) in callers.join_all().await {
+    for [wait, end] in &*seen {
+        let (wait, end) = (wait.load(Ordering::Relaxed), end.load(Ordering::Relaxed));
         let _ = writeln!(lines, "{wait} {end}");
     }
     std::io::Seek::seek(&mut log, std::io::SeekFrom::End(0)).unwrap();
     log.write_all(lines.as_bytes()).unwrap();
-    say(DONE);
 }
 
 fn say(progress: u64) {
