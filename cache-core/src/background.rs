@@ -104,12 +104,13 @@ impl Sole {
         running.number == number
     }
 
-    /// Another may begin.
-    pub(crate) fn end(&self, number: u64) {
+    /// Another may begin. False if one has already.
+    pub(crate) fn end(&self, number: u64) -> bool {
         let mut running = self.running();
         if running.number == number {
             running.until = None;
         }
+        running.number == number
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {

@@ -44,13 +44,14 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
+    code: Option<Box<str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of the given kind; a [`Store`](crate::Store) written outside this crate needs it.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), code: None, source: None }
     }
 
     pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
@@ -65,6 +66,18 @@ impl Error {
     ) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Adds the code by which the store named it.
+    #[must_use]
+    pub fn with_code(mut self, code: &str) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// The code by which the store named it, such as `OOM`; `None`: it is not the store's word.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
     }
 
     /// What went wrong, as far as a caller can act on it.

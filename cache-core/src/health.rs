@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::coherence::{CoherenceHealth, CoherenceMode};
+use crate::happenings::BreakerState;
 use crate::state::Inner;
 
 /// Health answers within this time.
@@ -21,8 +22,10 @@ pub struct Health {
     pub reachable: bool,
     /// How long the store's answer took, in microseconds.
     pub latency_us: Option<u64>,
-    /// Why the store did not answer.
+    /// Why the store did not answer, or what it answered instead.
     pub fault: Option<String>,
+    /// Whether the store is asked at all; `None`: there is none, or it is asked whatever happens.
+    pub breaker: Option<BreakerState>,
     /// How true this process' memory is to the store.
     pub coherence: CoherenceHealth,
     /// Entries in this process' memory.
@@ -73,6 +76,7 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         reachable: true,
         latency_us: None,
         fault: None,
+        breaker: None,
         coherence: coherence(inner),
         l1_entries: inner.regions().map(|region| region.len()).sum(),
         l1_bytes: inner.regions().map(|region| region.bytes()).sum(),
@@ -98,10 +102,12 @@ pub(crate) async fn check(inner: &Inner) -> Health {
                 health.latency_us = u64::try_from(asked.elapsed().as_micros()).ok();
             }
             Err(error) => {
-                health.reachable = false;
+                // Whoever refuses is there.
+                health.reachable = error.code().is_some() && !error.is_outage();
                 health.fault = Some(error.to_string());
             }
         }
+        health.breaker = store.breaker();
     }
     health
 }

@@ -96,6 +96,7 @@ mod family;
 mod fill;
 mod flight;
 mod gauges;
+pub mod guide;
 mod happenings;
 mod health;
 mod invalidate;

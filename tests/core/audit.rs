@@ -75,10 +75,14 @@ pub(crate) fn listen() {
     HEARD.set(Some(Vec::new()));
 }
 
+/// All that was said since this was asked last.
+pub(crate) fn all_said() -> Vec<Fields> {
+    HEARD.replace(Some(Vec::new())).expect("this listens")
+}
+
 /// What was said with this message since this was asked last.
 pub(crate) fn said(message: &str) -> Vec<Fields> {
-    let events = HEARD.replace(Some(Vec::new())).expect("this listens");
-    events.into_iter().filter(|event| event["message"] == message).collect()
+    all_said().into_iter().filter(|event| event["message"] == message).collect()
 }
 
 /// `operation outcome` of each access since this was asked last, and what else was said of a key.

@@ -111,17 +111,14 @@ async fn a_key_of_another_type_is_a_miss_that_a_set_repairs() {
 #[tokio::test]
 async fn a_generation_that_is_no_id_is_a_miss_until_it_is_invalidated() {
     let (redis, cache, _) = with_ada(false).await;
-    for (command, value) in [("SET", "not an id"), ("RPUSH", "a list")] {
-        redis.command(&["DEL", "coldcopy:gen:n:users"]);
-        redis.command(&[command, "coldcopy:gen:n:users", value]);
-        assert_eq!(text(&cache, "users", "1").await, None);
-        assert_eq!(fill(&cache, "users", "1", "computed").await, "computed");
-        settled(&cache).await;
-        assert!(cache.set("users", "1", "v").await.is_err(), "and no success that is none");
-        cache.invalidate(cache_core::Scope::namespace("users")).await.unwrap();
-        cache.set("users", "1", "Ada").await.unwrap();
-        assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("Ada"));
-    }
+    redis.command(&["SET", "coldcopy:gen:n:users", "not an id"]);
+    assert_eq!(text(&cache, "users", "1").await, None);
+    assert_eq!(fill(&cache, "users", "1", "computed").await, "computed");
+    settled(&cache).await;
+    assert!(cache.set("users", "1", "v").await.is_err(), "and no success that is none");
+    cache.invalidate(cache_core::Scope::namespace("users")).await.unwrap();
+    cache.set("users", "1", "Ada").await.unwrap();
+    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("Ada"));
 }
 
 /// The connection is out of step or the value damaged: no read may show anything but the value

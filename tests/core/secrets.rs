@@ -1,9 +1,13 @@
 //! Passwords appear in nothing that is printed.
 
+use cache_core::metrics::Exporter;
 use cache_core::{Cache, Clock, Error, RedisOptions, RedisStore};
-use cache_tests::RedisServer;
+use cache_tests::{Answer, FakeRedis, RedisServer};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
-use crate::setup::{on, text};
+use crate::audit::{all_said, listen};
+use crate::recovery::{broken, healed};
+use crate::setup::{on, options, text};
 
 const SECRET: &str = "p4ssw0rd";
 
@@ -80,4 +84,56 @@ async fn no_debug_shows_values() {
     cache.set("users", "1", SECRET).await.unwrap();
     assert_silent("cache", &format!("{cache:?} {cache:#?}"));
     assert_silent("set", &format!("{:?}", cache.set("users", "1", SECRET)));
+}
+
+/// With a password that is right, that is wrong, that is escaped in the URL, and that a server tells
+/// again in its errors.
+#[tokio::test]
+async fn no_log_metric_event_or_health_shows_a_password() {
+    listen();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let scrapes = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let mut shown = String::new();
+
+    let redis = RedisServer::builder().password(SECRET).start();
+    let fake = FakeRedis::before(&redis, |_| Answer::Pass).await;
+    let escaped = SECRET.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
+    for url in [
+        format!("redis://:{SECRET}@{}", fake.addr()),
+        format!("redis://:{escaped}@{}", fake.addr()),
+        format!("redis://{SECRET}:{SECRET}@{}", fake.addr()),
+        format!("redis://:{SECRET}{SECRET}@{}", fake.addr()),
+    ] {
+        fake.script(|_| Answer::Pass);
+        let cache = Cache::builder().prefix("p").redis(options(&url)).build().unwrap();
+        let exporter = Exporter::new(&cache);
+        let mut events = cache.events();
+        let is_right = url.contains("//:") && !url.contains(&format!("{SECRET}{SECRET}"));
+        if is_right {
+            healed(&cache).await;
+        }
+        fake.script(|_| Answer::error(&format!("{SECRET} {SECRET} and more of {SECRET}")));
+        for _ in 0..4 {
+            if let Err(error) = cache.set("users", "1", "v").await {
+                shown.push_str(&chain(&error));
+            }
+            text(&cache, "users", "1").await;
+        }
+        fake.script(|_| Answer::Close);
+        broken(&cache).await;
+        cache.invalidate(cache_core::Tag::new("t")).await.unwrap();
+        shown.push_str(&format!("{:?} {:?}", cache.health().await, cache.gauges()));
+        shown.push_str(&serde_json::to_string(&cache.health().await).unwrap());
+        exporter.publish();
+        for _ in 0..3 {
+            shown.push_str(&format!("{:?}", events.next().await));
+        }
+    }
+    shown.push_str(&scrapes.render());
+    let logged = format!("{:?}", all_said());
+    assert!(logged.contains("Redis is away"), "{logged}");
+    assert!(shown.contains("cache_breaker_state") && shown.contains("Breaker"), "{shown}");
+    assert_silent("what is shown", &shown);
+    assert_silent("the log", &logged);
 }

@@ -47,6 +47,12 @@ pub enum Mode {
     /// Of what the server sends on each connection from now on, the byte with this index (from 0)
     /// arrives with its lowest bit flipped.
     FlipBit(u64),
+    /// Of the replies of Redis that the server sends on each connection from now on, the one with this
+    /// index (from 0) arrives twice: every later one answers the question before.
+    RepeatReply(u64),
+    /// Of those replies, the one with this index never arrives: every later one answers the question
+    /// before its own.
+    LoseReply(u64),
 }
 
 /// A running proxy; dropping it closes its port and resets every connection.

@@ -9,7 +9,8 @@
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
-//! | [`fault_proxy`] | a TCP proxy that delays, swallows, refuses, cuts, corrupts |
+//! | [`fault_proxy`] | a TCP proxy that delays, swallows, refuses, cuts, corrupts, and miscounts replies of Redis |
+//! | [`fake_redis`], [`resp_frame`] | a Redis that answers as the test says, alone or before a real one |
 //! | [`origin`], [`body`], [`raw_origin`], [`gate`] | scripted HTTP origins, and what makes them wait |
 //! | [`http_client`], [`message`] | an HTTP/1.1 client that shows every chunk as it comes |
 //! | [`example`] | an example binary of this workspace as a process |
@@ -36,6 +37,7 @@ pub mod body;
 pub mod browser;
 pub mod clock;
 pub mod example;
+pub mod fake_redis;
 pub mod fault_proxy;
 pub mod gate;
 pub mod http_client;
@@ -50,12 +52,14 @@ pub mod raw_origin;
 mod reaper;
 pub mod redis_server;
 pub mod resp;
+pub mod resp_frame;
 pub mod twin;
 pub mod wait;
 mod webdriver;
 
 pub use browser::Browser;
 pub use example::Example;
+pub use fake_redis::{Answer, FakeRedis};
 pub use fault_proxy::{FaultProxy, Mode};
 pub use gate::Gate;
 pub use nginx::Nginx;

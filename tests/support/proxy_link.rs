@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::fault_proxy::Mode;
 use crate::ports::local;
+use crate::resp_frame::{is_push, length};
 
 /// The mode, and how often it has been set: counters of bytes start anew with each turn.
 #[derive(Debug, Clone, Copy)]
@@ -92,11 +93,33 @@ struct Parcel {
     last: bool,
 }
 
-/// How many bytes the server has sent in this turn.
+/// How many bytes, and how many replies, the server has sent in this turn.
 #[derive(Default)]
 struct Count {
     turn: u64,
     bytes: u64,
+    replies: u64,
+    /// The beginning of a reply whose end is still to come.
+    held: Vec<u8>,
+}
+
+impl Count {
+    /// The replies that are whole; of the one with this index, so many.
+    fn replies(&mut self, bytes: &[u8], index: u64, times: usize) -> Vec<u8> {
+        self.held.extend_from_slice(bytes);
+        let mut passed = Vec::new();
+        while let Some(end) = length(&self.held) {
+            let reply: Vec<u8> = self.held.drain(..end).collect();
+            if is_push(&reply) {
+                passed.extend(reply);
+                continue;
+            }
+            let times = if self.replies == index { times } else { 1 };
+            passed.extend(reply.repeat(times));
+            self.replies += 1;
+        }
+        passed
+    }
 }
 
 struct Receiver<'a> {
@@ -160,7 +183,12 @@ impl Receiver<'_> {
             return Parcel { due: None, bytes, last: false };
         };
         if count.turn != rule.turn {
-            *count = Count { turn: rule.turn, bytes: 0 };
+            let held = std::mem::take(&mut count.held);
+            *count = Count { turn: rule.turn, held, ..Count::default() };
+        }
+        if !count.held.is_empty() && !matches!(rule.mode, Mode::RepeatReply(_) | Mode::LoseReply(_))
+        {
+            bytes = [std::mem::take(&mut count.held), bytes].concat();
         }
         let index_of = |at: u64| usize::try_from(at.saturating_sub(count.bytes)).ok();
         let (mut due, mut last) = (None, false);
@@ -177,6 +205,8 @@ impl Receiver<'_> {
                     *byte ^= 1;
                 }
             }
+            Mode::RepeatReply(index) => bytes = count.replies(&bytes, index, 2),
+            Mode::LoseReply(index) => bytes = count.replies(&bytes, index, 0),
             _ => {}
         }
         count.bytes += bytes.len() as u64;

@@ -80,14 +80,19 @@ impl Connection {
 
     /// Sends one command and reads its reply.
     pub fn command(&mut self, args: &[&[u8]]) -> io::Result<Reply> {
+        self.send(args)?;
+        self.read()
+    }
+
+    /// Sends one command.
+    pub fn send(&mut self, args: &[&[u8]]) -> io::Result<()> {
         let mut frame = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args {
             frame.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
             frame.extend_from_slice(arg);
             frame.extend_from_slice(b"\r\n");
         }
-        self.stream.get_mut().write_all(&frame)?;
-        self.read()
+        self.stream.get_mut().write_all(&frame)
     }
 
     /// Reads one more reply, such as a message after `SUBSCRIBE`.

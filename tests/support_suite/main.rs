@@ -3,6 +3,7 @@
 mod body;
 mod browser;
 mod example;
+mod fake_redis;
 mod fault_proxy;
 mod http_client;
 mod message;

@@ -117,6 +117,7 @@ impl From<cache_core::BreakerState> for BreakerState {
         match state {
             cache_core::BreakerState::Closed => Self::Closed,
             cache_core::BreakerState::Open => Self::Open,
+            cache_core::BreakerState::HalfOpen => Self::HalfOpen,
         }
     }
 }

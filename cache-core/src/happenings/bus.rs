@@ -98,7 +98,7 @@ impl EventBus {
         Self(Arc::downgrade(happenings))
     }
 
-    /// Tells that the breaker has opened, or closed.
+    /// Tells what the breaker has become.
     pub fn breaker(&self, state: BreakerState, reason: Option<String>) {
         if let Some(happenings) = self.0.upgrade() {
             happenings.tell(|at| Event::Breaker { at, state, reason });

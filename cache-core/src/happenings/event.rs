@@ -42,7 +42,8 @@ pub enum Event {
         /// The version that its keys have now.
         version: u32,
     },
-    /// The store turned out to be away, or is back.
+    /// The store turned out to be away, is tried, or is back. While it is away, it is tried about
+    /// once in a second, and each try is told of.
     Breaker {
         /// When, in unix milliseconds.
         at: Millis,
@@ -101,6 +102,8 @@ pub enum BreakerState {
     Closed,
     /// It is away, and nobody waits for it.
     Open,
+    /// It was away, and one probe asks whether it is back. Nobody else does.
+    HalfOpen,
 }
 
 /// One thing that was invalidated.
@@ -204,6 +207,7 @@ impl BreakerState {
         match self {
             Self::Closed => "closed",
             Self::Open => "open",
+            Self::HalfOpen => "half_open",
         }
     }
 }

@@ -148,13 +148,20 @@ impl Exporter {
             self.publish_memory(label_value(namespace), memory);
         }
         if let Some(state) = gauges.breaker {
-            self.gauge(names::BREAKER, [], u64::from(state == BreakerState::Open));
+            let number = match state {
+                BreakerState::Closed => 0,
+                BreakerState::Open => 1,
+                BreakerState::HalfOpen => 2,
+            };
+            self.gauge(names::BREAKER, [], number);
         }
         if let Some(pool) = gauges.pool {
             self.gauge(names::CONNECTIONS, [], pool.connections.into());
             self.gauge(names::IDLE, [], pool.idle.into());
             self.gauge(names::MAX_CONNECTIONS, [], pool.max.into());
             self.gauge(names::WAITING, [], pool.waiting.into());
+            self.gauge(names::OPERATIONS, [], pool.operations.into());
+            self.gauge(names::MAX_OPERATIONS, [], pool.max_operations.into());
         }
         self.gauge(names::TASKS, [], gauges.background_tasks);
         self.gauge(names::QUEUED, [], gauges.queued_invalidations);

@@ -36,8 +36,9 @@
 //! | `cache_invalidations_total` | `outcome` | `complete`, `queued`, `failed` |
 //! | `cache_operation_duration_seconds` | `operation`, `result` | histogram: `read` and `write` of the store, `invalidate` |
 //! | `cache_entries`, `cache_size_bytes`, `cache_capacity_bytes`, `cache_evictions_total` | `cache` | memory: of namespaces with memory of their own, and of all others (`cache="*"`) |
-//! | `cache_breaker_state` | | 0: closed; 1: open, the store is away |
+//! | `cache_breaker_state` | | 0: closed; 1: open, the store is away; 2: half-open, a probe asks for it |
 //! | `cache_pool_connections`, `cache_pool_idle_connections`, `cache_pool_max_connections`, `cache_pool_waiting` | | connections to the store, and who waits for one |
+//! | `cache_pool_operations`, `cache_pool_max_operations` | | operations that the store has been asked for and has not answered yet, and how many there may be |
 //! | `cache_background_tasks`, `cache_queued_invalidations` | | |
 //! | `cache_workspace_requests_total` | `workspace`, `result` | reads, if [switched on](Exporter::workspaces) |
 //!

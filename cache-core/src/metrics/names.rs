@@ -39,6 +39,8 @@ pub(super) const CONNECTIONS: &str = "cache_pool_connections";
 pub(super) const IDLE: &str = "cache_pool_idle_connections";
 pub(super) const MAX_CONNECTIONS: &str = "cache_pool_max_connections";
 pub(super) const WAITING: &str = "cache_pool_waiting";
+pub(super) const OPERATIONS: &str = "cache_pool_operations";
+pub(super) const MAX_OPERATIONS: &str = "cache_pool_max_operations";
 pub(super) const TASKS: &str = "cache_background_tasks";
 pub(super) const QUEUED: &str = "cache_queued_invalidations";
 
@@ -51,7 +53,7 @@ enum Kind {
 
 use Kind::{Counter, Gauge, Histogram};
 
-const DESCRIPTIONS: [(Kind, &str, Unit, &str); 29] = [
+const DESCRIPTIONS: [(Kind, &str, Unit, &str); 31] = [
     (Counter, REQUESTS, Unit::Count, "Reads, by namespace, by what was asked last, by result"),
     (Counter, STALE, Unit::Count, "Misses that were answered with a stale value"),
     (Counter, COMPUTES, Unit::Count, "Computations of values"),
@@ -72,11 +74,13 @@ const DESCRIPTIONS: [(Kind, &str, Unit, &str); 29] = [
     (Gauge, ENTRIES, Unit::Count, "Entries in memory"),
     (Gauge, SIZE, Unit::Bytes, "Bytes that entries take in memory"),
     (Gauge, CAPACITY, Unit::Bytes, "Bytes that entries may take in memory"),
-    (Gauge, BREAKER, Unit::Count, "0: the store is asked; 1: it is away, and nobody waits for it"),
+    (Gauge, BREAKER, Unit::Count, "0: the store is asked; 1: it is away; 2: a probe asks for it"),
     (Gauge, CONNECTIONS, Unit::Count, "Open connections to the store"),
     (Gauge, IDLE, Unit::Count, "Open connections to the store that nobody holds"),
     (Gauge, MAX_CONNECTIONS, Unit::Count, "Connections to the store that there may be"),
     (Gauge, WAITING, Unit::Count, "Operations that wait for a connection to the store"),
+    (Gauge, OPERATIONS, Unit::Count, "Operations that the store has been asked for"),
+    (Gauge, MAX_OPERATIONS, Unit::Count, "Operations that the store may be asked for at once"),
     (Gauge, TASKS, Unit::Count, "Tasks in the background"),
     (Gauge, QUEUED, Unit::Count, "Invalidations that the store is still to be told of"),
     (Histogram, OPERATION_SECONDS, Unit::Seconds, "How long operations took"),

@@ -202,6 +202,10 @@ pub struct PoolState {
     pub max: u32,
     /// Operations that wait for one.
     pub waiting: u32,
+    /// Operations that the store has been asked for and has not answered yet.
+    pub operations: u32,
+    /// The most there may be.
+    pub max_operations: u32,
 }
 
 /// What to write in one round trip.

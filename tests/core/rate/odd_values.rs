@@ -39,16 +39,18 @@ async fn what_is_no_counter_is_counted_anew_and_ends() {
     }
 }
 
+/// Pinned: it was counted in this process, for as long as the key lived.
 #[tokio::test]
-async fn what_is_no_text_at_all_is_said_not_to_be_counted() {
+async fn what_is_no_text_at_all_is_counted_anew_too() {
     let (cache, key, gcra_key) = set_up();
     for (limiter, key) in
         [(cache.rate_limiter("a"), key), (cache.rate_limiter("a").gcra(), gcra_key)]
     {
         shared_redis().command(&["LPUSH", &key, "x"]);
         let verdict = check(&limiter, "k", 3, 1).await;
-        assert_counted(verdict, CountedBy::Process, false);
-        assert!(verdict.allowed);
+        assert_counted(verdict, CountedBy::Store, true);
+        assert_eq!((verdict.allowed, verdict.count), (true, 1));
+        assert!(left(&key) <= WINDOW);
     }
     assert_counted(check(&cache.rate_limiter("b"), "k", 3, 1).await, CountedBy::Store, true);
 }

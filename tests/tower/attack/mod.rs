@@ -1,5 +1,6 @@
 //! Attempts to break it: origins, clients and requests that do what nobody should.
 
+mod cancelled;
 mod counted;
 mod dropped;
 mod failing_herd;

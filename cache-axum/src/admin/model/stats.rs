@@ -210,6 +210,8 @@ pub enum BreakerState {
     Closed,
     /// It is not, until a probe has succeeded.
     Open,
+    /// It is not yet: a probe is under way.
+    HalfOpen,
 }
 
 /// Connections to the store.

@@ -82,11 +82,16 @@ function overall(status, ready, details) {
   return ['Cache', ready ? 'Degraded' : 'Degraded, not ready', { mood: 'bad', note: details.fault ?? 'requests are answered, but not all of the cache works' }];
 }
 
+const BREAKER = {
+  closed: ['Closed', { mood: 'ok', note: 'the store is asked' }],
+  open: ['Open', { mood: 'bad', note: 'the store is not asked until a probe succeeds' }],
+  half_open: ['Half-open', { mood: 'bad', note: 'one probe asks whether the store is back' }],
+};
+
 function storeFacts(details, store) {
   if (details.store === 'memory') return [['Store', 'None: in memory only', { mood: 'ok' }]];
   const facts = [['Store', details.reachable ? `${details.store}, answers in ${duration(details.latency_us)}` : `${details.store} does not answer`, { mood: details.reachable ? 'ok' : 'bad' }]];
-  const open = details.breaker === 'open';
-  if (details.breaker) facts.push(['Breaker', open ? 'Open' : 'Closed', { mood: open ? 'bad' : 'ok', note: open ? 'the store is not asked until a probe succeeds' : 'the store is asked' }]);
+  if (details.breaker) facts.push(['Breaker', ...BREAKER[details.breaker]]);
   const pool = store?.pool;
   if (pool) facts.push(['Pool', several(pool.connections, 'connection', 'connections'), { note: `${count(pool.idle)} idle${pool.max != null ? `, ${count(pool.max)} at most` : ''}${pool.waiting > 0 ? `; ${count(pool.waiting)} wait for one` : ''}`, share: pool.max ? pool.connections / pool.max : null }]);
   return facts;
@@ -106,7 +111,17 @@ function memoryFact(name, used, most, rest) {
 const KEPT_EVENTS = 8;
 const BADGES = { queued: 'warn', failed: 'bad', stopped: 'warn' };
 
+// Each probe of a store that is away is told, and would soon be all that is shown.
+let lastBreaker = '';
+function repeats({ event, state }) {
+  if (event !== 'breaker') return false;
+  if (state === 'half_open' || state === lastBreaker) return true;
+  lastBreaker = state;
+  return false;
+}
+
 function showEvent(event) {
+  if (repeats(event)) return;
   const line = { invalidated: invalidatedLine, breaker: breakerLine, version_bumped: bumpedLine }[event.event];
   if (!line) return;
   $('events-empty').hidden = true;

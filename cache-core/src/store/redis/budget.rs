@@ -1,13 +1,18 @@
 //! The breaker: after a few failures in a row nobody waits for Redis any more, until a probe in
 //! the background has had an answer. No request is ever the probe.
+//!
+//! Closed, operations go out. Open, they fail at once. Half-open, they still do, while the one probe
+//! asks.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bb8_redis::redis::cmd;
 
 use super::Inner;
+use super::commands::send;
+use super::fault::is_failure;
 use crate::background::Sole;
 use crate::clock::as_millis;
 use crate::error::{Error, ErrorKind};
@@ -17,15 +22,27 @@ use crate::log_limit::LogLimit;
 /// Failures in a row after which the breaker opens.
 const THRESHOLD: u32 = 3;
 const FIRST_PROBE_AFTER: Duration = Duration::from_millis(100);
-const LAST_PROBE_AFTER: Duration = Duration::from_secs(1);
+const LAST_PROBE_AFTER: Duration = Duration::from_millis(800);
 /// A probe wants an answer in this time; a server that is slower than that is of no use.
 const PROBE_BUDGET: Duration = Duration::from_millis(500);
-/// Closed: operations pass. Open: they fail at once.
+/// Where operations are few, those that had no answer are few, too: after the first of them it is
+/// asked at once whether Redis answers at all. With the budget of that one it is a quarter of a second
+/// until the breaker opens, however little is asked.
+const SUSPICION_BUDGET: Duration = Duration::from_millis(180);
+
+const CLOSED: u8 = 0;
+const OPEN: u8 = 1;
+const HALF_OPEN: u8 = 2;
+
+/// Closed: operations pass. Open: they fail at once. Half-open: so they do, and a probe is under way.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: AtomicU32,
-    open: AtomicBool,
+    state: AtomicU8,
+    /// How often it has opened: an operation that began before says nothing about the time after.
+    openings: AtomicU32,
     probing: Sole,
+    suspecting: Sole,
     ended: AtomicBool,
     /// How long to wait before the next probe, in milliseconds; zero: the shortest time.
     probe_after: AtomicU64,
@@ -40,7 +57,17 @@ pub(super) struct Breaker {
 
 impl Breaker {
     pub(super) fn is_closed(&self) -> bool {
-        !self.open.load(Ordering::Relaxed)
+        self.state.load(Ordering::Relaxed) == CLOSED
+    }
+
+    /// How often it has opened.
+    pub(super) fn openings(&self) -> u32 {
+        self.openings.load(Ordering::Relaxed)
+    }
+
+    /// False if it was in another state.
+    fn turn(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     pub(super) fn succeeded(&self) {
@@ -54,7 +81,9 @@ impl Breaker {
     /// the first that does not opens the breaker again, for longer.
     fn close_on_probation(&self) {
         self.failures.store(THRESHOLD - 1, Ordering::Relaxed);
-        self.open.store(false, Ordering::Relaxed);
+        if !self.turn(HALF_OPEN, CLOSED) {
+            return;
+        }
         self.tell(BreakerState::Closed, None);
         if self.warned.swap(false, Ordering::Relaxed) {
             tracing::info!(target: "cache_core", "Redis is back");
@@ -92,7 +121,11 @@ impl Breaker {
     }
 
     pub(super) fn state(&self) -> BreakerState {
-        if self.is_closed() { BreakerState::Closed } else { BreakerState::Open }
+        match self.state.load(Ordering::Relaxed) {
+            CLOSED => BreakerState::Closed,
+            HALF_OPEN => BreakerState::HalfOpen,
+            _ => BreakerState::Open,
+        }
     }
 
     /// The time to the next probe: twice as long each time, until an operation succeeds.
@@ -124,21 +157,81 @@ impl Breaker {
     /// Stays open, and probes no more.
     pub(super) fn close_for_good(&self) {
         self.ended.store(true, Ordering::Relaxed);
-        self.open.store(true, Ordering::Relaxed);
+        self.state.store(OPEN, Ordering::Relaxed);
+    }
+
+    /// A probe begins.
+    fn try_it(&self) {
+        if self.turn(OPEN, HALF_OPEN) {
+            self.tell(BreakerState::HalfOpen, None);
+        }
+    }
+
+    /// It had no answer, or did not come to its end.
+    fn give_up_trying(&self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.set_reason(error);
+            self.warn(error);
+        }
+        if self.turn(HALF_OPEN, OPEN) {
+            self.tell(BreakerState::Open, error);
+        }
     }
 }
 
-/// Takes note that Redis was away for one operation; opens the breaker after a few.
-pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error) {
+/// Takes note that Redis was away for one operation, which began when the breaker had opened so often;
+/// opens it after a few.
+pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error, openings: u32) {
     let breaker = &inner.breaker;
-    let failures = breaker.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    if failures >= THRESHOLD && !breaker.open.swap(true, Ordering::Relaxed) {
-        breaker.set_reason(error);
-        breaker.tell(BreakerState::Open, Some(error));
-        breaker.warn(error);
-        inner.connections.discard_all();
-        ensure_probe(inner);
+    if openings != breaker.openings() {
+        return;
     }
+    let failures = breaker.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if failures >= THRESHOLD {
+        open(inner, error);
+    } else if error.kind() == ErrorKind::Timeout {
+        suspect(inner);
+    }
+}
+
+/// Takes note that a large value had no answer in its time: that may be its own fault.
+pub(super) fn count_slow(inner: &Arc<Inner>, openings: u32) {
+    let failures = &inner.breaker.failures;
+    if openings == inner.breaker.openings() {
+        let _ = failures.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        suspect(inner);
+    }
+}
+
+fn open(inner: &Arc<Inner>, error: &Error) {
+    let breaker = &inner.breaker;
+    if !breaker.turn(CLOSED, OPEN) {
+        return;
+    }
+    breaker.openings.fetch_add(1, Ordering::Relaxed);
+    breaker.set_reason(error);
+    breaker.tell(BreakerState::Open, Some(error));
+    breaker.warn(error);
+    inner.discard_connections();
+    ensure_probe(inner);
+}
+
+/// Asks whether Redis answers at all, unless that is being asked; if not, and nobody has had an answer
+/// meanwhile, the breaker opens.
+fn suspect(inner: &Arc<Inner>) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let Some(number) = inner.breaker.suspecting.begin() else { return };
+    let (suspected, openings) = (Arc::downgrade(inner), inner.breaker.openings());
+    runtime.spawn(async move {
+        let Some(inner) = suspected.upgrade() else { return };
+        if let Err(error) = probe(&inner, SUSPICION_BUDGET).await
+            && openings == inner.breaker.openings()
+            && inner.breaker.failures.load(Ordering::Relaxed) > 0
+        {
+            open(&inner, &error);
+        }
+        inner.breaker.suspecting.end(number);
+    });
 }
 
 /// Starts the one probe, unless it runs. (It ends with the runtime it was started on; another
@@ -174,15 +267,13 @@ impl Probe {
             {
                 return;
             }
-            match probe(&inner).await {
+            inner.breaker.try_it();
+            match probe(&inner, PROBE_BUDGET).await {
                 Ok(()) => {
                     inner.breaker.close_on_probation();
                     return;
                 }
-                Err(error) => {
-                    inner.breaker.set_reason(&error);
-                    inner.breaker.warn(&error);
-                }
+                Err(error) => inner.breaker.give_up_trying(Some(&error)),
             }
         }
     }
@@ -190,22 +281,28 @@ impl Probe {
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade() {
-            inner.breaker.probing.end(self.number);
+        if let Some(inner) = self.inner.upgrade()
+            && inner.breaker.probing.end(self.number)
+        {
+            inner.breaker.give_up_trying(None);
         }
     }
 }
 
 /// Over a connection of its own: those of before may lead nowhere.
-async fn probe(inner: &Inner) -> Result<(), Error> {
+async fn probe(inner: &Inner, budget: Duration) -> Result<(), Error> {
     let asked = async {
         let mut connection = inner.connections.connect_anew().await?;
-        cmd("PING").query_async::<()>(connection.commands()).await?;
+        match send(connection.commands(), &cmd("PING")).await {
+            Err(error) if is_failure(&error) => return Err(error),
+            // Who refuses is there; and may refuse nothing else.
+            Ok(_) | Err(_) => {}
+        }
         inner.connections.adopt(connection);
         Ok(())
     };
     let late = || Error::new(ErrorKind::Timeout, "Redis did not answer a probe");
-    tokio::time::timeout(PROBE_BUDGET, asked).await.unwrap_or_else(|_| Err(late()))
+    tokio::time::timeout(budget, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
 #[cfg(test)]
@@ -215,6 +312,10 @@ mod tests {
     #[test]
     fn after_a_probe_one_failure_is_enough_and_one_success_makes_all_well() {
         let breaker = Breaker::default();
+        breaker.state.store(OPEN, Ordering::Relaxed);
+        breaker.try_it();
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert!(!breaker.is_closed(), "nobody but the probe asks");
         breaker.close_on_probation();
         assert_eq!(breaker.failures.load(Ordering::Relaxed) + 1, THRESHOLD);
         assert!(breaker.is_closed());
@@ -226,10 +327,23 @@ mod tests {
     fn probes_become_rare_until_an_operation_succeeds() {
         let breaker = Breaker::default();
         let waits: Vec<_> = (0..6).map(|_| breaker.next_wait().as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(waits, [100, 200, 400, 800, 800, 800]);
         breaker.close_on_probation();
         breaker.succeeded();
         assert_eq!(breaker.next_wait(), FIRST_PROBE_AFTER);
+    }
+
+    #[test]
+    fn a_probe_in_vain_opens_it_again_and_one_of_a_store_that_was_closed_closes_nothing() {
+        let breaker = Breaker::default();
+        breaker.state.store(OPEN, Ordering::Relaxed);
+        breaker.try_it();
+        breaker.give_up_trying(None);
+        assert_eq!(breaker.state(), BreakerState::Open);
+        breaker.try_it();
+        breaker.close_for_good();
+        breaker.close_on_probation();
+        assert_eq!(breaker.state(), BreakerState::Open);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! clone of one and gives its place in the pool back at once. What bb8's own manager can't do is
 //! done here: sockets without Nagle's delay and with keepalive, and knowing a broken connection.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use bb8_redis::redis::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::fault::breaks_connection;
+use super::connection::{Connection, State};
 use super::identity::{self, Identity};
 use super::options::RedisOptions;
 use crate::clock::{Clock, system_millis};
@@ -26,8 +26,6 @@ use crate::store::PoolState;
 /// Unacknowledged data ends a connection after this long, so that a host that vanished is noticed.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// A connection on which so many operations in a row had no answer leads nowhere.
-const SILENCE: u32 = 3;
 
 /// Connections to one server.
 #[derive(Debug)]
@@ -79,23 +77,6 @@ struct Failures {
     last: Mutex<Option<(ErrorKind, String)>>,
 }
 
-/// A connection and what is known of it.
-pub(super) struct Connection {
-    multiplexed: MultiplexedConnection,
-    state: Arc<State>,
-}
-
-/// What is known of a connection.
-#[derive(Debug)]
-pub(super) struct State {
-    identity: Arc<Identity>,
-    /// That of the server.
-    incarnation: u64,
-    broken: AtomicBool,
-    /// Operations in a row that had no answer.
-    silent: AtomicU32,
-}
-
 impl Connections {
     pub(super) fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let tcp = TcpSettings::default()
@@ -111,6 +92,12 @@ impl Connections {
         let (max, min) = (options.max_connections, options.min_connections);
         let (place, waiting) = (RwLock::new(Place::Empty), AtomicU32::new(0));
         Ok(Self { settings, place, max, min: min.min(max), waiting })
+    }
+
+    /// Others to the same server, so many at most.
+    pub(super) fn beside(&self, max: u32) -> Self {
+        let (place, waiting) = (RwLock::new(Place::Empty), AtomicU32::new(0));
+        Self { settings: self.settings(), place, max, min: 0, waiting }
     }
 
     /// A clone of a connection that is not known to be broken, with its state. Fails as soon as
@@ -143,7 +130,7 @@ impl Connections {
             Place::Empty | Place::Closed => (0, 0),
         };
         let waiting = self.waiting.load(Ordering::Relaxed);
-        PoolState { connections, idle, max: self.max, waiting }
+        PoolState { connections, idle, max: self.max, waiting, ..PoolState::default() }
     }
 
     /// Counts how often the server was another than before, or may have been.
@@ -233,52 +220,6 @@ impl<'c> Waiting<'c> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Connection {
-    /// To send commands on.
-    pub(super) fn commands(&mut self) -> &mut MultiplexedConnection {
-        &mut self.multiplexed
-    }
-}
-
-impl State {
-    fn new(identity: Arc<Identity>, incarnation: u64) -> Self {
-        let (broken, silent) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self { identity, incarnation, broken, silent }
-    }
-
-    /// Takes note of how an operation on the connection ended.
-    pub(super) fn report(&self, error: Option<&Error>) {
-        match error {
-            Some(error) if breaks_connection(error) => self.give_up(),
-            Some(error) if error.kind() == ErrorKind::Timeout => {
-                if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCE {
-                    self.give_up();
-                }
-            }
-            _ => {
-                if self.silent.load(Ordering::Relaxed) != 0 {
-                    self.silent.store(0, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
-    fn give_up(&self) {
-        self.broken.store(true, Ordering::Relaxed);
-        self.identity.note_loss();
-    }
-
-    /// False once another server was met in the place of this one: what this one says counts no
-    /// more.
-    pub(super) fn is_of_the_present(&self) -> bool {
-        self.incarnation == self.identity.incarnation()
-    }
-
-    fn is_usable(&self) -> bool {
-        !self.broken.load(Ordering::Relaxed) && self.is_of_the_present()
     }
 }
 

@@ -13,11 +13,12 @@ use crate::clock::Millis;
 use crate::error::{Error, ErrorKind};
 use crate::rate::{Algorithm, Counted, Quota};
 
-/// A counter that ends with its window. What is no such counter is none; one that would live longer
+/// A counter that ends with its window. What is no such counter is none, and makes room for one; one that would live longer
 /// than a window (the server's clock was set back, or somebody has taken its end) lives no longer.
 const FIXED_WINDOW: &str = "
 local limit, window, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local used, left = tonumber(redis.call('GET', KEYS[1]) or ''), window
+local held = redis.pcall('GET', KEYS[1])
+local used, left = type(held) == 'string' and tonumber(held), window
 local found = used and used >= 0 and used < 2^54 and used == math.floor(used)
 if found then
   left = redis.call('PTTL', KEYS[1])
@@ -42,7 +43,8 @@ local limit, window, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 local burst = tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local used, noted = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+)$')
+local held = redis.pcall('GET', KEYS[1])
+local used, noted = string.match(type(held) == 'string' and held or '', '^(%S+) (%d+)$')
 used, noted = tonumber(used or ''), tonumber(noted or '')
 if used and noted and used >= 0 then
   local freed = math.max(0, now - noted) * limit / (window * 1000)

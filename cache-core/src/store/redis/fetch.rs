@@ -6,18 +6,23 @@ use bytes::Bytes;
 use super::RedisStore;
 use super::commands::mget;
 use super::gather::{Leader, Member};
+use super::lanes::Lane;
 use crate::clock::Deadline;
 use crate::error::Error;
 
 impl RedisStore {
     pub(super) async fn fetch_alone(
         &self,
+        lane: Lane,
         keys: &[&str],
         deadline: Deadline,
     ) -> Result<Vec<Option<Bytes>>, Error> {
         let mut command = cmd("MGET");
         command.arg(keys);
-        self.run(deadline, async |connection| mget(connection, &command, keys.len()).await).await
+        let fetch = async |connection| mget(connection, &command, keys.len()).await;
+        let found = self.run_in(lane, deadline, fetch).await?;
+        self.inner.lanes.learn(keys.iter().copied(), &found);
+        Ok(found)
     }
 
     /// Runs in a task of its own, until the deadline of the one who started it.
@@ -31,6 +36,9 @@ impl RedisStore {
         });
         let fetch = async |connection| mget(connection, &command, wanted.len()).await;
         let result = self.run(deadline, fetch).await;
+        if let Ok(found) = &result {
+            self.inner.lanes.learn(wanted.keys(), found);
+        }
         leader.land(&wanted, result);
     }
 
@@ -42,7 +50,7 @@ impl RedisStore {
     ) -> Result<Vec<Option<Bytes>>, Error> {
         match member.answer(deadline).await {
             Some(answer) => answer,
-            None => Box::pin(self.fetch_alone(keys, deadline)).await,
+            None => Box::pin(self.fetch_alone(Lane::Small, keys, deadline)).await,
         }
     }
 }

@@ -50,6 +50,12 @@ impl Identity {
         self.incarnation()
     }
 
+    /// It is no longer known what the server has said: as if it were another one.
+    pub(super) fn doubt(&self) {
+        let _met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// A connection has been lost.
     pub(super) fn note_loss(&self) {
         self.lost.store(true, Ordering::Release);

@@ -2,12 +2,15 @@
 //!
 //! - `options`: where the server is and how to reach it;
 //! - `commands`: what is sent;
-//! - `connect`: the pool of connections;
+//! - `connect`, `connection`: the pool of connections, and what is known of each;
+//! - `lanes`, `large_keys`: how much is asked at once, and large values out of the way of small ones;
 //! - `identity`: which server it is;
 //! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
+//! - `run`: what every operation goes through;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
+//! - `create`: what is there only once;
 //! - `count`: uses, against a limit;
 //! - `server_stats`: what the server says of itself;
 //! - `watch`: a connection on which Redis tells what changes;
@@ -16,13 +19,18 @@
 mod budget;
 mod commands;
 mod connect;
+mod connection;
 mod count;
+mod create;
 mod fault;
 mod fetch;
 mod gather;
 mod identity;
+mod lanes;
+mod large_keys;
 mod options;
 mod pace;
+mod run;
 mod script;
 mod server_stats;
 mod wanted_keys;
@@ -31,7 +39,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bb8_redis::redis::{Value, aio::MultiplexedConnection, cmd, pipe};
+use bb8_redis::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 
 use self::budget::Breaker;
@@ -43,12 +51,13 @@ use self::connect::Connections;
 use self::count::Counting;
 use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined};
+use self::lanes::{Lane, Lanes};
 use self::pace::Pace;
 use self::watch::Announcer;
 use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
 use crate::admin::ServerStats;
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
@@ -68,6 +77,7 @@ pub struct RedisStore {
 #[derive(Debug)]
 struct Inner {
     connections: Connections,
+    lanes: Lanes,
     breaker: Breaker,
     gatherer: Arc<Gatherer>,
     announcer: Arc<Announcer>,
@@ -81,52 +91,9 @@ impl RedisStore {
         let connections = Connections::new(options, clock)?;
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
         let (pace, counting) = (Pace::default(), Counting::default());
-        let inner = Inner { connections, breaker, gatherer, announcer, pace, counting };
+        let lanes = Lanes::new(&connections, options.max_operations);
+        let inner = Inner { connections, lanes, breaker, gatherer, announcer, pace, counting };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// Runs one operation on a shared connection, within its deadline and under the breaker.
-    async fn run<T, F>(
-        &self,
-        deadline: Deadline,
-        operation: impl FnOnce(MultiplexedConnection) -> F,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let inner = &self.inner;
-        if !inner.breaker.is_closed() {
-            budget::ensure_probe(inner);
-            return Err(inner.breaker.refusal());
-        }
-        if deadline.has_passed() {
-            // Which says nothing about Redis.
-            return Err(Error::new(ErrorKind::Timeout, "no time was left to ask Redis"));
-        }
-        let mut used = None;
-        let attempt = async {
-            let (connection, state) = inner.connections.get().await?;
-            used = Some(state);
-            operation(connection).await
-        };
-        let result = match tokio::time::timeout_at(deadline.instant(), attempt).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(ErrorKind::Timeout, NO_ANSWER)),
-        };
-        let mut superseded = false;
-        if let Some(state) = used {
-            state.report(result.as_ref().err());
-            superseded = !state.is_of_the_present();
-        }
-        match &result {
-            Err(error) if error.is_outage() => budget::count_failure(inner, error),
-            _ => inner.breaker.succeeded(),
-        }
-        if superseded && result.is_ok() {
-            // What it has confirmed, and what it remembers, is not what the other one does.
-            return Err(Error::new(ErrorKind::Unavailable, "another server has taken its place"));
-        }
-        result
     }
 }
 
@@ -139,6 +106,9 @@ impl Store for RedisStore {
         if keys.is_empty() {
             return nothing();
         }
+        if self.inner.lanes.of_keys(keys) == Lane::Large {
+            return Box::pin(self.fetch_alone(Lane::Large, keys, deadline));
+        }
         Box::pin(async move {
             let _asking = self.inner.gatherer.enter();
             match self.inner.gatherer.join(keys, deadline) {
@@ -149,7 +119,7 @@ impl Store for RedisStore {
                     self.fetch_with_others(member, keys, deadline).await
                 }
                 // In a box of its own, so that those of the many are small.
-                Joined::Alone => Box::pin(self.fetch_alone(keys, deadline)).await,
+                Joined::Alone => Box::pin(self.fetch_alone(Lane::Small, keys, deadline)).await,
             }
         })
     }
@@ -164,7 +134,8 @@ impl Store for RedisStore {
         if changes_nothing && extend.is_empty() && read.is_empty() {
             return nothing();
         }
-        Box::pin(self.run(deadline, async move |mut connection| {
+        let lane = self.inner.lanes.of_values(puts);
+        Box::pin(self.run_in(lane, deadline, async move |mut connection| {
             let mut commands = pipe();
             for change in changes(&batch) {
                 commands.add_command(change);
@@ -216,23 +187,8 @@ impl Store for RedisStore {
         if entries.is_empty() {
             return nothing();
         }
-        Box::pin(self.run(deadline, async move |mut connection| {
-            let mut commands = pipe();
-            for (key, value) in entries {
-                let set = commands.cmd("SET").arg(key).arg(value);
-                set.arg("NX").arg("PX").arg(longest(keep_for));
-            }
-            let keys: Vec<&str> = entries.iter().map(|(key, _)| *key).collect();
-            commands.cmd("MGET").arg(&keys);
-            let added = self.inner.announcer.announce(&mut commands, &keys.iter().copied());
-            let mut replies = send_all(&mut connection, &commands).await?;
-            replies.truncate(replies.len().saturating_sub(added));
-            let found = replies.pop().unwrap_or(Value::Nil);
-            for reply in replies {
-                // A refused write (full, read-only) leaves the key absent, and the caller told.
-                server_error(reply)?;
-            }
-            strings(found, keys.len())
+        Box::pin(self.run(deadline, async move |connection| {
+            create::create(connection, &self.inner.announcer, entries, keep_for).await
         }))
     }
 
@@ -365,7 +321,7 @@ impl Store for RedisStore {
     }
 
     fn pool(&self) -> Option<PoolState> {
-        Some(self.inner.connections.pool_state())
+        Some(self.inner.lanes.pool_state(self.inner.connections.pool_state()))
     }
 
     fn name(&self) -> &'static str {
@@ -375,6 +331,7 @@ impl Store for RedisStore {
     fn close(&self) {
         self.inner.breaker.close_for_good();
         self.inner.connections.close();
+        self.inner.lanes.large.close();
     }
 }
 

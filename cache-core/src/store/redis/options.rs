@@ -13,6 +13,7 @@ pub struct RedisOptions {
     pub(super) connection: ConnectionInfo,
     pub(super) max_connections: u32,
     pub(super) min_connections: u32,
+    pub(super) max_operations: u32,
     pub(super) connection_timeout: Duration,
 }
 
@@ -29,6 +30,7 @@ impl RedisOptions {
             connection,
             max_connections: 4,
             min_connections: 1,
+            max_operations: super::lanes::MAX_OPERATIONS,
             connection_timeout: super::CONNECTION_TIMEOUT,
         })
     }
@@ -61,6 +63,14 @@ impl RedisOptions {
         self
     }
 
+    /// At most this many operations are under way at once; others wait, within their budget.
+    /// Default: 256. (One operation may be for many: reads that come at the same moment are one.)
+    #[must_use]
+    pub fn max_operations(mut self, operations: u32) -> Self {
+        self.max_operations = operations.max(1);
+        self
+    }
+
     /// How long an attempt to connect may take. Requests wait for their own budget only.
     /// Default: 5 s.
     #[must_use]
@@ -76,6 +86,7 @@ impl fmt::Debug for RedisOptions {
             .field("address", &self.connection.addr().to_string())
             .field("max_connections", &self.max_connections)
             .field("min_connections", &self.min_connections)
+            .field("max_operations", &self.max_operations)
             .field("connection_timeout", &self.connection_timeout)
             .finish()
     }

@@ -14,11 +14,16 @@ use crate::error::Error;
 use crate::invalidate::generation::{SOFT_AT, SOFT_KEPT};
 use crate::store::Put;
 
-/// Bytes 8 to 15 of an envelope are its write id; of an absent key, nothing.
+/// Bytes 8 to 15 of an envelope are its write id; of an absent key, nothing; nor of one that holds no
+/// string (it was put there by somebody else): a read has found nothing there, and this makes room.
 static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
-         if ARGV[4] and redis.call('GETRANGE', KEYS[1], 8, 15) ~= ARGV[4] then return 0 end
+        "if KEYS[2] and redis.pcall('GET', KEYS[2]) ~= ARGV[3] then return 0 end
+         if ARGV[4] then
+           local id = redis.pcall('GETRANGE', KEYS[1], 8, 15)
+           if type(id) == 'table' then id = '' end
+           if id ~= ARGV[4] then return 0 end
+         end
          if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1])
          else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
          return 1",
@@ -27,7 +32,9 @@ static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| {
 
 static NEW_TAIL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
-        "if redis.call('STRLEN', KEYS[1]) < {SOFT_AT} then return 0 end
+        "local length = redis.pcall('STRLEN', KEYS[1])
+         if type(length) == 'table' then redis.call('UNLINK', KEYS[1]) return 0 end
+         if length < {SOFT_AT} then return 0 end
          local head = redis.call('GETRANGE', KEYS[1], {SOFT_AT}, {SOFT_AT} + #ARGV[1] - 1)
          if head == ARGV[1] then return 1 end
          local rest = redis.call('GETRANGE', KEYS[1], {SOFT_AT}, {})

@@ -17,6 +17,7 @@ use bb8_redis::redis::{ErrorKind as RedisKind, RedisError};
 
 use super::Inner;
 use super::connect::Settings;
+use super::fault::is_about_login;
 use crate::clock::as_millis;
 use crate::coherence::CoherenceMode;
 use crate::error::{Error, ErrorKind};
@@ -85,6 +86,7 @@ impl Ended {
     fn early(error: RedisError) -> Self {
         let too_old = error.kind() == RedisKind::RESP3NotSupported;
         match Error::from(error) {
+            error if is_about_login(&error) => Self::Lost { error, had_begun: false },
             error if too_old || error.kind() == ErrorKind::Denied => Self::Refused(error),
             error => Self::Lost { error, had_begun: false },
         }
