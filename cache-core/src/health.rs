@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::coherence::{CoherenceHealth, CoherenceMode};
 use crate::state::Inner;
+use crate::store::MissingAbility;
 
 /// Health answers within this time.
 const BUDGET: Duration = Duration::from_millis(80);
@@ -25,6 +26,8 @@ pub struct Health {
     pub fault: Option<String>,
     /// How true this process' memory is to the store.
     pub coherence: CoherenceHealth,
+    /// What the store refuses, and what the cache does without it; empty until it is first used.
+    pub missing_abilities: Vec<MissingAbility>,
     /// Entries in this process' memory.
     pub l1_entries: usize,
     /// What they weigh, in bytes.
@@ -74,6 +77,7 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         latency_us: None,
         fault: None,
         coherence: coherence(inner),
+        missing_abilities: Vec::new(),
         l1_entries: inner.regions().map(|region| region.len()).sum(),
         l1_bytes: inner.regions().map(|region| region.bytes()).sum(),
         scopes: inner.generations.len(),
@@ -102,6 +106,7 @@ pub(crate) async fn check(inner: &Inner) -> Health {
                 health.fault = Some(error.to_string());
             }
         }
+        health.missing_abilities = store.missing_abilities();
     }
     health
 }

@@ -50,6 +50,7 @@ mod queued;
 mod rate;
 mod recovery;
 mod refreshers;
+mod rights;
 mod rollback;
 mod rollback_redis;
 mod scopes;

@@ -9,6 +9,7 @@
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
+//! | [`command_filter`] | a proxy before Redis that answers some commands itself |
 //! | [`fault_proxy`] | a TCP proxy that delays, swallows, refuses, cuts, corrupts |
 //! | [`origin`], [`body`], [`raw_origin`], [`gate`] | scripted HTTP origins, and what makes them wait |
 //! | [`http_client`], [`message`] | an HTTP/1.1 client that shows every chunk as it comes |
@@ -35,6 +36,7 @@ mod acceptor;
 pub mod body;
 pub mod browser;
 pub mod clock;
+pub mod command_filter;
 pub mod example;
 pub mod fault_proxy;
 pub mod gate;
@@ -55,6 +57,7 @@ pub mod wait;
 mod webdriver;
 
 pub use browser::Browser;
+pub use command_filter::CommandFilter;
 pub use example::Example;
 pub use fault_proxy::{FaultProxy, Mode};
 pub use gate::Gate;

@@ -2,6 +2,7 @@
 
 use bb8_redis::redis::{ErrorKind as RedisKind, RedisError, ServerErrorKind, Value};
 
+use super::wording;
 use crate::error::{Error, ErrorKind};
 
 /// Turns an error reply into an error.
@@ -33,7 +34,7 @@ impl From<RedisError> for Error {
                 | ServerErrorKind::TryAgain,
             ) => ErrorKind::Unavailable,
             RedisKind::AuthenticationFailed | RedisKind::Server(_) | RedisKind::Extension => {
-                match error.code() {
+                match wording::code(&error) {
                     Some("OOM") => ErrorKind::Full,
                     Some("BUSY") => ErrorKind::Unavailable,
                     Some("READONLY" | "MISCONF" | "NOREPLICAS") => ErrorKind::ReadOnly,
@@ -45,7 +46,7 @@ impl From<RedisError> for Error {
             _ => ErrorKind::Unavailable,
         };
         // The text of a server error may quote arguments, so only its code is passed on.
-        let message = match error.code() {
+        let message = match wording::code(&error) {
             Some(code) => format!("Redis answered {code}"),
             None if error.is_connection_refusal() => "connection refused".to_owned(),
             None => format!("Redis can't be reached: {}", error.category()),

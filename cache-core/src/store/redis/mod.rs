@@ -8,6 +8,8 @@
 //! - `budget`: the deadline and the breaker around every operation;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
+//! - `rights`: what the user may do; `unscripted`, `exclusive`, `lengthen`: what takes the place of
+//!   what is refused;
 //! - `count`: uses, against a limit;
 //! - `server_stats`: what the server says of itself;
 //! - `watch`: a connection on which Redis tells what changes;
@@ -17,16 +19,21 @@ mod budget;
 mod commands;
 mod connect;
 mod count;
+mod exclusive;
 mod fault;
 mod fetch;
 mod gather;
 mod identity;
+mod lengthen;
 mod options;
 mod pace;
+mod rights;
 mod script;
 mod server_stats;
+mod unscripted;
 mod wanted_keys;
 mod watch;
+mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +48,14 @@ use self::commands::{
 };
 use self::connect::Connections;
 use self::count::Counting;
+use self::exclusive::Exclusive;
 use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined};
 use self::pace::Pace;
 use self::watch::Announcer;
-use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
+use super::{
+    BoxFuture, ChangeSink, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
+};
 use crate::admin::ServerStats;
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
 use crate::error::{Error, ErrorKind};
@@ -73,6 +83,7 @@ struct Inner {
     announcer: Arc<Announcer>,
     pace: Pace,
     counting: Counting,
+    exclusive: Exclusive,
 }
 
 impl RedisStore {
@@ -80,8 +91,8 @@ impl RedisStore {
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
-        let (pace, counting) = (Pace::default(), Counting::default());
-        let inner = Inner { connections, breaker, gatherer, announcer, pace, counting };
+        let (pace, counting, exclusive) = Default::default();
+        let inner = Inner { connections, breaker, gatherer, announcer, pace, counting, exclusive };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -164,7 +175,15 @@ impl Store for RedisStore {
         if changes_nothing && extend.is_empty() && read.is_empty() {
             return nothing();
         }
-        Box::pin(self.run(deadline, async move |mut connection| {
+        let (conditional, rights) = (unscripted::concerns(&batch), self.inner.connections.rights());
+        if conditional && !rights.scripts.is_worth_trying() {
+            return Box::pin(self.write_unscripted(batch, deadline));
+        }
+        let write = self.run(deadline, async move |mut connection| {
+            let mut extend = extend;
+            if !rights.can_lengthen() {
+                lengthen::in_two_steps(&mut connection, std::mem::take(&mut extend)).await?;
+            }
             let mut commands = pipe();
             for change in changes(&batch) {
                 commands.add_command(change);
@@ -172,8 +191,8 @@ impl Store for RedisStore {
             if !batch.remove.is_empty() {
                 commands.cmd("UNLINK").arg(batch.remove);
             }
-            for (key, keep_for) in batch.extend {
-                // GT: never shorten. Redis before 7 refuses the word; then the key keeps its time.
+            for (key, keep_for) in extend {
+                // GT: never shorten.
                 commands.cmd("PEXPIRE").arg(key).arg(longest(*keep_for)).arg("GT");
             }
             if !batch.read.is_empty() {
@@ -204,7 +223,22 @@ impl Store for RedisStore {
                     None => Vec::new(),
                 },
             })
-        }))
+        });
+        Box::pin(async move {
+            match write.await {
+                Err(error) if conditional && error.kind() == ErrorKind::Denied => {
+                    let written = self.write_unscripted(batch, deadline).await?;
+                    rights.learn_scripts(false);
+                    Ok(written)
+                }
+                written => {
+                    if conditional && written.is_ok() {
+                        rights.learn_scripts(true);
+                    }
+                    written
+                }
+            }
+        })
     }
 
     fn create<'a>(
@@ -323,7 +357,8 @@ impl Store for RedisStore {
         deadline: Deadline,
     ) -> Option<BoxFuture<'a, Result<Counted, Error>>> {
         let counting = &self.inner.counting;
-        let count = async move |connection| counting.count(connection, key, quota).await;
+        let rights = self.inner.connections.rights();
+        let count = async move |connection| counting.count(connection, rights, key, quota).await;
         Some(Box::pin(self.run(deadline, count)))
     }
 
@@ -346,6 +381,10 @@ impl Store for RedisStore {
 
     fn incarnation(&self) -> u64 {
         self.inner.connections.incarnation()
+    }
+
+    fn missing_abilities(&self) -> Vec<MissingAbility> {
+        self.inner.connections.rights().missing()
     }
 
     fn is_available(&self) -> bool {
@@ -375,6 +414,7 @@ impl Store for RedisStore {
     fn close(&self) {
         self.inner.breaker.close_for_good();
         self.inner.connections.close();
+        self.inner.exclusive.clear();
     }
 }
 

@@ -14,6 +14,8 @@ pub struct RedisOptions {
     pub(super) max_connections: u32,
     pub(super) min_connections: u32,
     pub(super) connection_timeout: Duration,
+    /// That of the keys.
+    pub(super) prefix: Option<String>,
 }
 
 impl RedisOptions {
@@ -30,6 +32,7 @@ impl RedisOptions {
             max_connections: 4,
             min_connections: 1,
             connection_timeout: super::CONNECTION_TIMEOUT,
+            prefix: None,
         })
     }
 
@@ -44,6 +47,14 @@ impl RedisOptions {
             settings = settings.set_password(password);
         }
         self.connection = self.connection.set_redis_settings(settings);
+        self
+    }
+
+    /// The prefix of all keys of the cache; the builder of a cache sets it. What a user is allowed
+    /// under that prefix only is found out, and used, if it is known.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: &str) -> Self {
+        self.prefix = Some(prefix.to_owned());
         self
     }
 

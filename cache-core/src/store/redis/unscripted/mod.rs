@@ -1,0 +1,130 @@
+//! Writes under conditions, for users who may run no scripts.
+//!
+//! - `transaction`: `WATCH`, `MULTI` and `EXEC` on a connection that nobody else uses: in two round
+//!   trips, as sure as a script;
+//! - `checked`: where those are refused, too: what is there is read, then written over, and what
+//!   another has written in between is put back.
+
+mod checked;
+mod transaction;
+
+use bb8_redis::redis::{Pipeline, Value};
+use bytes::Bytes;
+
+use super::RedisStore;
+use super::fault::server_error;
+use crate::clock::Deadline;
+use crate::error::Error;
+use crate::store::{Put, Store, WriteBatch, Written};
+
+/// Whether something in it takes more than one step.
+pub(super) fn concerns(batch: &WriteBatch<'_>) -> bool {
+    !batch.tails.is_empty() || batch.puts.iter().any(is_conditional)
+}
+
+fn is_conditional(put: &Put) -> bool {
+    put.expect.is_some() || put.guard.is_some()
+}
+
+fn conditional<'a>(batch: &WriteBatch<'a>) -> impl Iterator<Item = &'a Put> + Clone {
+    batch.puts.iter().filter(|put| is_conditional(put))
+}
+
+/// The keys that are changed, if all conditions hold.
+fn touched<'a>(batch: &WriteBatch<'a>) -> impl Iterator<Item = &'a str> + Clone {
+    let puts = conditional(batch).map(|put| &*put.key);
+    puts.chain(batch.tails.iter().map(|(key, _)| *key))
+}
+
+/// Asks for what the conditions of a put are about.
+fn ask(questions: &mut Pipeline, put: &Put) {
+    if put.expect.is_some() {
+        questions.cmd("GETRANGE").arg(&put.key).arg(8).arg(15);
+    }
+    if let Some(guard) = &put.guard {
+        questions.cmd("GET").arg(&guard.key);
+    }
+}
+
+/// Whether they hold, by the answers to that.
+fn holds(
+    put: &Put,
+    answers: &mut impl FnMut() -> Result<Option<Bytes>, Error>,
+) -> Result<bool, Error> {
+    let is_expected = match &put.expect {
+        Some(expected) => answers()?.unwrap_or_default() == expected,
+        None => true,
+    };
+    Ok(is_guarded(put, answers)? && is_expected)
+}
+
+fn is_guarded(
+    put: &Put,
+    answers: &mut impl FnMut() -> Result<Option<Bytes>, Error>,
+) -> Result<bool, Error> {
+    match &put.guard {
+        Some(guard) => Ok(answers()?.as_ref() == Some(&guard.value)),
+        None => Ok(true),
+    }
+}
+
+/// The answers one by one, as strings.
+fn strings(replies: Vec<Value>) -> impl FnMut() -> Result<Option<Bytes>, Error> {
+    let mut replies = replies.into_iter();
+    move || match server_error(replies.next().unwrap_or(Value::Nil))? {
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        _ => Ok(None),
+    }
+}
+
+impl RedisStore {
+    /// As `write`: first what takes more than one step, then the rest.
+    pub(super) async fn write_unscripted(
+        &self,
+        batch: WriteBatch<'_>,
+        deadline: Deadline,
+    ) -> Result<Written, Error> {
+        let mut carried_out = self.carry_out(&batch, deadline).await?.into_iter();
+        let plain: Vec<Put> =
+            batch.puts.iter().filter(|put| !is_conditional(put)).cloned().collect();
+        let rest = WriteBatch { puts: &plain, tails: &[], ..batch };
+        let Written { stored, read } = self.write(rest, deadline).await?;
+        let mut plain = stored.into_iter();
+        let stored = batch.puts.iter().map(|put| {
+            let next = if is_conditional(put) { carried_out.next() } else { plain.next() };
+            next.unwrap_or(false)
+        });
+        Ok(Written { stored: stored.collect(), read })
+    }
+
+    /// For each put with a condition, whether it was written.
+    async fn carry_out(
+        &self,
+        batch: &WriteBatch<'_>,
+        deadline: Deadline,
+    ) -> Result<Vec<bool>, Error> {
+        let (inner, rights) = (&self.inner, self.inner.connections.rights());
+        let try_it = rights.transactions.is_worth_trying();
+        if try_it {
+            let place = inner.exclusive.place(deadline).await?;
+            let transaction = transaction::carry_out(inner, &place, batch);
+            let done = self.run(deadline, async move |_| transaction.await).await;
+            if done.as_ref().is_err_and(Error::is_outage) {
+                inner.exclusive.clear();
+            }
+            if let Some(stored) = done? {
+                rights.learn_transactions(true);
+                return Ok(stored);
+            }
+        }
+        let announcer = &inner.announcer;
+        let checked =
+            async move |connection| checked::carry_out(connection, announcer, batch).await;
+        let stored = self.run(deadline, checked).await?;
+        if try_it {
+            // What is refused here, too, is not refused for being a transaction.
+            rights.learn_transactions(false);
+        }
+        Ok(stored)
+    }
+}
