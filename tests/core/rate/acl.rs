@@ -25,7 +25,8 @@ fn commands(redis: &RedisServer) -> u64 {
 fn user(redis: &RedisServer, name: &str, rights: &[&str]) -> Cache {
     let set = ["ACL", "SETUSER", name, "on", ">pw", "~coldcopy:*", "+@all"];
     assert!(!redis.command(&[&set[..], rights].concat()).is_error());
-    let options = options(&redis.url()).credentials(Some(name), Some("pw"));
+    // Each connection asks what is allowed.
+    let options = options(&redis.url()).credentials(Some(name), Some("pw")).max_connections(1);
     on(redis).redis(options).l1(false).build().unwrap()
 }
 

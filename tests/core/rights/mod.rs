@@ -49,7 +49,9 @@ async fn missing(cache: &Cache) -> Vec<Ability> {
     cache.health().await.missing_abilities.iter().map(|missing| missing.ability).collect()
 }
 
+/// Waits until a cache hears of changes this way.
 async fn in_mode(cache: &Cache, mode: CoherenceMode) {
+    crate::setup::text(cache, "users", "1").await;
     cache_tests::wait::eventually_some(PATIENCE, "the mode", async || {
         (cache.health().await.coherence.mode == mode).then_some(())
     })

@@ -38,7 +38,7 @@ async fn values(here: &Cache, there: &Cache) {
     here.set("users", "1", "v").ttl(minutes(5)).tag("t").await.unwrap();
     assert_eq!(text(there, "users", "1").await.as_deref(), Some("v"));
     assert!(there.exists("users", "1").await.unwrap());
-    assert!(there.touch("users", "1").await.unwrap());
+    assert!(there.touch("users", "1", minutes(5)).await.unwrap());
     delete(here, "users", "1").await;
     assert_eq!(text(there, "users", "1").await, None);
     here.set_many("users", (0..20).map(|n| (n.to_string(), n))).await.unwrap();

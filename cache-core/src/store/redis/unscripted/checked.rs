@@ -10,7 +10,7 @@ use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{Cmd, Pipeline, Value, cmd, pipe};
 use bytes::Bytes;
 
-use super::{ask, conditional, holds, is_guarded, strings, touched};
+use super::{Holds, ask, conditional, holds, is_guarded, strings, touched};
 use crate::clock::as_millis;
 use crate::codec::write_id;
 use crate::error::{Error, ErrorKind};
@@ -37,11 +37,11 @@ pub(super) async fn carry_out(
     let puts = puts.collect::<Result<Vec<_>, Error>>()?;
 
     let mut commands = pipe();
-    let fitting = || puts.iter().filter(|(_, fits)| *fits).map(|(put, _)| *put);
-    for put in fitting() {
-        commands.add_command(put_and_tell(put));
+    let fitting = || puts.iter().filter(|(_, holds)| *holds != Holds::No);
+    for (put, holds) in fitting() {
+        commands.add_command(put_and_tell(put, *holds));
     }
-    for guard in fitting().filter_map(|put| put.guard.as_ref()) {
+    for guard in fitting().filter_map(|(put, _)| put.guard.as_ref()) {
         commands.cmd("GET").arg(&guard.key);
     }
     if commands.is_empty() {
@@ -53,13 +53,13 @@ pub(super) async fn carry_out(
     let mut replies = replies.into_iter();
 
     let (mut stored, mut repairs) = (Vec::with_capacity(puts.len()), pipe());
-    for (put, fits) in &puts {
-        stored.push(if *fits {
-            let overwritten = Overwritten::by(put, replies.next().unwrap_or(Value::Nil))?;
+    for (put, holds) in &puts {
+        stored.push(if *holds == Holds::No {
+            false
+        } else {
+            let overwritten = Overwritten::by(put, *holds, replies.next().unwrap_or(Value::Nil))?;
             let guarded = is_guarded(put, &mut guards)?;
             overwritten.is_fine_or_repaired(put, guarded, &mut repairs)
-        } else {
-            false
         });
     }
     if !repairs.is_empty() {
@@ -72,13 +72,13 @@ pub(super) async fn carry_out(
 }
 
 /// Writes, and tells what was there.
-fn put_and_tell(put: &Put) -> Cmd {
+fn put_and_tell(put: &Put, holds: Holds) -> Cmd {
     let mut command = put_plainly(put);
-    match &put.expect {
-        Some(expected) if expected.is_empty() => command.arg("NX"),
-        Some(_) => command.arg("GET"),
-        None => &mut command,
-    };
+    if holds == Holds::OverNothing {
+        command.arg("NX");
+    } else if put.expect.is_some() {
+        command.arg("GET");
+    }
     command
 }
 
@@ -93,7 +93,7 @@ enum Overwritten {
 }
 
 impl Overwritten {
-    fn by(put: &Put, reply: Value) -> Result<Self, Error> {
+    fn by(put: &Put, holds: Holds, reply: Value) -> Result<Self, Error> {
         let found = match server_error(reply)? {
             Value::Okay => return Ok(Self::Fine),
             Value::SimpleString(text) if text == "OK" => return Ok(Self::Fine),
@@ -102,7 +102,7 @@ impl Overwritten {
             _ => return Err(protocol_error()),
         };
         Ok(match &put.expect {
-            Some(expected) if expected.is_empty() => Self::Kept,
+            _ if holds == Holds::OverNothing => Self::Kept,
             Some(expected) if write_id(found.as_ref())[..] == expected[..] => Self::Fine,
             _ => Self::Other(found),
         })
@@ -146,7 +146,9 @@ mod tests {
 
     fn undone(put: &Put, reply: Value, guarded: bool) -> (bool, String) {
         let mut repairs = pipe();
-        let overwritten = Overwritten::by(put, reply).unwrap();
+        let nothing = put.expect.as_ref().is_some_and(Bytes::is_empty);
+        let holds = if nothing { Holds::OverNothing } else { Holds::OverSomething };
+        let overwritten = Overwritten::by(put, holds, reply).unwrap();
         let stored = overwritten.is_fine_or_repaired(put, guarded, &mut repairs);
         let sent = String::from_utf8(repairs.get_packed_pipeline()).unwrap();
         (stored, sent)
@@ -175,6 +177,6 @@ mod tests {
         assert!(undone(&new, Value::Okay, false).1.contains("UNLINK"), "a sweep has begun");
         let guarded = put(None);
         assert_eq!(undone(&guarded, Value::Okay, true), (true, String::new()));
-        assert!(Overwritten::by(&new, Value::Int(1)).is_err());
+        assert!(Overwritten::by(&new, Holds::OverNothing, Value::Int(1)).is_err());
     }
 }

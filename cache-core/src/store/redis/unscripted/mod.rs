@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::RedisStore;
 use super::fault::server_error;
 use crate::clock::Deadline;
+use crate::codec::write_id;
 use crate::error::Error;
 use crate::store::{Put, Store, WriteBatch, Written};
 
@@ -36,10 +37,21 @@ fn touched<'a>(batch: &WriteBatch<'a>) -> impl Iterator<Item = &'a str> + Clone 
     puts.chain(batch.tails.iter().map(|(key, _)| *key))
 }
 
+/// What is known of a put with conditions before it is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// They do not hold.
+    No,
+    /// Nothing is to be there, and nothing is.
+    OverNothing,
+    /// Something is there, or may be.
+    OverSomething,
+}
+
 /// Asks for what the conditions of a put are about.
 fn ask(questions: &mut Pipeline, put: &Put) {
     if put.expect.is_some() {
-        questions.cmd("GETRANGE").arg(&put.key).arg(8).arg(15);
+        questions.cmd("GETRANGE").arg(&put.key).arg(0).arg(15);
     }
     if let Some(guard) = &put.guard {
         questions.cmd("GET").arg(&guard.key);
@@ -50,12 +62,17 @@ fn ask(questions: &mut Pipeline, put: &Put) {
 fn holds(
     put: &Put,
     answers: &mut impl FnMut() -> Result<Option<Bytes>, Error>,
-) -> Result<bool, Error> {
-    let is_expected = match &put.expect {
-        Some(expected) => answers()?.unwrap_or_default() == expected,
-        None => true,
-    };
-    Ok(is_guarded(put, answers)? && is_expected)
+) -> Result<Holds, Error> {
+    let mut holds = Holds::OverSomething;
+    if let Some(expected) = &put.expect {
+        let found = answers()?.unwrap_or_default();
+        if write_id(Some(&found))[..] != expected[..] {
+            holds = Holds::No;
+        } else if found.is_empty() {
+            holds = Holds::OverNothing;
+        }
+    }
+    Ok(if is_guarded(put, answers)? { holds } else { Holds::No })
 }
 
 fn is_guarded(
@@ -78,23 +95,27 @@ fn strings(replies: Vec<Value>) -> impl FnMut() -> Result<Option<Bytes>, Error> 
 }
 
 impl RedisStore {
-    /// As `write`: first what takes more than one step, then the rest.
+    /// As `write`, in its order.
     pub(super) async fn write_unscripted(
         &self,
         batch: WriteBatch<'_>,
         deadline: Deadline,
     ) -> Result<Written, Error> {
-        let mut carried_out = self.carry_out(&batch, deadline).await?.into_iter();
-        let plain: Vec<Put> =
-            batch.puts.iter().filter(|put| !is_conditional(put)).cloned().collect();
-        let rest = WriteBatch { puts: &plain, tails: &[], ..batch };
-        let Written { stored, read } = self.write(rest, deadline).await?;
-        let mut plain = stored.into_iter();
-        let stored = batch.puts.iter().map(|put| {
-            let next = if is_conditional(put) { carried_out.next() } else { plain.next() };
-            next.unwrap_or(false)
-        });
-        Ok(Written { stored: stored.collect(), read })
+        let mut stored = Vec::with_capacity(batch.puts.len());
+        for puts in batch.puts.chunk_by(|one, next| is_conditional(one) == is_conditional(next)) {
+            let batch = WriteBatch { puts, ..WriteBatch::default() };
+            stored.extend(if concerns(&batch) {
+                self.carry_out(&batch, deadline).await?
+            } else {
+                self.write(batch, deadline).await?.stored
+            });
+        }
+        if !batch.tails.is_empty() {
+            self.carry_out(&WriteBatch { puts: &[], ..batch }, deadline).await?;
+        }
+        let rest = WriteBatch { puts: &[], tails: &[], ..batch };
+        let Written { read, .. } = self.write(rest, deadline).await?;
+        Ok(Written { stored, read })
     }
 
     /// For each put with a condition, whether it was written.

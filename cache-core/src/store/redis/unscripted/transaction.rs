@@ -3,7 +3,7 @@
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{Value, cmd, pipe};
 
-use super::{ask, conditional, holds, strings, touched};
+use super::{Holds, ask, conditional, holds, strings, touched};
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{SOFT_AT, SOFT_KEPT};
 use crate::store::WriteBatch;
@@ -139,7 +139,8 @@ async fn look<'b>(
     }
     let mut answers = strings(answers);
     answers()?;
-    let fits = conditional(batch).map(|put| holds(put, &mut answers)).collect::<Result<_, _>>()?;
+    let fits = conditional(batch).map(|put| Ok(holds(put, &mut answers)? != Holds::No));
+    let fits = fits.collect::<Result<_, Error>>()?;
     let mut tails = Vec::new();
     for (key, tail) in batch.tails {
         let found = answers()?.unwrap_or_default();
