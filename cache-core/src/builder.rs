@@ -237,7 +237,7 @@ impl Builder {
         let prefix = prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
         check_prefix(&prefix)?;
         let clock = self.clock.take().unwrap_or_default();
-        let store = store(self.place.take(), &environment, &clock)?;
+        let store = store(self.place.take(), &environment, (&clock, &prefix))?;
         let happenings = Arc::new(Happenings::new(clock.clone()));
         if let Some(store) = &store {
             store.report_to(EventBus::new(&happenings));

@@ -8,6 +8,7 @@ use crate::clock::{Deadline, Millis, Stopwatch};
 use crate::coherence::{CoherenceHealth, CoherenceMode};
 use crate::happenings::BreakerState;
 use crate::state::Inner;
+use crate::store::MissingAbility;
 
 /// Health answers within this time.
 const BUDGET: Duration = Duration::from_millis(80);
@@ -28,6 +29,8 @@ pub struct Health {
     pub breaker: Option<BreakerState>,
     /// How true this process' memory is to the store.
     pub coherence: CoherenceHealth,
+    /// What the store refuses, and what the cache does without it; empty until it is first used.
+    pub missing_abilities: Vec<MissingAbility>,
     /// Entries in this process' memory.
     pub l1_entries: usize,
     /// What they weigh, in bytes.
@@ -78,6 +81,7 @@ pub(crate) async fn check(inner: &Inner) -> Health {
         fault: None,
         breaker: None,
         coherence: coherence(inner),
+        missing_abilities: Vec::new(),
         l1_entries: inner.regions().map(|region| region.len()).sum(),
         l1_bytes: inner.regions().map(|region| region.bytes()).sum(),
         scopes: inner.generations.len(),
@@ -108,6 +112,7 @@ pub(crate) async fn check(inner: &Inner) -> Health {
             }
         }
         health.breaker = store.breaker();
+        health.missing_abilities = store.missing_abilities();
     }
     health
 }

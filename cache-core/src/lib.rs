@@ -179,7 +179,7 @@ pub use state::EntryKey;
 pub use stats::{
     Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, OperationStats, Stats,
 };
-pub use store::Store;
+pub use store::{Ability, MissingAbility, Store};
 #[cfg(feature = "redis")]
 pub use store::{RedisOptions, RedisStore};
 pub use ttl::{Ttl, days, hours, minutes, seconds};

@@ -4,7 +4,9 @@ use cache_core::{Cache, Invalidated, Key, Pattern, Scope, Template, seconds};
 use cache_tests::eventually;
 
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{PATIENCE, Setup, fill, on_shared_setups, settled, shared_redis, text};
+use crate::setup::{
+    PATIENCE, Setup, fill, on_restricted_setups, on_shared_setups, settled, shared_redis, text,
+};
 
 pub(crate) const KEY: &str = "ws1:campaigns:1";
 const NEIGHBOUR: &str = "ws1:users:1";
@@ -149,3 +151,9 @@ async fn there_are_256_of_all_instances_together() {
     assert_eq!(done.unwrap(), Invalidated::Complete);
     assert_eq!(new.get::<String>("api", key()).await.unwrap(), None);
 }
+
+on_restricted_setups!(
+    it_covers_what_others_fill,
+    a_restart_empties_nothing,
+    others_invalidate_by_it,
+);

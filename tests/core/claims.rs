@@ -10,7 +10,7 @@ use cache_core::{
 };
 
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, join, on_every_setup, on_shared_setups};
+use crate::setup::{Setup, join, on_every_setup, on_restricted_setups, on_shared_setups};
 
 /// One instance, and the key that all of this is about.
 #[derive(Clone)]
@@ -260,3 +260,11 @@ async fn a_claim_that_is_dropped_leaves_nothing_in_memory() {
     join(reader).await;
     assert_eq!(node.read().await, None);
 }
+
+on_restricted_setups!(
+    a_claim_deletes_and_then_fills,
+    what_comes_before_the_claim_ends_it,
+    what_comes_after_the_claim_ends_it,
+    fills_that_began_before_the_claim_lose,
+    another_instance_ends_a_claim,
+);

@@ -32,6 +32,13 @@ impl Subject {
         Self { store: Arc::new(store), prefix: unique_prefix(), clock: None }
     }
 
+    /// As a user who may do less.
+    fn as_user(user: &'static str) -> Self {
+        let options = crate::rights::shared_as(user);
+        let store = RedisStore::new(&options, Clock::system()).unwrap();
+        Self { store: Arc::new(store), prefix: unique_prefix(), clock: None }
+    }
+
     fn key(&self, name: &str) -> String {
         format!("{}:{name}", self.prefix)
     }
@@ -394,3 +401,43 @@ on_every_store!(
     who_watches_is_told_of_every_change,
     a_store_shows_signs_of_life,
 );
+
+/// What takes more than one step, where scripts, or transactions, too, are refused.
+macro_rules! on_restricted_stores {
+    ($($name:ident),* $(,)?) => {
+        mod unscripted { $(
+            #[tokio::test]
+            async fn $name() { super::$name(super::Subject::as_user(crate::rights::UNSCRIPTED)).await; }
+        )* }
+        mod least { $(
+            #[tokio::test]
+            async fn $name() { super::$name(super::Subject::as_user(crate::rights::LEAST)).await; }
+        )* }
+    };
+}
+
+on_restricted_stores!(
+    values_come_in_the_order_asked_for,
+    any_bytes_come_back_as_they_were,
+    an_unconditional_put_overwrites,
+    a_conditional_put_needs_what_it_expects,
+    a_guarded_put_needs_another_key_to_be_as_it_was,
+    short_values_compare_by_the_bytes_they_have,
+    each_put_of_a_batch_has_its_own_answer,
+    a_write_reads_what_its_puts_left,
+    a_write_removes_too_and_reads_what_is_left,
+    values_are_kept_for_as_long_as_asked,
+    extending_never_shortens,
+    create_keeps_the_first,
+    remove_counts_what_was_there,
+    a_scan_meets_every_key_that_matches,
+    write_ids_are_eight_bytes_of_each_value,
+    who_watches_is_told_of_every_change,
+    a_store_shows_signs_of_life,
+);
+
+#[tokio::test]
+async fn a_tail_is_put_in_by_a_transaction_too() {
+    let at = Subject::as_user(crate::rights::UNSCRIPTED);
+    a_tail_is_put_in_behind_the_first_bytes_of_what_is_there(at).await;
+}

@@ -5,7 +5,10 @@ use cache_tests::Gate;
 use tokio::task::JoinHandle;
 
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, delete, fill, join, on_every_setup, on_shared_setups, settled, text};
+use crate::setup::{
+    Setup, delete, fill, join, on_every_setup, on_restricted_setups, on_shared_setups, settled,
+    text,
+};
 
 /// A fill that computes "old", and does so no further than to the gate.
 pub(crate) fn slow_fill(cache: &Cache, namespace: &str, key: &str) -> (Gate, JoinHandle<String>) {
@@ -304,3 +307,14 @@ async fn a_write_that_is_cancelled_leaves_nothing_older_in_memory() {
         assert_eq!(text(&cache, "users", "1").await.as_deref(), new);
     }
 }
+
+on_restricted_setups!(
+    a_delete_overtakes_a_fill,
+    a_set_overtakes_a_fill,
+    a_delete_overtakes_the_refill_of_an_expired_entry,
+    two_deletes_are_as_final_as_one,
+    who_asks_after_a_delete_does_not_wait_for_the_fill_before_it,
+    neighbours_of_a_deleted_key_are_filled,
+    another_instance_overtakes_a_fill,
+    a_fill_elsewhere_that_was_quicker_wins,
+);

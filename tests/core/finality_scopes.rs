@@ -4,7 +4,9 @@ use cache_core::{Cache, Key, Pattern, Scope, Tag, Template, seconds};
 use cache_tests::{FaultProxy, Gate, Mode, RedisServer, eventually};
 
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{PATIENCE, Setup, at, join, on, on_every_setup, on_shared_setups, settled};
+use crate::setup::{
+    PATIENCE, Setup, at, join, on, on_every_setup, on_restricted_setups, on_shared_setups, settled,
+};
 
 const LATE: std::time::Duration = std::time::Duration::from_millis(300);
 
@@ -267,3 +269,9 @@ async fn a_read_or_fill_that_began_before_a_pattern_was_declared_is_covered_by_i
         assert_eq!(get(&cache).await.as_deref(), Some("new"));
     }
 }
+
+on_restricted_setups!(
+    an_invalidation_overtakes_a_fill,
+    clearing_overtakes_a_fill,
+    an_invalidation_elsewhere_overtakes_a_fill,
+);

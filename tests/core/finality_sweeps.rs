@@ -4,7 +4,9 @@ use cache_core::{Cache, ErrorKind, Pattern, Scope, minutes};
 
 use crate::finality_keys::{overtaken, slow_fill};
 use crate::gated_store::{At, GatedStore};
-use crate::setup::{Setup, fill, join, kind, on_every_setup, on_shared_setups, settled, text};
+use crate::setup::{
+    Setup, fill, join, kind, on_every_setup, on_restricted_setups, on_shared_setups, settled, text,
+};
 
 async fn a_sweep_overtakes_a_fill(setup: Setup) {
     let cache = setup.cache();
@@ -216,3 +218,5 @@ async fn a_sweep_does_not_wait_for_ever_for_a_write() {
     idle.shutdown_background();
     assert_eq!(cache.delete_pattern("users", "*").await.unwrap(), 0);
 }
+
+on_restricted_setups!(a_sweep_overtakes_a_fill, a_sweep_overtakes_a_fill_on_another_node,);

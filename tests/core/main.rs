@@ -54,6 +54,7 @@ mod rate;
 mod recovery;
 mod refreshers;
 mod refusals;
+mod rights;
 mod rollback;
 mod rollback_redis;
 mod scopes;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache_core::{Ttl, hours, minutes, seconds};
 
-use crate::setup::{Setup, fill, on_every_setup, settled, text};
+use crate::setup::{Setup, fill, on_every_setup, on_restricted_setups, settled, text};
 
 async fn what_is_set_is_got(setup: Setup) {
     let cache = setup.cache();
@@ -200,4 +200,15 @@ on_every_setup!(
     a_pattern_counts_neither_the_deleted_nor_the_expired,
     a_namespace_is_cleared_and_the_others_are_not,
     ten_thousand_entries_are_cleared,
+);
+
+on_restricted_setups!(
+    what_is_set_is_got,
+    what_is_deleted_is_gone,
+    an_entry_lives_as_long_as_its_ttl,
+    a_touch_gives_a_new_lifetime_from_now,
+    a_computed_value_is_computed_once,
+    a_pattern_deletes_what_matches_and_says_how_many,
+    what_users_put_into_keys_is_a_literal_in_patterns,
+    a_namespace_is_cleared_and_the_others_are_not,
 );

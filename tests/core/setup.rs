@@ -39,11 +39,13 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     place: Place,
     deaf: bool,
+    /// Of Redis; `None`: the one who may do all.
+    user: Option<&'static str>,
 }
 
 impl Setup {
     fn new(place: Place, clock: Clock) -> Self {
-        Self { prefix: unique_prefix(), clock, place, deaf: false }
+        Self { prefix: unique_prefix(), clock, place, deaf: false, user: None }
     }
 
     /// In this process' memory only.
@@ -59,6 +61,16 @@ impl Setup {
     /// In memory over Redis.
     pub(crate) fn tiered() -> Self {
         Self::new(Place::Tiered, Clock::manual(START))
+    }
+
+    /// In Redis, as a user who may run no scripts.
+    pub(crate) fn unscripted() -> Self {
+        Self { user: Some(crate::rights::UNSCRIPTED), ..Self::redis() }
+    }
+
+    /// In Redis, as a user who may read and write, and nothing else.
+    pub(crate) fn least() -> Self {
+        Self { user: Some(crate::rights::LEAST), ..Self::redis() }
     }
 
     /// In memory over a store in memory.
@@ -83,7 +95,10 @@ impl Setup {
             .operation_budget(seconds(10));
         match &self.place {
             Place::Memory => builder.memory(),
-            Place::Redis => builder.l1(false).redis(options(&shared_redis().url())),
+            Place::Redis => builder.l1(false).redis(match self.user {
+                Some(user) => crate::rights::shared_as(user),
+                None => options(&shared_redis().url()),
+            }),
             Place::Tiered => builder.redis(options(&shared_redis().url())),
             Place::Shared(store) => builder.store(store.clone()),
         }
@@ -227,4 +242,18 @@ macro_rules! on_shared_setups {
     };
 }
 
-pub(crate) use {on_every_setup, on_shared_setups};
+/// Also as users who may do less: without scripts, and with neither scripts nor transactions.
+macro_rules! on_restricted_setups {
+    ($($name:ident),* $(,)?) => {
+        mod unscripted { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::unscripted()).await; }
+        )* }
+        mod least { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::least()).await; }
+        )* }
+    };
+}
+
+pub(crate) use {on_every_setup, on_restricted_setups, on_shared_setups};

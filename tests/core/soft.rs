@@ -248,3 +248,11 @@ async fn another_instance_finds_it_stale_too(setup: Setup) {
 }
 
 on_shared_setups!(another_instance_finds_it_stale_too);
+
+/// By a transaction.
+mod unscripted {
+    #[tokio::test]
+    async fn another_instance_finds_it_stale_too() {
+        super::another_instance_finds_it_stale_too(crate::setup::Setup::unscripted()).await;
+    }
+}

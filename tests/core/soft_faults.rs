@@ -58,9 +58,10 @@ async fn a_generation_keeps_its_time_and_one_that_is_not_there_is_not_made() {
 }
 
 #[tokio::test]
-async fn a_store_without_room_or_without_scripts_invalidates_hard() {
+async fn a_store_without_room_or_without_scripts_and_transactions_invalidates_hard() {
     let redis = RedisServer::start();
-    redis.command(&["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-evalsha"]);
+    let user = ["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all"];
+    redis.command(&[&user[..], &["-@scripting", "-@transaction"]].concat());
     let user = options(&redis.url()).credentials(Some("app"), Some("pw"));
     for (refuse, allow) in [
         (&["CONFIG", "SET", "maxmemory", "1"][..], &["CONFIG", "SET", "maxmemory", "0"][..]),

@@ -9,6 +9,7 @@
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
+//! | [`command_filter`] | a proxy before Redis that answers some commands itself |
 //! | [`fault_proxy`] | a TCP proxy that delays, swallows, refuses, cuts, corrupts, and miscounts replies of Redis |
 //! | [`fake_redis`], [`resp_frame`] | a Redis that answers as the test says, alone or before a real one |
 //! | [`origin`], [`body`], [`raw_origin`], [`gate`] | scripted HTTP origins, and what makes them wait |
@@ -36,6 +37,7 @@ mod acceptor;
 pub mod body;
 pub mod browser;
 pub mod clock;
+pub mod command_filter;
 pub mod example;
 pub mod fake_redis;
 pub mod fault_proxy;
@@ -58,6 +60,7 @@ pub mod wait;
 mod webdriver;
 
 pub use browser::Browser;
+pub use command_filter::CommandFilter;
 pub use example::Example;
 pub use fake_redis::{Answer, FakeRedis};
 pub use fault_proxy::{FaultProxy, Mode};

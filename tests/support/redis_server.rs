@@ -37,6 +37,9 @@ const BINARY: &str = "redis-server";
 pub struct Builder {
     args: Vec<String>,
     password: Option<String>,
+    login: Option<(String, String)>,
+    /// The names that commands have, and those that they had.
+    renamed: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -50,6 +53,33 @@ impl Builder {
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
+    }
+
+    /// Whom the helpers log in as, where the default user may not do what they need.
+    pub fn login(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.login = Some((user.into(), password.into()));
+        self
+    }
+
+    /// Gives commands names that nobody but the helpers knows.
+    pub fn rename_away(mut self, commands: &[&str]) -> Self {
+        for command in commands {
+            let name = format!("{command}-RENAMED");
+            self = self.arg("--rename-command").arg(*command).arg(&name);
+            self.renamed.push((name, (*command).to_owned()));
+        }
+        self
+    }
+
+    fn as_named_there<'a>(&'a self, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        let mut args = args.to_vec();
+        if let Some(first) = args.first_mut() {
+            let is_it = |was: &str| first.eq_ignore_ascii_case(was.as_bytes());
+            if let Some((name, _)) = self.renamed.iter().find(|(_, was)| is_it(was)) {
+                *first = name.as_bytes();
+            }
+        }
+        args
     }
 
     /// Starts the server on a free port and waits until it answers.
@@ -141,7 +171,9 @@ impl RedisServer {
     /// A connection for several commands, logged in.
     pub fn connect(&self) -> io::Result<Connection> {
         let mut connection = Connection::open(local(self.port))?;
-        if let Some(password) = &self.settings.password {
+        if let Some((user, password)) = &self.settings.login {
+            connection.command(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
+        } else if let Some(password) = &self.settings.password {
             connection.command(&[b"AUTH", password.as_bytes()])?;
         }
         Ok(connection)
@@ -157,7 +189,7 @@ impl RedisServer {
     #[track_caller]
     pub fn command_bytes(&self, args: &[&[u8]]) -> Reply {
         self.connect()
-            .and_then(|mut connection| connection.command(args))
+            .and_then(|mut connection| connection.command(&self.settings.as_named_there(args)))
             .unwrap_or_else(|error| panic!("`{}` on redis-server: {error}", show(args)))
     }
 
@@ -259,7 +291,8 @@ impl RedisServer {
 
     /// `Some(true)` once our process answers, `Some(false)` if another one does.
     fn answers(&self, id: u32) -> Option<bool> {
-        let reply = self.connect().ok()?.command(&[b"INFO", b"server"]).ok()?;
+        let question = self.settings.as_named_there(&[b"INFO", b"server"]);
+        let reply = self.connect().ok()?.command(&question).ok()?;
         match &reply {
             Reply::Bulk(_) => Some(reply.text().contains(&format!("process_id:{id}\r\n"))),
             Reply::Error(error) => {

@@ -11,7 +11,8 @@ use cache_tower::{HttpStats, RouteRule, RouteUse};
 
 use super::model::{
     BreakerState, Bucket, Coherence, Figures, HealthDetails, HttpFigures, InvalidationFigures,
-    MemoryFigures, OperationFigures, PoolFigures, RouteReport, ServerFigures, Timed,
+    MemoryFigures, MissingAbility, OperationFigures, PoolFigures, RouteReport, ServerFigures,
+    Timed,
 };
 
 /// In whole microseconds, as all durations are told.
@@ -167,6 +168,12 @@ impl From<CoherenceHealth> for Coherence {
     }
 }
 
+impl From<cache_core::MissingAbility> for MissingAbility {
+    fn from(missing: cache_core::MissingAbility) -> Self {
+        Self { ability: missing.ability.to_string(), instead: missing.instead.to_owned() }
+    }
+}
+
 /// With what the breaker says, where there is a store.
 pub(super) fn health_details(health: Health, breaker: Option<BreakerState>) -> HealthDetails {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -177,6 +184,7 @@ pub(super) fn health_details(health: Health, breaker: Option<BreakerState>) -> H
         fault: health.fault,
         breaker,
         coherence: health.coherence.into(),
+        missing_abilities: health.missing_abilities.into_iter().map(Into::into).collect(),
         l1_entries: count(health.l1_entries),
         l1_bytes: health.l1_bytes,
         background_tasks: count(health.background_tasks),

@@ -20,14 +20,14 @@ pub(super) enum Place {
 pub(super) fn store(
     place: Option<Place>,
     environment: &Environment,
-    clock: &Clock,
+    (clock, prefix): (&Clock, &str),
 ) -> Result<Option<Arc<dyn Store>>, Error> {
     match place {
         Some(Place::Memory) => Ok(None),
         Some(Place::Store(store)) => Ok(Some(store)),
         #[cfg(feature = "redis")]
-        Some(Place::Redis(options)) => Ok(Some(redis(&options, clock)?)),
-        None => from_environment(environment, clock),
+        Some(Place::Redis(options)) => Ok(Some(redis(&options.key_prefix(prefix), clock)?)),
+        None => from_environment(environment, (clock, prefix)),
     }
 }
 
@@ -39,7 +39,7 @@ fn redis(options: &crate::store::RedisOptions, clock: &Clock) -> Result<Arc<dyn 
 #[cfg(feature = "redis")]
 fn from_environment(
     environment: &Environment,
-    clock: &Clock,
+    (clock, prefix): (&Clock, &str),
 ) -> Result<Option<Arc<dyn Store>>, Error> {
     let Some(url) = &environment.redis_url else { return Ok(None) };
     let options = crate::store::RedisOptions::url(url)
@@ -55,11 +55,14 @@ fn from_environment(
     if let Some(timeout) = environment.connection_timeout {
         options = options.connection_timeout(timeout);
     }
-    Ok(Some(redis(&options, clock)?))
+    Ok(Some(redis(&options.key_prefix(prefix), clock)?))
 }
 
 #[cfg(not(feature = "redis"))]
-fn from_environment(environment: &Environment, _: &Clock) -> Result<Option<Arc<dyn Store>>, Error> {
+fn from_environment(
+    environment: &Environment,
+    _: (&Clock, &str),
+) -> Result<Option<Arc<dyn Store>>, Error> {
     match environment.redis_url {
         Some(_) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
         None => Ok(None),

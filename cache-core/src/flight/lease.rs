@@ -6,13 +6,11 @@
 //! takes another lease, and waits for nobody who began before. Under it lies a text of 16 bytes: what
 //! it is, and the random **token** of its holder.
 //!
-//! - **Taken** by `SET NX PX`; needs no script.
+//! - **Taken** by `SET NX PX`.
 //! - **Renewed** at a third of its time, by compare-and-set with the token; so a holder notices that
-//!   it has lost it. Where scripts are refused: `GET`, then `PEXPIRE GT`, which at worst lengthens
-//!   the life of another's lease by a little.
+//!   it has lost it.
 //! - **Released** by compare-and-set: to what says that nothing was stored, or to nothing (a lease
-//!   that lives for a millisecond). Where scripts are refused: `GET`, then `UNLINK` or `SET`, if Redis
-//!   has confirmed the lease so lately that nobody else can have it; else it is left to expire.
+//!   that lives for a millisecond).
 //!
 //! Holding it proves nothing: a holder may be stopped for longer than its lease lives. It need not:
 //! a value is committed by compare-and-set against the state in which its fill began, so the first
@@ -23,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clock::{Deadline, Stopwatch, as_millis};
+use crate::clock::{Deadline, as_millis};
 use crate::codec::WriteId;
 use crate::error::{Error, ErrorKind};
 use crate::state::Inner;
@@ -49,8 +47,6 @@ pub(crate) struct Lease {
     inner: Arc<Inner>,
     name: String,
     token: String,
-    /// When Redis was last asked that then confirmed it.
-    confirmed: Stopwatch,
     /// It is, or may be, another's.
     lost: bool,
     end: &'static str,
@@ -75,14 +71,8 @@ impl Lease {
         deadline: Deadline,
     ) -> Result<Taken, Error> {
         let token: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
-        let mut lease = Self {
-            inner: Arc::clone(inner),
-            name: name.to_owned(),
-            token,
-            confirmed: Stopwatch::start(),
-            lost: false,
-            end: FREE,
-        };
+        let mut lease =
+            Self { inner: Arc::clone(inner), name: name.to_owned(), token, lost: false, end: FREE };
         // If this is left, or has no answer in time, the lease may have been taken: it is released.
         let entries = [(name, lease.text())];
         let found = store.create(&entries, as_millis(FLEET_LEASE), deadline).await?;
@@ -113,9 +103,8 @@ impl Lease {
     async fn keep(&mut self) -> std::convert::Infallible {
         while !self.lost {
             tokio::time::sleep(FLEET_LEASE / 3).await;
-            let asked = Stopwatch::start();
             match self.renew().await {
-                Ok(true) => self.confirmed = asked,
+                Ok(true) => {}
                 Ok(false) => {
                     self.lost = true;
                     tracing::debug!("another may compute what is computed here: the lease is lost");
@@ -133,18 +122,7 @@ impl Lease {
             return Err(Error::new(ErrorKind::Unavailable, "the store is away"));
         };
         let deadline = self.inner.deadline();
-        match self.swap(&**store, &self.token, self.text(), FLEET_LEASE, deadline).await {
-            Err(error) if error.kind() == ErrorKind::Denied => {
-                let ours = self.is_ours(&**store, deadline).await?;
-                if ours {
-                    let extend = [(&*self.name, as_millis(FLEET_LEASE))];
-                    let batch = WriteBatch { extend: &extend, ..WriteBatch::default() };
-                    store.write(batch, deadline).await?;
-                }
-                Ok(ours)
-            }
-            other => other,
-        }
+        self.swap(&**store, &self.token, self.text(), FLEET_LEASE, deadline).await
     }
 
     /// What is computed will be found nowhere: those who wait need not look, nor wait for each other.
@@ -175,19 +153,10 @@ impl Lease {
         deadline: Deadline,
     ) -> Result<bool, Error> {
         let expect = Some(Bytes::copy_from_slice(token.as_bytes()));
-        let put = self.put(text, keep_for, expect);
+        let (key, keep_for) = (self.name.clone(), Some(as_millis(keep_for)));
+        let put = Put { key, value: text.into(), keep_for, expect, guard: None };
         let batch = WriteBatch { puts: &[put], ..WriteBatch::default() };
         Ok(store.write(batch, deadline).await?.stored.first() == Some(&true))
-    }
-
-    fn put(&self, text: String, keep_for: Duration, expect: Option<Bytes>) -> Put {
-        let keep_for = Some(as_millis(keep_for));
-        Put { key: self.name.clone(), value: text.into(), keep_for, expect, guard: None }
-    }
-
-    async fn is_ours(&self, store: &dyn Store, deadline: Deadline) -> Result<bool, Error> {
-        let found = store.fetch(&[&self.name], deadline).await?;
-        Ok(token_of(found.first().and_then(Option::as_ref))[..] == *self.token.as_bytes())
     }
 
     async fn release(&self) -> Result<(), Error> {
@@ -195,21 +164,7 @@ impl Lease {
         let deadline = self.inner.deadline();
         let keep_for = if self.end == NOTHING { NOTHING_FOR } else { Duration::from_millis(1) };
         let text = [KIND, self.end].concat();
-        match self.swap(&**store, &self.token, text.clone(), keep_for, deadline).await {
-            Err(error) if error.kind() == ErrorKind::Denied => {}
-            other => return other.map(drop),
-        }
-        // Nobody else can have it, and nobody will while this takes its time.
-        let surely = self.confirmed.elapsed() + self.inner.budget < FLEET_LEASE;
-        if !surely || !self.is_ours(&**store, deadline).await? {
-            return Ok(());
-        }
-        if self.end == FREE {
-            return store.remove(&[&self.name], deadline).await.map(drop);
-        }
-        let put = self.put(text, keep_for, None);
-        let batch = WriteBatch { puts: &[put], ..WriteBatch::default() };
-        store.write(batch, deadline).await.map(drop)
+        self.swap(&**store, &self.token, text, keep_for, deadline).await.map(drop)
     }
 }
 

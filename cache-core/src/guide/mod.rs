@@ -3,3 +3,7 @@
 pub mod faults {
     #![doc = include_str!("faults.md")]
 }
+
+pub mod rights {
+    #![doc = include_str!("rights.md")]
+}

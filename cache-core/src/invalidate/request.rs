@@ -120,7 +120,7 @@ impl Invalidation {
     ///
     /// Single keys take one round trip more. Where it can't be done softly, it is done as if this
     /// had not been said: for a pattern that was not declared; a key that is written at the same
-    /// time; a store that has no room or takes no scripts; and, elsewhere than in this process,
+    /// time; a store that has no room, or takes neither scripts nor transactions; and, elsewhere than in this process,
     /// where the answer is [`Queued`](Invalidated::Queued), or a store has to be told again what it
     /// forgot.
     pub fn soft(mut self) -> Self {

@@ -7,7 +7,8 @@
 //!
 //! A fill that began before is not stored, as if the invalidation were hard. And hard is what it
 //! becomes wherever soft can't be had: an entry that is not there, or was written meanwhile; a
-//! store that has no room, or no scripts; what the store has to be told later, or again.
+//! store that has no room, or allows neither scripts nor transactions; what the store has to be told
+//! later, or again.
 
 use std::sync::Arc;
 

@@ -36,10 +36,10 @@
 //! tells time by the server's own clock. Keys are
 //! `{prefix}:rate:{w or g, and the window in milliseconds}:{limiter}:{key}`, and end by themselves
 //! when they are as good as none. Where Redis refuses scripts (an ACL user without `@scripting`) a
-//! transaction takes their place, also in one round trip. It can count fixed windows only: GCRA is
-//! then counted as the window with the same limit, and [`Verdict::algorithm`] says so; and there what
-//! is refused counts as used until the window ends. Redis is not asked at all about what costs more
-//! than the limit.
+//! transaction takes their place, and where it refuses that, the same commands without, also in one
+//! round trip. They can count fixed windows only: GCRA is then counted as the window with the same
+//! limit, and [`Verdict::algorithm`] says so; and there what is refused counts as used until the
+//! window ends. Redis is not asked at all about what costs more than the limit.
 //!
 //! **In this process** where there is no store: exactly, by the cache's clock.
 //!

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod abilities;
 mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -38,6 +39,7 @@ use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
 pub use crate::codec::is_tombstone;
+pub use abilities::{Ability, MissingAbility};
 pub use memory::{MemoryStore, Snapshot};
 #[cfg(feature = "redis")]
 pub use redis::{RedisOptions, RedisStore};
@@ -157,6 +159,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// What it refuses, as far as is known, and what the cache does without it. Costs little.
+    fn missing_abilities(&self) -> Vec<MissingAbility> {
+        Vec::new()
+    }
+
     /// What the server says of itself; `None` if it does not, or may not be asked.
     fn server_stats(
         &self,
@@ -225,7 +232,8 @@ pub struct WriteBatch<'a> {
     pub read: &'a [&'a str],
 }
 
-/// One value to put. Written only if both conditions hold, which is one step with the write.
+/// One value to put. Written only if both conditions hold, which is one step with the write, unless
+/// the store [says otherwise](Store::missing_abilities).
 #[derive(Clone, Default)]
 pub struct Put {
     /// Under which key.

@@ -63,6 +63,8 @@ pub struct HealthDetails {
     pub breaker: Option<BreakerState>,
     /// How true this process' memory is to the store.
     pub coherence: Coherence,
+    /// What the store refuses, and what the cache does without it.
+    pub missing_abilities: Vec<MissingAbility>,
     /// Entries in this process' memory.
     pub l1_entries: u64,
     /// What they weigh.
@@ -89,6 +91,16 @@ pub struct HealthDetails {
     pub reads_held: bool,
     /// Whether caching is switched on.
     pub enabled: bool,
+}
+
+/// Something that the store refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MissingAbility {
+    /// What it refuses: `scripts`, `transactions`, `tracking`, `publishing`, `server_time`,
+    /// `identity` or `lengthening`.
+    pub ability: String,
+    /// What is done instead, and what that costs.
+    pub instead: String,
 }
 
 /// How true this process' memory is to the store.

@@ -38,7 +38,9 @@ pub use entries::{
     TopKey, TopKeysQuery, TopKeysReport,
 };
 pub use events::{EventReport, EventScope, Problem, RouteReport, RoutesReport};
-pub use health::{Coherence, HealthDetails, HealthReport, HealthStatus, ProbeReport, ProbeStatus};
+pub use health::{
+    Coherence, HealthDetails, HealthReport, HealthStatus, MissingAbility, ProbeReport, ProbeStatus,
+};
 pub use stats::{
     BreakerState, Bucket, Figures, HttpFigures, InvalidationFigures, MemoryFigures, NamespaceQuery,
     OperationFigures, PoolFigures, ServerFigures, StatsReport, StoreFigures, Timed, Viewer,

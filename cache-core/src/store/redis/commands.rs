@@ -15,6 +15,11 @@ fn put_command(put: &Put) -> Cmd {
     if put.expect.is_some() || put.guard.is_some() {
         return script::command(put);
     }
+    put_plainly(put)
+}
+
+/// Whatever is there.
+pub(super) fn put_plainly(put: &Put) -> Cmd {
     let mut command = cmd("SET");
     command.arg(&put.key).arg(&put.value[..]);
     if let Some(keep_for) = put.keep_for {

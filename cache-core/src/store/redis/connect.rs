@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use super::connection::{Connection, State};
 use super::identity::{self, Identity};
 use super::options::RedisOptions;
+use super::rights::{self, Rights};
 use crate::clock::{Clock, system_millis};
 use crate::error::{Error, ErrorKind};
 use crate::store::PoolState;
@@ -60,6 +61,8 @@ pub(super) struct Settings {
     clock: Clock,
     pub(super) connection_timeout: Duration,
     identity: Arc<Identity>,
+    prefix: Option<String>,
+    rights: Rights,
 }
 
 /// Makes the connections of one pool.
@@ -87,8 +90,10 @@ impl Connections {
         let info = options.connection.clone().set_tcp_settings(tcp);
         let client = Client::open(info).map_err(|_| Error::config("not a usable Redis address"))?;
         let connection_timeout = options.connection_timeout;
-        let identity = Arc::default();
-        let settings = Arc::new(Settings { client, clock, connection_timeout, identity });
+        let (identity, prefix, rights) =
+            (Arc::default(), options.prefix.clone(), Rights::default());
+        let settings = Settings { client, clock, connection_timeout, identity, prefix, rights };
+        let settings = Arc::new(settings);
         let (max, min) = (options.max_connections, options.min_connections);
         let (place, waiting) = (RwLock::new(Place::Empty), AtomicU32::new(0));
         Ok(Self { settings, place, max, min: min.min(max), waiting })
@@ -136,6 +141,11 @@ impl Connections {
     /// Counts how often the server was another than before, or may have been.
     pub(super) fn incarnation(&self) -> u64 {
         self.settings.identity.incarnation()
+    }
+
+    /// What the user may do.
+    pub(super) fn rights(&self) -> &Rights {
+        &self.settings.rights
     }
 
     fn pool(&self) -> Result<(Pool<Manager>, Arc<Failures>), Error> {
@@ -261,15 +271,19 @@ impl Settings {
         self.client.get_multiplexed_async_connection().await
     }
 
-    /// Learns the server's time, by which nodes with skewed clocks agree, and who it is: the
-    /// incarnation. Where it refuses to tell, we do without.
+    /// Learns the server's time, by which nodes with skewed clocks agree, what we may do, and who it
+    /// is: the incarnation. Where it refuses to tell, we do without.
     async fn introduce(&self, connection: &mut MultiplexedConnection) -> Result<u64, Error> {
         let asked = system_millis();
         let mut questions = pipe();
         questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
-        let mut answers = connection.send_packed_commands(&questions, 0, 3).await?.into_iter();
+        rights::questions(&mut questions);
+        let count = questions.len();
+        let mut answers = connection.send_packed_commands(&questions, 0, count).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let (time, server, replication) = (next(), next(), next());
+        let (by, told) = ((&self.clock, self.prefix.as_deref()), (&time, &server));
+        self.rights.learn(connection, by, told, answers).await?;
         if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(time) {
             let server = seconds.saturating_mul(1000).saturating_add(micros / 1000);
             self.clock.synchronize(server, asked);

@@ -2,12 +2,12 @@
 //! transaction.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bb8_redis::redis::{Cmd, Script, Value, aio::MultiplexedConnection, cmd, pipe};
 
 use super::commands::send_all;
 use super::fault::{protocol_error, server_error};
+use super::rights::{Right, Rights, is_refused};
 use super::script::is_missing;
 use crate::clock::Millis;
 use crate::error::{Error, ErrorKind};
@@ -86,37 +86,38 @@ impl Counter {
 static BY_WINDOW: LazyLock<Counter> = LazyLock::new(|| Counter::new(FIXED_WINDOW));
 static BY_GCRA: LazyLock<Counter> = LazyLock::new(|| Counter::new(GCRA));
 
-/// Whether this user may run scripts, as far as is known.
+/// Whether these scripts may be run, as far as is known. (They read the clock, too.)
 #[derive(Debug, Default)]
 pub(super) struct Counting {
-    /// Zero: yes. Above: how many checks have done without since it was refused.
-    without_scripts: AtomicU32,
+    scripts: Right,
 }
-
-/// How many checks do without scripts before one is tried again.
-const TRY_AGAIN_AFTER: u32 = 1024;
 
 impl Counting {
     pub(super) async fn count(
         &self,
         mut connection: MultiplexedConnection,
+        rights: &Rights,
         key: &str,
         quota: &Quota,
     ) -> Result<Counted, Error> {
-        let without = self.without_scripts.load(Ordering::Relaxed);
-        if without > 0 && without < TRY_AGAIN_AFTER {
-            self.without_scripts.fetch_add(1, Ordering::Relaxed);
-            return in_transaction(&mut connection, key, quota).await;
+        if !rights.scripts.is_worth_trying() || !self.scripts.is_worth_trying() {
+            return in_transaction(&mut connection, rights, key, quota).await;
         }
         match by_script(&mut connection, key, quota).await {
             Err(error) if error.kind() == ErrorKind::Denied => {
                 // If that is refused, too, it is not about scripts.
-                let counted = in_transaction(&mut connection, key, quota).await?;
-                self.without_scripts.store(1, Ordering::Relaxed);
+                let counted = in_transaction(&mut connection, rights, key, quota).await?;
+                self.scripts.set(false);
+                if !rights.scripts.is_granted() {
+                    rights.scripts.set(false);
+                }
                 Ok(counted)
             }
             result => {
-                self.without_scripts.store(0, Ordering::Relaxed);
+                if result.is_ok() {
+                    self.scripts.set(true);
+                    rights.learn_scripts(true);
+                }
                 result
             }
         }
@@ -135,6 +136,13 @@ async fn by_script(
     let mut reply = connection.send_packed_command(&counter.command(false, key, quota)).await?;
     if is_missing(&reply) {
         reply = connection.send_packed_command(&counter.command(true, key, quota)).await?;
+        if is_refused(&reply) {
+            // `EVAL` may be renamed away.
+            let mut commands = pipe();
+            commands.cmd("SCRIPT").arg("LOAD").arg(counter.source);
+            commands.add_command(counter.command(false, key, quota));
+            reply = send_all(connection, &commands).await?.pop().unwrap_or(Value::Nil);
+        }
     }
     let Value::Array(items) = server_error(reply)? else { return Err(protocol_error()) };
     let [Value::Int(allowed), Value::BulkString(used), Value::Int(left)] = &items[..] else {
@@ -150,38 +158,51 @@ async fn by_script(
 }
 
 /// In a fixed window, whatever was asked for; what is refused is counted, too. A transaction, so that
-/// no counter stays behind that never ends; where even that is refused, the same commands without.
+/// what is told is what was counted; where even that is refused, the same commands without.
 async fn in_transaction(
     connection: &mut MultiplexedConnection,
+    rights: &Rights,
     key: &str,
     quota: &Quota,
 ) -> Result<Counted, Error> {
     let quota = quota.in_fixed_window();
     // What can't be allowed must not fill the counter.
     let cost = if quota.is_hopeless() { 0 } else { quota.cost };
+    let transaction = rights.transactions.is_worth_trying();
     let mut commands = pipe();
-    commands.cmd("MULTI");
+    if transaction {
+        commands.cmd("MULTI");
+    }
     if cost > 0 {
         commands.cmd("SET").arg(key).arg(0).arg("NX").arg("PX").arg(quota.window);
         commands.cmd("INCRBY").arg(key).arg(cost);
-        commands.cmd("PEXPIRE").arg(key).arg(quota.window).arg("NX");
     } else {
         commands.cmd("GET").arg(key);
     }
     commands.cmd("PTTL").arg(key);
-    commands.cmd("EXEC");
+    if transaction {
+        commands.cmd("EXEC");
+    }
     let mut replies = send_all(connection, &commands).await?;
-    let items = match (replies.pop(), replies.first()) {
-        (Some(Value::Array(items)), _) => items,
-        (Some(Value::ServerError(_)), Some(Value::ServerError(_))) => replies.split_off(1),
-        (reply, _) => {
-            server_error(reply.unwrap_or(Value::Nil))?;
-            return Err(protocol_error());
-        }
-    };
-    let items = items.into_iter().map(server_error).collect::<Result<Vec<_>, _>>()?;
+    if transaction {
+        replies = match (replies.pop(), replies.first()) {
+            (Some(Value::Array(items)), _) => items,
+            (Some(Value::ServerError(_)), Some(refusal)) if is_refused(refusal) => {
+                rights.learn_transactions(false);
+                replies.split_off(1)
+            }
+            (reply, _) => {
+                // What could not be queued says more than what came of it.
+                for reply in replies.into_iter().chain(reply) {
+                    server_error(reply)?;
+                }
+                return Err(protocol_error());
+            }
+        };
+    }
+    let items = replies.into_iter().map(server_error).collect::<Result<Vec<_>, _>>()?;
     let (used, left) = match &items[..] {
-        [_, Value::Int(used), _, Value::Int(left)] => (*used, *left),
+        [_, Value::Int(used), Value::Int(left)] => (*used, *left),
         [Value::Nil, Value::Int(left)] => (0, *left),
         [Value::BulkString(used), Value::Int(left)] => {
             let used = std::str::from_utf8(used).ok().and_then(|used| used.parse().ok());
@@ -189,5 +210,14 @@ async fn in_transaction(
         }
         _ => return Err(protocol_error()),
     };
+    if cost > 0 && left == NO_END {
+        // Somebody has taken its end, or it ended while it was counted: it would count for ever.
+        let mut end = cmd("PEXPIRE");
+        end.arg(key).arg(quota.window);
+        server_error(connection.send_packed_command(&end).await?)?;
+    }
     Ok(quota.counted(u64::try_from(used).unwrap_or(0), Millis::try_from(left).ok()))
 }
+
+/// What `PTTL` says of a key that lives until it is removed.
+const NO_END: i64 = -1;

@@ -3,6 +3,7 @@
 
 use bb8_redis::redis::{ErrorKind as RedisKind, RedisError, Value};
 
+use super::wording;
 use crate::error::{Error, ErrorKind};
 
 /// What becomes of the connection on which an error came.
@@ -84,7 +85,7 @@ impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
         let code = match error.kind() {
             RedisKind::AuthenticationFailed => Some("WRONGPASS"),
-            RedisKind::Server(_) | RedisKind::Extension => error.code(),
+            RedisKind::Server(_) | RedisKind::Extension => wording::code(&error),
             _ => None,
         };
         let kind = match error.kind() {

@@ -69,7 +69,7 @@ pub(super) fn name(server: &Value, replication: &Value) -> Option<String> {
     Some(format!("{run} {history}"))
 }
 
-fn field<'v>(info: &'v Value, name: &str) -> Option<&'v str> {
+pub(super) fn field<'v>(info: &'v Value, name: &str) -> Option<&'v str> {
     let text = match info {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
         Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,

@@ -11,6 +11,8 @@
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
 //! - `create`: what is there only once;
+//! - `rights`: what the user may do; `unscripted`, `exclusive`, `lengthen`: what takes the place of
+//!   what is refused;
 //! - `count`: uses, against a limit;
 //! - `server_stats`: what the server says of itself;
 //! - `watch`: a connection on which Redis tells what changes;
@@ -22,19 +24,24 @@ mod connect;
 mod connection;
 mod count;
 mod create;
+mod exclusive;
 mod fault;
 mod fetch;
 mod gather;
 mod identity;
 mod lanes;
 mod large_keys;
+mod lengthen;
 mod options;
 mod pace;
+mod rights;
 mod run;
 mod script;
 mod server_stats;
+mod unscripted;
 mod wanted_keys;
 mod watch;
+mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,15 +56,18 @@ use self::commands::{
 };
 use self::connect::Connections;
 use self::count::Counting;
+use self::exclusive::Exclusive;
 use self::fault::{protocol_error, server_error};
 use self::gather::{Gatherer, Joined};
 use self::lanes::{Lane, Lanes};
 use self::pace::Pace;
 use self::watch::Announcer;
-use super::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
+use super::{
+    BoxFuture, ChangeSink, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
+};
 use crate::admin::ServerStats;
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
@@ -83,6 +93,7 @@ struct Inner {
     announcer: Arc<Announcer>,
     pace: Pace,
     counting: Counting,
+    exclusive: Exclusive,
 }
 
 impl RedisStore {
@@ -90,9 +101,10 @@ impl RedisStore {
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
-        let (pace, counting) = (Pace::default(), Counting::default());
+        let (pace, counting, exclusive) = Default::default();
         let lanes = Lanes::new(&connections, options.max_operations);
-        let inner = Inner { connections, lanes, breaker, gatherer, announcer, pace, counting };
+        let inner =
+            Inner { connections, lanes, breaker, gatherer, announcer, pace, counting, exclusive };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -134,8 +146,16 @@ impl Store for RedisStore {
         if changes_nothing && extend.is_empty() && read.is_empty() {
             return nothing();
         }
+        let (conditional, rights) = (unscripted::concerns(&batch), self.inner.connections.rights());
+        if conditional && !rights.scripts.is_worth_trying() {
+            return Box::pin(self.write_unscripted(batch, deadline));
+        }
         let lane = self.inner.lanes.of_values(puts);
-        Box::pin(self.run_in(lane, deadline, async move |mut connection| {
+        let write = self.run_in(lane, deadline, async move |mut connection| {
+            let mut extend = extend;
+            if !rights.can_lengthen() {
+                lengthen::in_two_steps(&mut connection, std::mem::take(&mut extend)).await?;
+            }
             let mut commands = pipe();
             for change in changes(&batch) {
                 commands.add_command(change);
@@ -143,8 +163,8 @@ impl Store for RedisStore {
             if !batch.remove.is_empty() {
                 commands.cmd("UNLINK").arg(batch.remove);
             }
-            for (key, keep_for) in batch.extend {
-                // GT: never shorten. Redis before 7 refuses the word; then the key keeps its time.
+            for (key, keep_for) in extend {
+                // GT: never shorten.
                 commands.cmd("PEXPIRE").arg(key).arg(longest(*keep_for)).arg("GT");
             }
             if !batch.read.is_empty() {
@@ -175,7 +195,22 @@ impl Store for RedisStore {
                     None => Vec::new(),
                 },
             })
-        }))
+        });
+        Box::pin(async move {
+            match write.await {
+                Err(error) if conditional && error.kind() == ErrorKind::Denied => {
+                    let written = self.write_unscripted(batch, deadline).await?;
+                    rights.learn_scripts(false);
+                    Ok(written)
+                }
+                written => {
+                    if conditional && written.is_ok() {
+                        rights.learn_scripts(true);
+                    }
+                    written
+                }
+            }
+        })
     }
 
     fn create<'a>(
@@ -279,7 +314,8 @@ impl Store for RedisStore {
         deadline: Deadline,
     ) -> Option<BoxFuture<'a, Result<Counted, Error>>> {
         let counting = &self.inner.counting;
-        let count = async move |connection| counting.count(connection, key, quota).await;
+        let rights = self.inner.connections.rights();
+        let count = async move |connection| counting.count(connection, rights, key, quota).await;
         Some(Box::pin(self.run(deadline, count)))
     }
 
@@ -302,6 +338,10 @@ impl Store for RedisStore {
 
     fn incarnation(&self) -> u64 {
         self.inner.connections.incarnation()
+    }
+
+    fn missing_abilities(&self) -> Vec<MissingAbility> {
+        self.inner.connections.rights().missing()
     }
 
     fn is_available(&self) -> bool {
@@ -332,6 +372,7 @@ impl Store for RedisStore {
         self.inner.breaker.close_for_good();
         self.inner.connections.close();
         self.inner.lanes.large.close();
+        self.inner.exclusive.clear();
     }
 }
 

@@ -15,6 +15,8 @@ pub struct RedisOptions {
     pub(super) min_connections: u32,
     pub(super) max_operations: u32,
     pub(super) connection_timeout: Duration,
+    /// That of the keys.
+    pub(super) prefix: Option<String>,
 }
 
 impl RedisOptions {
@@ -32,6 +34,7 @@ impl RedisOptions {
             min_connections: 1,
             max_operations: super::lanes::MAX_OPERATIONS,
             connection_timeout: super::CONNECTION_TIMEOUT,
+            prefix: None,
         })
     }
 
@@ -46,6 +49,14 @@ impl RedisOptions {
             settings = settings.set_password(password);
         }
         self.connection = self.connection.set_redis_settings(settings);
+        self
+    }
+
+    /// The prefix of all keys of the cache; the builder of a cache sets it. What a user is allowed
+    /// under that prefix only is found out, and used, if it is known.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: &str) -> Self {
+        self.prefix = Some(prefix.to_owned());
         self
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Announcing {
 }
 
 /// Where changes under a prefix are published.
-pub(super) fn channel(prefix: &str) -> String {
+pub(in crate::store::redis) fn channel(prefix: &str) -> String {
     format!("{prefix}:changes")
 }
 

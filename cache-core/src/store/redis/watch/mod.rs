@@ -23,7 +23,7 @@ use crate::coherence::CoherenceMode;
 use crate::error::{Error, ErrorKind};
 use crate::store::ChangeSink;
 
-pub(super) use announce::Announcer;
+pub(super) use announce::{Announcer, channel};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
