@@ -6,6 +6,8 @@
 //! | module | gives |
 //! |---|---|
 //! | [`redis_server`], [`resp`] | a real `redis-server`, and a small client to look into it |
+//! | [`sentinel_set`] | a primary, its replica and their Sentinels |
+//! | [`certificates`] | certificates for TLS |
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
@@ -34,6 +36,7 @@
 mod acceptor;
 pub mod body;
 pub mod browser;
+pub mod certificates;
 pub mod clock;
 pub mod example;
 pub mod fault_proxy;
@@ -50,11 +53,13 @@ pub mod raw_origin;
 mod reaper;
 pub mod redis_server;
 pub mod resp;
+pub mod sentinel_set;
 pub mod twin;
 pub mod wait;
 mod webdriver;
 
 pub use browser::Browser;
+pub use certificates::Certificates;
 pub use example::Example;
 pub use fault_proxy::{FaultProxy, Mode};
 pub use gate::Gate;
@@ -64,5 +69,6 @@ pub use prometheus::Prometheus;
 pub use raw_origin::{RawOrigin, RawStep};
 pub use redis_server::RedisServer;
 pub use resp::Reply;
+pub use sentinel_set::SentinelSet;
 pub use twin::Twin;
 pub use wait::eventually;

@@ -9,23 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bb8_redis::bb8::{ManageConnection, Pool};
-use bb8_redis::redis::aio::{AsyncPushSender, MultiplexedConnection};
-use bb8_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use bb8_redis::redis::aio::{AsyncPushSender, MultiplexedConnection, PubSub};
 use bb8_redis::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, ProtocolVersion, RedisError, Value, pipe,
+    AsyncConnectionConfig, ConnectionAddr, FromRedisValue, ProtocolVersion, RedisError, Value, pipe,
 };
 use tokio::sync::{Notify, watch};
 
+use super::dial::{Dialer, Driver, Wire, carry};
 use super::fault::breaks_connection;
 use super::identity::{self, Identity};
 use super::options::RedisOptions;
+use super::target::Target;
 use crate::clock::{Clock, system_millis};
 use crate::error::{Error, ErrorKind};
 use crate::store::PoolState;
 
-/// Unacknowledged data ends a connection after this long, so that a host that vanished is noticed.
-const USER_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEPALIVE: Duration = Duration::from_secs(10);
 /// A connection on which so many operations in a row had no answer leads nowhere.
 const SILENCE: u32 = 3;
 
@@ -58,7 +56,8 @@ struct Filled {
 
 /// How to make a connection.
 pub(super) struct Settings {
-    pub(super) client: Client,
+    target: Target,
+    dialer: Dialer,
     clock: Clock,
     pub(super) connection_timeout: Duration,
     identity: Arc<Identity>,
@@ -94,20 +93,17 @@ pub(super) struct State {
     broken: AtomicBool,
     /// Operations in a row that had no answer.
     silent: AtomicU32,
+    _driver: Driver,
 }
 
 impl Connections {
     pub(super) fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(USER_TIMEOUT);
-        let info = options.connection.clone().set_tcp_settings(tcp);
-        let client = Client::open(info).map_err(|_| Error::config("not a usable Redis address"))?;
         let connection_timeout = options.connection_timeout;
         let identity = Arc::default();
-        let settings = Arc::new(Settings { client, clock, connection_timeout, identity });
+        let target = Target::new(options, &identity)?;
+        let login = options.connection.redis_settings();
+        let dialer = Dialer::new(login, options.tls.as_ref(), connection_timeout)?;
+        let settings = Arc::new(Settings { target, dialer, clock, connection_timeout, identity });
         let (max, min) = (options.max_connections, options.min_connections);
         let (place, waiting) = (RwLock::new(Place::Empty), AtomicU32::new(0));
         Ok(Self { settings, place, max, min: min.min(max), waiting })
@@ -217,6 +213,7 @@ impl Connections {
     /// Lets go of all connections, for good.
     pub(super) fn close(&self) {
         *self.place.write().unwrap_or_else(PoisonError::into_inner) = Place::Closed;
+        self.settings.target.close();
     }
 }
 
@@ -244,9 +241,9 @@ impl Connection {
 }
 
 impl State {
-    fn new(identity: Arc<Identity>, incarnation: u64) -> Self {
+    fn new(identity: Arc<Identity>, incarnation: u64, driver: Driver) -> Self {
         let (broken, silent) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self { identity, incarnation, broken, silent }
+        Self { identity, incarnation, broken, silent, _driver: driver }
     }
 
     /// Takes note of how an operation on the connection ended.
@@ -288,10 +285,14 @@ impl Settings {
             .set_connection_timeout(Some(self.connection_timeout))
             .set_response_timeout(Some(self.connection_timeout));
         let connecting = async {
-            let mut multiplexed =
-                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let address = self.target.address().await?;
+            let wire = self.dialer.multiplexed(&address, config, None).await?;
+            let (mut multiplexed, driver) = wire.into_parts();
+            self.target.confirm(&mut multiplexed).await?;
             let incarnation = self.introduce(&mut multiplexed).await?;
-            let state = State::new(Arc::clone(&self.identity), incarnation);
+            // If it is replaced from now on, that is another incarnation.
+            self.target.check(&address)?;
+            let state = State::new(Arc::clone(&self.identity), incarnation, driver);
             Ok(Connection { multiplexed, state: Arc::new(state) })
         };
         let late = || Error::new(ErrorKind::Timeout, "connecting to Redis took too long");
@@ -299,25 +300,50 @@ impl Settings {
         connected.unwrap_or_else(|_| Err(late()))
     }
 
-    /// A connection on which Redis may push, and which wants each answer within `patience`.
+    /// Where to connect to right now.
+    async fn address(&self) -> Result<ConnectionAddr, RedisError> {
+        self.target.address().await.map_err(carry)
+    }
+
+    /// A connection to the same server as all others, or none.
+    async fn connect_to_target(
+        &self,
+        config: AsyncConnectionConfig,
+        protocol: Option<ProtocolVersion>,
+    ) -> Result<(Wire, ConnectionAddr), RedisError> {
+        let address = self.address().await?;
+        let mut wire = self.dialer.multiplexed(&address, config, protocol).await?;
+        self.target.confirm(&mut wire).await.map_err(carry)?;
+        Ok((wire, address))
+    }
+
+    /// An error if what was connected to is not the server of the present any more.
+    pub(super) fn check(&self, address: &ConnectionAddr) -> Result<(), Error> {
+        self.target.check(address)
+    }
+
+    /// A connection on which Redis may push, and which wants each answer within `patience`; and where
+    /// it leads to.
     pub(super) async fn connect_for_pushes(
         &self,
         pushed: impl AsyncPushSender,
         patience: Duration,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let info = self.client.get_connection_info().clone();
-        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(resp3))?;
+    ) -> Result<(Wire, ConnectionAddr), RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connection_timeout))
             .set_response_timeout(Some(patience))
             .set_push_sender(pushed);
-        client.get_multiplexed_async_connection_with_config(&config).await
+        self.connect_to_target(config, Some(ProtocolVersion::RESP3)).await
     }
 
     /// A connection for a question or two.
-    pub(super) async fn connect_plainly(&self) -> Result<MultiplexedConnection, RedisError> {
-        self.client.get_multiplexed_async_connection().await
+    pub(super) async fn connect_plainly(&self) -> Result<Wire, RedisError> {
+        Ok(self.connect_to_target(AsyncConnectionConfig::new(), None).await?.0)
+    }
+
+    /// A connection for what is published.
+    pub(super) async fn connect_as_subscriber(&self) -> Result<PubSub, RedisError> {
+        self.dialer.subscriber(&self.address().await?).await
     }
 
     /// Learns the server's time, by which nodes with skewed clocks agree, and who it is: the
@@ -390,7 +416,7 @@ impl ManageConnection for Manager {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client knows the password.
+        // The dialer knows the password.
         f.debug_struct("Settings")
             .field("connection_timeout", &self.connection_timeout)
             .finish_non_exhaustive()

@@ -24,6 +24,9 @@ pub(super) fn breaks_connection(error: &Error) -> bool {
 
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
+        if let Some(own) = super::dial::carried(&error) {
+            return own;
+        }
         let kind = match error.kind() {
             _ if error.is_timeout() => ErrorKind::Timeout,
             RedisKind::Server(

@@ -1,8 +1,11 @@
-//! The Redis store: a standalone server, shared multiplexed connections, one budget around all.
+//! The Redis store: one server, or the primary that Sentinels name; shared multiplexed connections,
+//! one budget around all.
 //!
 //! - `options`: where the server is and how to reach it;
 //! - `commands`: what is sent;
 //! - `connect`: the pool of connections;
+//! - `target`, `sentinel`: which server they lead to;
+//! - `dial`, `tls`: how one is made;
 //! - `identity`: which server it is;
 //! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
@@ -17,6 +20,7 @@ mod budget;
 mod commands;
 mod connect;
 mod count;
+mod dial;
 mod fault;
 mod fetch;
 mod gather;
@@ -24,7 +28,14 @@ mod identity;
 mod options;
 mod pace;
 mod script;
+mod sentinel;
 mod server_stats;
+mod target;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_off.rs"]
+mod tls;
 mod wanted_keys;
 mod watch;
 
@@ -53,6 +64,9 @@ use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
 pub use options::RedisOptions;
+pub use sentinel::SentinelOptions;
+#[cfg(feature = "tls")]
+pub use tls::TlsOptions;
 
 const NO_ANSWER: &str = "Redis did not answer within the budget";
 
