@@ -8,6 +8,7 @@ use cache_tests::ports::free_port;
 use cache_tests::wait::eventually_some;
 use cache_tests::{Certificates, RedisServer, eventually};
 
+use crate::coherence::in_mode;
 use crate::recovery::healed;
 use crate::setup::{PATIENCE, text};
 
@@ -63,11 +64,7 @@ async fn reads_writes_and_what_others_change_go_over_tls() {
     let (here, there) = (cache(&url, trusting("ca.pem")), cache(&url, trusting("ca.pem")));
     for cache in [&here, &there] {
         healed(cache).await;
-        eventually_some(PATIENCE, "it listens", async || {
-            let mode = cache.health().await.coherence.mode;
-            (mode == CoherenceMode::Tracking).then_some(())
-        })
-        .await;
+        in_mode(cache, CoherenceMode::Tracking).await;
     }
     here.set("users", "1", "old").await.unwrap();
     assert_eq!(text(&there, "users", "1").await.as_deref(), Some("old"));
@@ -92,10 +89,7 @@ async fn so_does_what_is_published() {
     let url = format!("rediss://app:pw@localhost:{port}");
     let cache = cache(&url, trusting("ca.pem"));
     healed(&cache).await;
-    eventually_some(PATIENCE, "it listens", async || {
-        (cache.health().await.coherence.mode == CoherenceMode::PubSub).then_some(())
-    })
-    .await;
+    in_mode(&cache, CoherenceMode::PubSub).await;
     assert_eq!(redis.command(&["PUBSUB", "NUMSUB", "coldcopy:changes"]).items()[1].int(), Some(1));
 }
 

@@ -7,6 +7,7 @@ use cache_tests::{Certificates, RedisServer, SentinelSet, eventually};
 
 use super::fake::FakeSentinel;
 use super::{behind, holds};
+use crate::coherence::in_mode;
 use crate::recovery::healed;
 use crate::setup::{PATIENCE, text};
 
@@ -51,10 +52,7 @@ async fn with_passwords_for_both_and_while_one_sentinel_is_left() {
     healed(&cache).await;
     cache.set("users", "1", "v").await.unwrap();
     assert!(holds(&set, primary, "1"));
-    eventually_some(PATIENCE, "it listens", async || {
-        (cache.health().await.coherence.mode == CoherenceMode::Tracking).then_some(())
-    })
-    .await;
+    in_mode(&cache, CoherenceMode::Tracking).await;
 
     let hosts = set.hosts().join(" , ");
     let variables = [

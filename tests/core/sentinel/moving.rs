@@ -10,14 +10,12 @@ use cache_tests::{RedisServer, SentinelSet, eventually};
 
 use super::fake::FakeSentinel;
 use super::{behind, holds, sentinels};
+use crate::coherence::in_mode;
 use crate::recovery::healed;
 use crate::setup::{PATIENCE, text};
 
 async fn listening(cache: &Cache) {
-    eventually_some(PATIENCE, "it listens", async || {
-        (cache.health().await.coherence.mode == CoherenceMode::Tracking).then_some(())
-    })
-    .await;
+    in_mode(cache, CoherenceMode::Tracking).await;
 }
 
 /// Reads until it is so.
@@ -77,10 +75,12 @@ async fn a_primary_that_hung_and_was_replaced_is_not_used_when_it_goes_on() {
     set.resume(first);
     for n in 0..20 {
         let key = format!("k{n}");
-        store
-            .create(&[(&key, "v".to_owned())], 60_000, Deadline::after(seconds(10)))
-            .await
-            .unwrap();
+        // An attempt to connect that hung with the former one may fail the first.
+        eventually_some(PATIENCE, "it is written", async || {
+            let deadline = Deadline::after(seconds(10));
+            store.create(&[(&key, "v".to_owned())], 60_000, deadline).await.ok()
+        })
+        .await;
         let found = set.command(second, &["EXISTS", &key]);
         assert_eq!(found.int(), Some(1), "{key} went to the primary of the present");
     }
@@ -98,7 +98,13 @@ async fn a_planned_failover_is_followed_and_memory_stays_true() {
     here.set("users", "1", "old").await.unwrap();
     reads(&there, "1", Some("old")).await;
     let second = set.fail_over();
-    healed(&here).await;
+    for cache in [&here, &there] {
+        eventually_some(PATIENCE, "it knows of the other one", async || {
+            healed(cache).await;
+            (cache.health().await.store_changes > 0).then_some(())
+        })
+        .await;
+    }
     here.set("users", "1", "new").await.unwrap();
     reads(&there, "1", Some("new")).await;
     assert!(holds(&set, second, "1"));

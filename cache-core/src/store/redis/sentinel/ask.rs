@@ -92,7 +92,7 @@ impl Sentinel {
                 let _ = wire.subscribe(SWITCHED).await;
                 Ok(wire)
             }
-            Err(error) if error.kind() == RedisKind::RESP3NotSupported => {
+            Err(error) if refuses_hello(&error) => {
                 dialer.multiplexed(&self.address, config(), Some(ProtocolVersion::RESP2)).await
             }
             Err(error) => Err(error),
@@ -102,6 +102,13 @@ impl Sentinel {
     fn kept(&self) -> std::sync::MutexGuard<'_, Option<Wire>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// It is too old for the third protocol, or does not allow it.
+fn refuses_hello(error: &RedisError) -> bool {
+    let code = error.code();
+    error.kind() == RedisKind::RESP3NotSupported
+        || matches!(code, Some("ERR" | "NOPROTO" | "NOPERM"))
 }
 
 fn listener(told: &Arc<Notify>) -> impl AsyncPushSender {
