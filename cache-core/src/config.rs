@@ -2,10 +2,18 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`; unset: in-process memory |
+//! | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS; unset (and no Sentinels): in-process memory |
 //! | `REDIS_USERNAME`, `REDIS_PASSWORD` | replace those in the URL |
 //! | `REDIS_MAX_CONNECTIONS`, `REDIS_MIN_CONNECTIONS` | size of the pool |
 //! | `REDIS_CONNECTION_TIMEOUT` | seconds for an attempt to connect |
+//! | `REDIS_USE_SENTINEL` | `true`: the server is the primary that Sentinels name ([`guide::sentinel`](crate::guide::sentinel)) |
+//! | `REDIS_SENTINEL_HOSTS` | `host:port,host:port,…` |
+//! | `REDIS_SENTINEL_MASTER` | what they call the primary; unset: `mymaster` |
+//! | `REDIS_SENTINEL_USERNAME`, `REDIS_SENTINEL_PASSWORD` | for the Sentinels |
+//! | `REDIS_SSL_ENABLED` | `true`: TLS, whatever the URL says; needs the feature `tls` ([`guide::tls`](crate::guide::tls)) |
+//! | `REDIS_SSL_CA_CERTS` | a file (PEM) with the CAs to trust, instead of the system's |
+//! | `REDIS_SSL_CERTFILE`, `REDIS_SSL_KEYFILE` | files (PEM) with the client certificate and its key |
+//! | `REDIS_SSL_SERVER_NAME` | the name the server's certificate is for, where it is not the host |
 //! | `REDIS_CACHE_PREFIX` | the prefix of all keys |
 //! | `REDIS_DEFAULT_TTL`, else `CACHE_DEFAULT_TTL`, else `CACHE_TTL` | seconds |
 //! | `{NAMESPACE}_CACHE_TTL` | seconds, for the namespace of that name |
@@ -13,10 +21,13 @@
 //! | `REDIS_COMPRESSION_THRESHOLD` | bytes below which they are not |
 //! | `ENABLE_CACHING` | `false`: every operation passes through |
 
+mod server;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use self::server::{SentinelVariables, TlsVariables};
 use crate::error::Error;
 
 /// What the environment says; settings in code beat it.
@@ -29,6 +40,8 @@ pub(crate) struct Environment {
     pub(crate) max_connections: Option<u32>,
     pub(crate) min_connections: Option<u32>,
     pub(crate) connection_timeout: Option<Duration>,
+    pub(crate) sentinels: Option<SentinelVariables>,
+    pub(crate) tls: Option<TlsVariables>,
     pub(crate) prefix: Option<String>,
     pub(crate) default_ttl: Option<Duration>,
     pub(crate) ttls: HashMap<String, Duration>,
@@ -38,7 +51,7 @@ pub(crate) struct Environment {
 }
 
 /// Variables that ask for what is not built yet: ignoring them would connect to the wrong place.
-const NOT_YET: [&str; 3] = ["REDIS_USE_SENTINEL", "REDIS_CLUSTER_NODES", "REDIS_SSL_ENABLED"];
+const NOT_YET: [&str; 1] = ["REDIS_CLUSTER_NODES"];
 const NAMESPACE_TTL: &str = "_CACHE_TTL";
 const DEFAULT_TTLS: [&str; 3] = ["REDIS_DEFAULT_TTL", "CACHE_DEFAULT_TTL", "CACHE_TTL"];
 
@@ -77,7 +90,11 @@ impl Environment {
             return Err(Error::config(what));
         }
         let redis_url = get("REDIS_URL").map(str::to_owned);
+        let sentinels = SentinelVariables::read(&variables)?;
+        let tls = TlsVariables::read(&variables, redis_url.as_deref())?;
         Ok(Self {
+            sentinels,
+            tls,
             redis_url,
             username: get("REDIS_USERNAME").map(str::to_owned),
             password: variables.get("REDIS_PASSWORD").cloned(),
@@ -133,7 +150,7 @@ fn seconds(name: &str, value: &str) -> Result<Duration, Error> {
     }
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, Error> {
+pub(crate) fn boolean(name: &str, value: &str) -> Result<bool, Error> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
@@ -146,6 +163,8 @@ impl std::fmt::Debug for Environment {
         // The URL may hold a password.
         f.debug_struct("Environment")
             .field("redis", &self.redis_url.is_some())
+            .field("sentinels", &self.sentinels.is_some())
+            .field("tls", &self.tls.is_some())
             .field("prefix", &self.prefix)
             .field("default_ttl", &self.default_ttl)
             .field("ttls", &self.ttls)

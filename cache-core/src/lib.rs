@@ -44,6 +44,7 @@
 //! | `admin` | what operators ask: top keys, one entry, counts, the store's own figures |
 //! | `flight` | single-flight |
 //! | [`rate`] | rate limits |
+//! | [`guide`] | pages for operators |
 //! | `reads`, `log_limit` | hits and misses for whoever debugs; warnings that don't come with every request |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
 //!
@@ -68,6 +69,7 @@
 //! # Features
 //!
 //! - `redis` (default): the Redis store.
+//! - `tls`: TLS to Redis and to Sentinels (rustls). See [`guide::tls`].
 //! - `compression`: values compressed on the way to the store: zlib (in Rust) and zstd (which
 //!   compiles C). See `Compression`.
 //! - `encryption`: values encrypted on the way to the store, and sensitive namespaces, whose accesses
@@ -179,9 +181,11 @@ pub use state::EntryKey;
 pub use stats::{
     Histogram, InvalidationStats, MAX_COUNTED_WORKSPACES, NamespaceStats, OperationStats, Stats,
 };
+#[cfg(feature = "tls")]
+pub use store::TlsOptions;
 pub use store::{Ability, MissingAbility, Store};
 #[cfg(feature = "redis")]
-pub use store::{RedisOptions, RedisStore};
+pub use store::{RedisOptions, RedisStore, SentinelOptions};
 pub use ttl::{Ttl, days, hours, minutes, seconds};
 pub use typed_namespace::{CacheKey, KeySegment, Typed, TypedNamespace};
 pub use values::Values;

@@ -110,7 +110,8 @@ fn what_is_invalid_is_one_error_that_names_the_variable() {
     for (name, value) in [
         ("REDIS_URL", "http://user:s3cret@host"),
         ("REDIS_URL", "redis://user:s3cret@host:port"),
-        ("REDIS_URL", "rediss://user:s3cret@host"),
+        ("REDIS_URL", "rediss://user:s3cret@host:port"),
+        ("REDIS_URL", "rediss://user:s3cret@host#insecure"),
         ("REDIS_DEFAULT_TTL", "s3cret"),
         ("REDIS_CONNECTION_TIMEOUT", "-1s3cret"),
         ("REDIS_MIN_CONNECTIONS", "s3cret"),

@@ -6,6 +6,8 @@
 //! | module | gives |
 //! |---|---|
 //! | [`redis_server`], [`resp`] | a real `redis-server`, and a small client to look into it |
+//! | [`sentinel_set`] | a primary, its replica and their Sentinels |
+//! | [`certificates`] | certificates for TLS |
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
@@ -36,6 +38,7 @@
 mod acceptor;
 pub mod body;
 pub mod browser;
+pub mod certificates;
 pub mod clock;
 pub mod command_filter;
 pub mod example;
@@ -55,11 +58,13 @@ mod reaper;
 pub mod redis_server;
 pub mod resp;
 pub mod resp_frame;
+pub mod sentinel_set;
 pub mod twin;
 pub mod wait;
 mod webdriver;
 
 pub use browser::Browser;
+pub use certificates::Certificates;
 pub use command_filter::CommandFilter;
 pub use example::Example;
 pub use fake_redis::{Answer, FakeRedis};
@@ -71,5 +76,6 @@ pub use prometheus::Prometheus;
 pub use raw_origin::{RawOrigin, RawStep};
 pub use redis_server::RedisServer;
 pub use resp::Reply;
+pub use sentinel_set::SentinelSet;
 pub use twin::Twin;
 pub use wait::eventually;

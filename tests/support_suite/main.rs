@@ -17,6 +17,7 @@ mod reaper;
 mod redis_server;
 mod requirements;
 mod rust_tokens;
+mod sentinel_set;
 mod twin;
 mod wait;
 

@@ -1,5 +1,8 @@
 //! Where a cache keeps its entries: in this process' memory, or in a store.
 
+#[cfg(feature = "redis")]
+mod variables;
+
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -41,9 +44,7 @@ fn from_environment(
     environment: &Environment,
     (clock, prefix): (&Clock, &str),
 ) -> Result<Option<Arc<dyn Store>>, Error> {
-    let Some(url) = &environment.redis_url else { return Ok(None) };
-    let options = crate::store::RedisOptions::url(url)
-        .map_err(|error| Error::config(format!("REDIS_URL: {error}")))?;
+    let Some(options) = variables::server(environment)? else { return Ok(None) };
     let mut options =
         options.credentials(environment.username.as_deref(), environment.password.as_deref());
     if let Some(connections) = environment.max_connections {
@@ -63,6 +64,9 @@ fn from_environment(
     environment: &Environment,
     _: (&Clock, &str),
 ) -> Result<Option<Arc<dyn Store>>, Error> {
+    if environment.sentinels.is_some() {
+        return Err(Error::config("REDIS_USE_SENTINEL is true, but the feature `redis` is off"));
+    }
     match environment.redis_url {
         Some(_) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
         None => Ok(None),

@@ -7,3 +7,11 @@ pub mod faults {
 pub mod rights {
     #![doc = include_str!("rights.md")]
 }
+
+pub mod sentinel {
+    #![doc = include_str!("sentinel.md")]
+}
+
+pub mod tls {
+    #![doc = include_str!("tls.md")]
+}

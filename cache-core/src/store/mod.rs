@@ -41,8 +41,10 @@ use crate::rate::{Counted, Quota};
 pub use crate::codec::is_tombstone;
 pub use abilities::{Ability, MissingAbility};
 pub use memory::{MemoryStore, Snapshot};
+#[cfg(feature = "tls")]
+pub use redis::TlsOptions;
 #[cfg(feature = "redis")]
-pub use redis::{RedisOptions, RedisStore};
+pub use redis::{RedisOptions, RedisStore, SentinelOptions};
 pub use sink::ChangeSink;
 
 /// A boxed future, so that stores can be trait objects.

@@ -50,7 +50,7 @@ fn an_invalid_variable_is_one_error_that_names_it_and_not_its_value() {
     for (name, value) in [
         ("REDIS_URL", "redis://:s3cret@host:port"),
         ("REDIS_URL", "s3cret"),
-        ("REDIS_URL", "rediss://:s3cret@localhost"),
+        ("REDIS_URL", "rediss://:s3cret@localhost:port"),
         ("REDIS_DEFAULT_TTL", "s3cret"),
         ("SEARCH_CACHE_TTL", "-1"),
         ("REDIS_MAX_CONNECTIONS", "s3cret"),

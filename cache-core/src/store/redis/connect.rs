@@ -9,24 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bb8_redis::bb8::{ManageConnection, Pool};
-use bb8_redis::redis::aio::{AsyncPushSender, MultiplexedConnection};
-use bb8_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use bb8_redis::redis::aio::{AsyncPushSender, MultiplexedConnection, PubSub};
 use bb8_redis::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, ProtocolVersion, RedisError, Value, pipe,
+    AsyncConnectionConfig, ConnectionAddr, FromRedisValue, ProtocolVersion, RedisError, Value, pipe,
 };
 use tokio::sync::{Notify, watch};
 
 use super::connection::{Connection, State};
+use super::dial::{Dialer, Wire, carry};
 use super::identity::{self, Identity};
 use super::options::RedisOptions;
 use super::rights::{self, Rights};
+use super::target::Target;
 use crate::clock::{Clock, system_millis};
 use crate::error::{Error, ErrorKind};
 use crate::store::PoolState;
-
-/// Unacknowledged data ends a connection after this long, so that a host that vanished is noticed.
-const USER_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Connections to one server.
 #[derive(Debug)]
@@ -57,7 +54,8 @@ struct Filled {
 
 /// How to make a connection.
 pub(super) struct Settings {
-    pub(super) client: Client,
+    target: Target,
+    dialer: Dialer,
     clock: Clock,
     pub(super) connection_timeout: Duration,
     identity: Arc<Identity>,
@@ -82,17 +80,14 @@ struct Failures {
 
 impl Connections {
     pub(super) fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(USER_TIMEOUT);
-        let info = options.connection.clone().set_tcp_settings(tcp);
-        let client = Client::open(info).map_err(|_| Error::config("not a usable Redis address"))?;
         let connection_timeout = options.connection_timeout;
-        let (identity, prefix, rights) =
-            (Arc::default(), options.prefix.clone(), Rights::default());
-        let settings = Settings { client, clock, connection_timeout, identity, prefix, rights };
+        let (identity, rights) = (Arc::default(), Rights::default());
+        let target = Target::new(options, &identity)?;
+        let login = options.connection.redis_settings();
+        let dialer = Dialer::new(login, options.tls.as_ref(), connection_timeout)?;
+        let prefix = options.prefix.clone();
+        let settings =
+            Settings { target, dialer, clock, connection_timeout, identity, prefix, rights };
         let settings = Arc::new(settings);
         let (max, min) = (options.max_connections, options.min_connections);
         let (place, waiting) = (RwLock::new(Place::Empty), AtomicU32::new(0));
@@ -214,6 +209,7 @@ impl Connections {
     /// Lets go of all connections, for good.
     pub(super) fn close(&self) {
         *self.place.write().unwrap_or_else(PoisonError::into_inner) = Place::Closed;
+        self.settings.target.close();
     }
 }
 
@@ -239,10 +235,14 @@ impl Settings {
             .set_connection_timeout(Some(self.connection_timeout))
             .set_response_timeout(Some(self.connection_timeout));
         let connecting = async {
-            let mut multiplexed =
-                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let address = self.target.address().await?;
+            let wire = self.dialer.multiplexed(&address, config, None).await?;
+            let (mut multiplexed, driver) = wire.into_parts();
+            self.target.confirm(&mut multiplexed).await?;
             let incarnation = self.introduce(&mut multiplexed).await?;
-            let state = State::new(Arc::clone(&self.identity), incarnation);
+            // If it is replaced from now on, that is another incarnation.
+            self.target.check(&address)?;
+            let state = State::new(Arc::clone(&self.identity), incarnation, driver);
             Ok(Connection { multiplexed, state: Arc::new(state) })
         };
         let late = || Error::new(ErrorKind::Timeout, "connecting to Redis took too long");
@@ -250,25 +250,50 @@ impl Settings {
         connected.unwrap_or_else(|_| Err(late()))
     }
 
-    /// A connection on which Redis may push, and which wants each answer within `patience`.
+    /// Where to connect to right now.
+    async fn address(&self) -> Result<ConnectionAddr, RedisError> {
+        self.target.address().await.map_err(carry)
+    }
+
+    /// A connection to the same server as all others, or none.
+    async fn connect_to_target(
+        &self,
+        config: AsyncConnectionConfig,
+        protocol: Option<ProtocolVersion>,
+    ) -> Result<(Wire, ConnectionAddr), RedisError> {
+        let address = self.address().await?;
+        let mut wire = self.dialer.multiplexed(&address, config, protocol).await?;
+        self.target.confirm(&mut wire).await.map_err(carry)?;
+        Ok((wire, address))
+    }
+
+    /// An error if what was connected to is not the server of the present any more.
+    pub(super) fn check(&self, address: &ConnectionAddr) -> Result<(), Error> {
+        self.target.check(address)
+    }
+
+    /// A connection on which Redis may push, and which wants each answer within `patience`; and where
+    /// it leads to.
     pub(super) async fn connect_for_pushes(
         &self,
         pushed: impl AsyncPushSender,
         patience: Duration,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let info = self.client.get_connection_info().clone();
-        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(resp3))?;
+    ) -> Result<(Wire, ConnectionAddr), RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connection_timeout))
             .set_response_timeout(Some(patience))
             .set_push_sender(pushed);
-        client.get_multiplexed_async_connection_with_config(&config).await
+        self.connect_to_target(config, Some(ProtocolVersion::RESP3)).await
     }
 
     /// A connection for a question or two.
-    pub(super) async fn connect_plainly(&self) -> Result<MultiplexedConnection, RedisError> {
-        self.client.get_multiplexed_async_connection().await
+    pub(super) async fn connect_plainly(&self) -> Result<Wire, RedisError> {
+        Ok(self.connect_to_target(AsyncConnectionConfig::new(), None).await?.0)
+    }
+
+    /// A connection for what is published.
+    pub(super) async fn connect_as_subscriber(&self) -> Result<PubSub, RedisError> {
+        self.dialer.subscriber(&self.address().await?).await
     }
 
     /// Learns the server's time, by which nodes with skewed clocks agree, what we may do, and who it
@@ -345,7 +370,7 @@ impl ManageConnection for Manager {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client knows the password.
+        // The dialer knows the password.
         f.debug_struct("Settings")
             .field("connection_timeout", &self.connection_timeout)
             .finish_non_exhaustive()

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bb8_redis::redis::{Value, aio::MultiplexedConnection, cmd};
 
+use super::dial::Driver;
 use super::fault::{Fate, fate};
 use super::identity::Identity;
 use crate::clock::{Millis, Steady, as_millis};
@@ -47,6 +48,7 @@ pub(super) struct State {
     renew_after: Millis,
     /// At which age the next question goes along.
     check_at: AtomicU64,
+    _driver: Driver,
 }
 
 impl Connection {
@@ -57,7 +59,7 @@ impl Connection {
 }
 
 impl State {
-    pub(super) fn new(identity: Arc<Identity>, incarnation: u64) -> Self {
+    pub(super) fn new(identity: Arc<Identity>, incarnation: u64, driver: Driver) -> Self {
         let spread = RENEW_AFTER.mul_f64(0.75 + fastrand::f64() / 2.0);
         Self {
             identity,
@@ -67,6 +69,7 @@ impl State {
             age: Steady::start(),
             renew_after: as_millis(spread),
             check_at: AtomicU64::new(as_millis(CHECK_EVERY)),
+            _driver: driver,
         }
     }
 

@@ -83,6 +83,9 @@ fn is_code(code: &str) -> bool {
 
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
+        if let Some(own) = super::dial::carried(&error) {
+            return own;
+        }
         let code = match error.kind() {
             RedisKind::AuthenticationFailed => Some("WRONGPASS"),
             RedisKind::Server(_) | RedisKind::Extension => wording::code(&error),

@@ -56,6 +56,13 @@ impl Identity {
         self.incarnation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Another server has taken the place of the one last met, whoever it is.
+    pub(super) fn replaced(&self) {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        *met = Met::Nobody;
+        self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// A connection has been lost.
     pub(super) fn note_loss(&self) {
         self.lost.store(true, Ordering::Release);
@@ -113,6 +120,18 @@ mod tests {
         assert_eq!(identity.meet(named("a")), 2, "it may be told now");
         identity.note_loss();
         assert_eq!(identity.meet(None), 3, "or no more");
+    }
+
+    #[test]
+    fn one_that_was_replaced_is_another_at_once_and_only_once() {
+        let identity = Identity::default();
+        assert_eq!(identity.meet(named("a")), 0);
+        identity.replaced();
+        assert_eq!(identity.incarnation(), 1);
+        assert_eq!(identity.meet(named("b")), 1);
+        identity.note_loss();
+        identity.replaced();
+        assert_eq!(identity.meet(None), 2);
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! The Redis store: a standalone server, shared multiplexed connections, one budget around all.
+//! The Redis store: one server, or the primary that Sentinels name; shared multiplexed connections,
+//! one budget around all.
 //!
 //! - `options`: where the server is and how to reach it;
 //! - `commands`: what is sent;
 //! - `connect`, `connection`: the pool of connections, and what is known of each;
+//! - `target`, `sentinel`: which server they lead to;
+//! - `dial`, `tls`: how one is made;
 //! - `lanes`, `large_keys`: how much is asked at once, and large values out of the way of small ones;
 //! - `identity`: which server it is;
 //! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
@@ -24,6 +27,7 @@ mod connect;
 mod connection;
 mod count;
 mod create;
+mod dial;
 mod exclusive;
 mod fault;
 mod fetch;
@@ -37,7 +41,14 @@ mod pace;
 mod rights;
 mod run;
 mod script;
+mod sentinel;
 mod server_stats;
+mod target;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_off.rs"]
+mod tls;
 mod unscripted;
 mod wanted_keys;
 mod watch;
@@ -72,6 +83,9 @@ use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
 pub use options::RedisOptions;
+pub use sentinel::SentinelOptions;
+#[cfg(feature = "tls")]
+pub use tls::TlsOptions;
 
 const NO_ANSWER: &str = "Redis did not answer within the budget";
 

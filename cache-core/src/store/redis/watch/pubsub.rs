@@ -23,7 +23,7 @@ pub(super) async fn run(session: &Session, refusal: &Error) -> Ended {
 
 async fn listen(session: &Session, refusal: &Error) -> Result<Ended, Ended> {
     let (settings, channel) = (&session.settings, channel(&session.prefix));
-    let connecting = settings.client.get_async_pubsub();
+    let connecting = settings.connect_as_subscriber();
     let mut subscribed = patiently(connecting, settings.connection_timeout).await?;
     patiently(subscribed.subscribe(&channel), PATIENCE).await?;
     // Whoever may not tell others need not hear of them either: nobody would tell.

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use bb8_redis::redis::aio::{MultiplexedConnection, SendError};
-use bb8_redis::redis::{PushInfo, PushKind, Value, cmd};
+use bb8_redis::redis::aio::SendError;
+use bb8_redis::redis::{ConnectionAddr, PushInfo, PushKind, Value, cmd};
 use tokio::sync::Notify;
 
 use super::{Ended, PATIENCE, Session, patiently};
@@ -12,6 +12,7 @@ use crate::clock::Stopwatch;
 use crate::coherence::CoherenceMode;
 use crate::error::{Error, ErrorKind};
 use crate::store::ChangeSink;
+use crate::store::redis::dial::Wire;
 
 /// How often a sign of life is asked for.
 const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -19,12 +20,12 @@ const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 /// One session, until its end.
 pub(super) async fn run(session: &Session) -> Ended {
     match begin(session).await {
-        Ok((connection, gone)) => go_on(session, connection, &gone).await,
+        Ok((connection, address, gone)) => go_on(session, connection, &address, &gone).await,
         Err(ended) => ended,
     }
 }
 
-async fn begin(session: &Session) -> Result<(MultiplexedConnection, Arc<Notify>), Ended> {
+async fn begin(session: &Session) -> Result<(Wire, ConnectionAddr, Arc<Notify>), Ended> {
     let gone = Arc::<Notify>::default();
     let pushed = {
         let (sink, gone) = (Arc::clone(&session.sink), Arc::clone(&gone));
@@ -35,14 +36,19 @@ async fn begin(session: &Session) -> Result<(MultiplexedConnection, Arc<Notify>)
     };
     let settings = &session.settings;
     let connecting = settings.connect_for_pushes(pushed, PATIENCE);
-    let mut connection = patiently(connecting, settings.connection_timeout).await?;
+    let (mut connection, address) = patiently(connecting, settings.connection_timeout).await?;
     let mut track = cmd("CLIENT");
     track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(format!("{}:", session.prefix));
     patiently(track.query_async::<()>(&mut connection), PATIENCE).await?;
-    Ok((connection, gone))
+    Ok((connection, address, gone))
 }
 
-async fn go_on(session: &Session, mut connection: MultiplexedConnection, gone: &Notify) -> Ended {
+async fn go_on(
+    session: &Session,
+    mut connection: Wire,
+    address: &ConnectionAddr,
+    gone: &Notify,
+) -> Ended {
     session.sink.began(CoherenceMode::Tracking, None);
     let ping = cmd("PING");
     loop {
@@ -50,7 +56,11 @@ async fn go_on(session: &Session, mut connection: MultiplexedConnection, gone: &
         // sends what it has to tell at the end of each round, and reads questions at its start.
         let asked = Stopwatch::start();
         match patiently(ping.query_async::<()>(&mut connection), PATIENCE).await {
-            Ok(()) => session.sink.heard_all_before(asked),
+            Ok(()) => match session.settings.check(address) {
+                Ok(()) => session.sink.heard_all_before(asked),
+                // It answers, but what happens now happens elsewhere.
+                Err(error) => return Ended::lost(error),
+            },
             Err(Ended::Refused(error) | Ended::Lost { error, .. }) => return Ended::lost(error),
         }
         tokio::select! {
