@@ -3,6 +3,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`; unset: in-process memory |
+//! | `REDIS_CLUSTER_NODES` | some nodes of a Redis Cluster, as `host:port` or URLs, with commas between; beats `REDIS_URL` |
 //! | `REDIS_USERNAME`, `REDIS_PASSWORD` | replace those in the URL |
 //! | `REDIS_MAX_CONNECTIONS`, `REDIS_MIN_CONNECTIONS` | size of the pool |
 //! | `REDIS_CONNECTION_TIMEOUT` | seconds for an attempt to connect |
@@ -24,6 +25,7 @@ use crate::error::Error;
 #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "read, and checked, all the same"))]
 pub(crate) struct Environment {
     pub(crate) redis_url: Option<String>,
+    pub(crate) cluster_nodes: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
     pub(crate) max_connections: Option<u32>,
@@ -38,7 +40,7 @@ pub(crate) struct Environment {
 }
 
 /// Variables that ask for what is not built yet: ignoring them would connect to the wrong place.
-const NOT_YET: [&str; 3] = ["REDIS_USE_SENTINEL", "REDIS_CLUSTER_NODES", "REDIS_SSL_ENABLED"];
+const NOT_YET: [&str; 2] = ["REDIS_USE_SENTINEL", "REDIS_SSL_ENABLED"];
 const NAMESPACE_TTL: &str = "_CACHE_TTL";
 const DEFAULT_TTLS: [&str; 3] = ["REDIS_DEFAULT_TTL", "CACHE_DEFAULT_TTL", "CACHE_TTL"];
 
@@ -51,7 +53,6 @@ impl Environment {
             variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let get = |name: &str| variables.get(name).map(|value| value.trim());
         for name in NOT_YET {
-            // A list of nodes is no boolean: whatever it says, it asks for a cluster.
             if let Some(value) = get(name)
                 && boolean(name, value).unwrap_or(true)
             {
@@ -79,6 +80,7 @@ impl Environment {
         let redis_url = get("REDIS_URL").map(str::to_owned);
         Ok(Self {
             redis_url,
+            cluster_nodes: get("REDIS_CLUSTER_NODES").map(str::to_owned),
             username: get("REDIS_USERNAME").map(str::to_owned),
             password: variables.get("REDIS_PASSWORD").cloned(),
             max_connections: number("REDIS_MAX_CONNECTIONS")?,
@@ -146,6 +148,7 @@ impl std::fmt::Debug for Environment {
         // The URL may hold a password.
         f.debug_struct("Environment")
             .field("redis", &self.redis_url.is_some())
+            .field("cluster", &self.cluster_nodes.is_some())
             .field("prefix", &self.prefix)
             .field("default_ttl", &self.default_ttl)
             .field("ttls", &self.ttls)
@@ -213,7 +216,6 @@ mod tests {
             ("REDIS_USE_SENTINEL", "true"),
             ("REDIS_ENABLE_COMPRESSION", "s3cret"),
             ("REDIS_COMPRESSION_THRESHOLD", "-1s3cret"),
-            ("REDIS_CLUSTER_NODES", "s3cret:7000"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

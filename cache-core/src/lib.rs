@@ -96,6 +96,7 @@ mod family;
 mod fill;
 mod flight;
 mod gauges;
+pub mod guide;
 mod happenings;
 mod health;
 mod invalidate;
@@ -180,7 +181,7 @@ pub use stats::{
 };
 pub use store::Store;
 #[cfg(feature = "redis")]
-pub use store::{RedisOptions, RedisStore};
+pub use store::{ClusterStore, RedisOptions, RedisStore};
 pub use ttl::{Ttl, days, hours, minutes, seconds};
 pub use typed_namespace::{CacheKey, KeySegment, Typed, TypedNamespace};
 pub use values::Values;

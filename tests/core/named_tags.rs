@@ -221,6 +221,7 @@ async fn flights_are_joined_unless_a_tag_of_their_own_was_invalidated(setup: Set
 }
 
 on_every_setup!(
+    and on a cluster:
     a_tag_of_a_workspace_is_another_than_the_global_one,
     tags_named_at_the_end_are_those_named_at_the_beginning,
     no_invalidation_is_lost_at_any_step,
@@ -270,7 +271,7 @@ async fn they_may_run_at_once(setup: Setup) {
     assert!(is_there(&nodes[0], "0").await);
 }
 
-on_shared_setups!(they_may_run_at_once);
+on_shared_setups!(and on a cluster: they_may_run_at_once);
 
 /// The removal is on its way when the fill looks at its tags: it finds the old generations, and
 /// what it stores ends with them.

@@ -6,6 +6,7 @@
 //! | module | gives |
 //! |---|---|
 //! | [`redis_server`], [`resp`] | a real `redis-server`, and a small client to look into it |
+//! | [`redis_cluster`] | a real Redis Cluster of six nodes |
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
@@ -48,6 +49,7 @@ pub mod prometheus;
 mod proxy_link;
 pub mod raw_origin;
 mod reaper;
+pub mod redis_cluster;
 pub mod redis_server;
 pub mod resp;
 pub mod twin;
@@ -62,6 +64,7 @@ pub use nginx::Nginx;
 pub use origin::Origin;
 pub use prometheus::Prometheus;
 pub use raw_origin::{RawOrigin, RawStep};
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use twin::Twin;

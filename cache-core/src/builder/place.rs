@@ -33,6 +33,9 @@ pub(super) fn store(
 
 #[cfg(feature = "redis")]
 fn redis(options: &crate::store::RedisOptions, clock: &Clock) -> Result<Arc<dyn Store>, Error> {
+    if options.is_cluster() {
+        return Ok(Arc::new(crate::store::ClusterStore::new(options, clock.clone())?));
+    }
     Ok(Arc::new(crate::store::RedisStore::new(options, clock.clone())?))
 }
 
@@ -41,9 +44,15 @@ fn from_environment(
     environment: &Environment,
     clock: &Clock,
 ) -> Result<Option<Arc<dyn Store>>, Error> {
-    let Some(url) = &environment.redis_url else { return Ok(None) };
-    let options = crate::store::RedisOptions::url(url)
-        .map_err(|error| Error::config(format!("REDIS_URL: {error}")))?;
+    let named = |variable: &'static str| move |error| Error::config(format!("{variable}: {error}"));
+    let options = match (&environment.cluster_nodes, &environment.redis_url) {
+        (Some(nodes), _) => crate::store::RedisOptions::cluster(
+            nodes.split([',', ' ']).filter(|node| !node.is_empty()),
+        )
+        .map_err(named("REDIS_CLUSTER_NODES"))?,
+        (None, Some(url)) => crate::store::RedisOptions::url(url).map_err(named("REDIS_URL"))?,
+        (None, None) => return Ok(None),
+    };
     let mut options =
         options.credentials(environment.username.as_deref(), environment.password.as_deref());
     if let Some(connections) = environment.max_connections {
@@ -60,8 +69,11 @@ fn from_environment(
 
 #[cfg(not(feature = "redis"))]
 fn from_environment(environment: &Environment, _: &Clock) -> Result<Option<Arc<dyn Store>>, Error> {
-    match environment.redis_url {
-        Some(_) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
-        None => Ok(None),
+    match (&environment.cluster_nodes, &environment.redis_url) {
+        (Some(_), _) => {
+            Err(Error::config("REDIS_CLUSTER_NODES is set, but the feature `redis` is off"))
+        }
+        (None, Some(_)) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
+        (None, None) => Ok(None),
     }
 }

@@ -126,14 +126,24 @@ async fn by_script(
     key: &str,
     quota: &Quota,
 ) -> Result<Counted, Error> {
+    let mut reply = connection.send_packed_command(&script_command(false, key, quota)).await?;
+    if is_missing(&reply) {
+        reply = connection.send_packed_command(&script_command(true, key, quota)).await?;
+    }
+    counted(reply, quota)
+}
+
+/// The command that counts a use; by the text of its script, or by its name.
+pub(super) fn script_command(by_text: bool, key: &str, quota: &Quota) -> Cmd {
     let counter = match quota.algorithm {
         Algorithm::FixedWindow => &*BY_WINDOW,
         Algorithm::Gcra => &*BY_GCRA,
     };
-    let mut reply = connection.send_packed_command(&counter.command(false, key, quota)).await?;
-    if is_missing(&reply) {
-        reply = connection.send_packed_command(&counter.command(true, key, quota)).await?;
-    }
+    counter.command(by_text, key, quota)
+}
+
+/// What that was answered with.
+pub(super) fn counted(reply: Value, quota: &Quota) -> Result<Counted, Error> {
     let Value::Array(items) = server_error(reply)? else { return Err(protocol_error()) };
     let [Value::Int(allowed), Value::BulkString(used), Value::Int(left)] = &items[..] else {
         return Err(protocol_error());

@@ -14,6 +14,8 @@ pub struct RedisOptions {
     pub(super) max_connections: u32,
     pub(super) min_connections: u32,
     pub(super) connection_timeout: Duration,
+    /// Nodes of a cluster; none: it is a server by itself.
+    pub(super) cluster: Vec<super::cluster::Address>,
 }
 
 impl RedisOptions {
@@ -30,6 +32,7 @@ impl RedisOptions {
             max_connections: 4,
             min_connections: 1,
             connection_timeout: super::CONNECTION_TIMEOUT,
+            cluster: Vec::new(),
         })
     }
 
@@ -74,6 +77,7 @@ impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")
             .field("address", &self.connection.addr().to_string())
+            .field("cluster", &self.cluster)
             .field("max_connections", &self.max_connections)
             .field("min_connections", &self.min_connections)
             .field("connection_timeout", &self.connection_timeout)
