@@ -221,7 +221,6 @@ async fn flights_are_joined_unless_a_tag_of_their_own_was_invalidated(setup: Set
 }
 
 on_every_setup!(
-    and on a cluster:
     a_tag_of_a_workspace_is_another_than_the_global_one,
     tags_named_at_the_end_are_those_named_at_the_beginning,
     no_invalidation_is_lost_at_any_step,

@@ -2,9 +2,12 @@
 mod cluster;
 mod coherence;
 mod contract;
+mod families;
+mod finality_keys;
+mod finality_sweeps;
+mod gated_store;
 mod heard;
 mod pages;
+mod recovery;
 mod setup;
-mod families;
-mod finality_sweeps;
 mod sweeps;

@@ -1,10 +1,10 @@
 //! A node that is lost costs what is in its slots, until its replica has taken them over.
 
-use cache_core::{Cache, Scope, Stopwatch, seconds};
+use cache_core::{Cache, Scope, Stopwatch};
 use cache_tests::wait::eventually_some;
 use cache_tests::{RedisCluster, eventually};
 
-use super::{names, on, rendered, took_long};
+use super::{failing_over_soon, names, on, rendered, took_long};
 use crate::setup::{PATIENCE, fill, nodes, text};
 
 /// The names of entries that lie on this node, and of those that don't.
@@ -33,7 +33,7 @@ fn scopes_on_two_nodes(cluster: &RedisCluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_others_go_on_and_its_replica_takes_over_without_what_was_invalidated() {
-    let cluster = RedisCluster::start();
+    let cluster = failing_over_soon();
     // With the default budget; and one with memory.
     let build = || Cache::builder().prefix("coldcopy").redis(nodes(&cluster));
     let (here, there) = (build().l1(false).build().unwrap(), build().build().unwrap());
@@ -82,13 +82,16 @@ async fn the_others_go_on_and_its_replica_takes_over_without_what_was_invalidate
 /// The replica that took over had not been told of all that the primary had confirmed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_lagged_brings_nothing_back() {
-    let cluster = RedisCluster::start();
+    let cluster = failing_over_soon();
     let cache = on(&cluster).l1(false).build().unwrap();
     let idle = on(&cluster).l1(false).build().unwrap();
+    // What these had set, they would remove.
+    let writer = on(&cluster).build().unwrap();
     for name in names(20) {
-        cache.set("users", name.as_str(), "old").await.unwrap();
+        writer.set("users", name.as_str(), "old").await.unwrap();
         assert_eq!(text(&idle, "users", &name).await.as_deref(), Some("old"));
     }
+    drop(writer);
     let lost = cluster.owner(&rendered("0"));
     cluster.command(lost, &["WAIT", "1", "1000"]);
     let primaries = cluster.primaries();
@@ -114,8 +117,7 @@ async fn a_replica_that_lagged_brings_nothing_back() {
 /// It answers nothing, and its connections stay open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {
-    let timeout = seconds(60);
-    let cluster = RedisCluster::builder().node_timeout(timeout).start();
+    let cluster = RedisCluster::start();
     let cache =
         Cache::builder().prefix("coldcopy").redis(nodes(&cluster)).l1(false).build().unwrap();
     for name in names(60) {

@@ -10,6 +10,7 @@ mod moving;
 mod steps;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::{Builder, Cache, Clock, ClusterStore, Deadline, Stopwatch, seconds};
 use cache_tests::RedisCluster;
@@ -27,6 +28,11 @@ fn store(cluster: &RedisCluster) -> Arc<ClusterStore> {
 
 fn soon() -> Deadline {
     Deadline::after(seconds(10))
+}
+
+/// One whose replicas take over soon.
+fn failing_over_soon() -> RedisCluster {
+    RedisCluster::builder().node_timeout(Duration::from_millis(1500)).start()
 }
 
 /// So many names, of which every primary has some.

@@ -28,9 +28,9 @@ use crate::store::redis::script;
 use crate::store::{Put, Store, WriteBatch, Written};
 
 /// A put is sent so long after its guard was looked at, or not at all.
-const GUARDED_FOR: Duration = Duration::from_millis(100);
+const GUARDED_FOR: Duration = Duration::from_millis(250);
 /// How long after a guard has changed a put may arrive that has seen it unchanged.
-pub(super) const GUARD_LAG: Duration = Duration::from_millis(200);
+pub(super) const GUARD_LAG: Duration = Duration::from_millis(500);
 
 impl ClusterStore {
     pub(super) async fn get_all(
