@@ -73,6 +73,16 @@ impl Clock {
             offset.store(measured, Ordering::Relaxed);
         }
     }
+
+    /// Goes by what another clock has measured.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn follow(&self, other: &Self) {
+        if let (Source::System { offset }, Source::System { offset: measured }) =
+            (&*self.0, &*other.0)
+        {
+            offset.store(measured.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Default for Clock {

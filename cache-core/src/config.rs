@@ -2,7 +2,8 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS; unset (and no Sentinels): in-process memory |
+//! | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS; unset (and no Sentinels or cluster): in-process memory |
+//! | `REDIS_CLUSTER_NODES` | some nodes of a Redis Cluster, as `host:port` or URLs, with commas between; beats `REDIS_URL` |
 //! | `REDIS_USERNAME`, `REDIS_PASSWORD` | replace those in the URL |
 //! | `REDIS_MAX_CONNECTIONS`, `REDIS_MIN_CONNECTIONS` | size of the pool |
 //! | `REDIS_CONNECTION_TIMEOUT` | seconds for an attempt to connect |
@@ -35,6 +36,7 @@ use crate::error::Error;
 #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "read, and checked, all the same"))]
 pub(crate) struct Environment {
     pub(crate) redis_url: Option<String>,
+    pub(crate) cluster_nodes: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
     pub(crate) max_connections: Option<u32>,
@@ -50,8 +52,6 @@ pub(crate) struct Environment {
     pub(crate) compression_threshold: Option<usize>,
 }
 
-/// Variables that ask for what is not built yet: ignoring them would connect to the wrong place.
-const NOT_YET: [&str; 1] = ["REDIS_CLUSTER_NODES"];
 const NAMESPACE_TTL: &str = "_CACHE_TTL";
 const DEFAULT_TTLS: [&str; 3] = ["REDIS_DEFAULT_TTL", "CACHE_DEFAULT_TTL", "CACHE_TTL"];
 
@@ -63,14 +63,6 @@ impl Environment {
         let variables: HashMap<String, String> =
             variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let get = |name: &str| variables.get(name).map(|value| value.trim());
-        for name in NOT_YET {
-            // A list of nodes is no boolean: whatever it says, it asks for a cluster.
-            if let Some(value) = get(name)
-                && boolean(name, value).unwrap_or(true)
-            {
-                return Err(Error::config(format!("{name} is set, but not supported yet")));
-            }
-        }
         let number = |name: &str| get(name).map(|value| whole_number(name, value)).transpose();
         let truth = |name: &str| get(name).map(|value| boolean(name, value)).transpose();
         let ttl = |name: &str| get(name).map(|value| seconds(name, value)).transpose();
@@ -91,11 +83,14 @@ impl Environment {
         }
         let redis_url = get("REDIS_URL").map(str::to_owned);
         let sentinels = SentinelVariables::read(&variables)?;
-        let tls = TlsVariables::read(&variables, redis_url.as_deref())?;
+        let cluster_nodes = get("REDIS_CLUSTER_NODES").map(str::to_owned);
+        let server = cluster_nodes.as_deref().or(redis_url.as_deref());
+        let tls = TlsVariables::read(&variables, server)?;
         Ok(Self {
             sentinels,
             tls,
             redis_url,
+            cluster_nodes,
             username: get("REDIS_USERNAME").map(str::to_owned),
             password: variables.get("REDIS_PASSWORD").cloned(),
             max_connections: number("REDIS_MAX_CONNECTIONS")?,
@@ -164,6 +159,7 @@ impl std::fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("redis", &self.redis_url.is_some())
             .field("sentinels", &self.sentinels.is_some())
+            .field("cluster", &self.cluster_nodes.is_some())
             .field("tls", &self.tls.is_some())
             .field("prefix", &self.prefix)
             .field("default_ttl", &self.default_ttl)
@@ -232,7 +228,6 @@ mod tests {
             ("REDIS_USE_SENTINEL", "true"),
             ("REDIS_ENABLE_COMPRESSION", "s3cret"),
             ("REDIS_COMPRESSION_THRESHOLD", "-1s3cret"),
-            ("REDIS_CLUSTER_NODES", "s3cret:7000"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

@@ -185,7 +185,7 @@ pub use stats::{
 pub use store::TlsOptions;
 pub use store::{Ability, MissingAbility, Store};
 #[cfg(feature = "redis")]
-pub use store::{RedisOptions, RedisStore, SentinelOptions};
+pub use store::{ClusterStore, RedisOptions, RedisStore, SentinelOptions};
 pub use ttl::{Ttl, days, hours, minutes, seconds};
 pub use typed_namespace::{CacheKey, KeySegment, Typed, TypedNamespace};
 pub use values::Values;

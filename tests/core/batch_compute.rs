@@ -250,6 +250,7 @@ async fn reads_writes_or_all_can_be_left_out(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     the_function_is_called_once_with_what_is_missing,
     in_chunks_a_few_at_a_time,
     what_is_not_answered_is_nothing_and_known_as_that,

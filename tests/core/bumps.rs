@@ -39,7 +39,7 @@ async fn it_leaves_all_entries_behind(setup: Setup) {
     assert!(cache.bump_version("gen").await.is_err());
 }
 
-on_every_setup!(it_leaves_all_entries_behind);
+on_every_setup!(and on a cluster: it_leaves_all_entries_behind);
 
 /// Whatever version their code says.
 async fn all_instances_follow(setup: Setup) {
@@ -71,7 +71,7 @@ async fn all_instances_follow(setup: Setup) {
     }
 }
 
-on_shared_setups!(all_instances_follow);
+on_shared_setups!(and on a cluster: all_instances_follow);
 
 /// One that began under the old version is found under neither.
 #[tokio::test]

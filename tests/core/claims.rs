@@ -142,6 +142,7 @@ async fn fills_that_began_before_the_claim_lose(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     a_claim_deletes_and_then_fills,
     what_comes_before_the_claim_ends_it,
     what_comes_after_the_claim_ends_it,
@@ -178,7 +179,7 @@ async fn another_instance_ends_a_claim(setup: Setup) {
     assert_eq!(Node::new(setup.cache()).read().await.as_deref(), Some(&b"ours"[..]));
 }
 
-on_shared_setups!(another_instance_ends_a_claim);
+on_shared_setups!(and on a cluster: another_instance_ends_a_claim);
 
 /// A node over a store with gates.
 fn gated() -> (Arc<GatedStore>, Node, Node) {

@@ -1,15 +1,16 @@
-//! What every store has to do: one suite, run on the store in memory and on a real Redis.
+//! What every store has to do: one suite, run on the store in memory, on a real Redis, and on a real
+//! Redis Cluster.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::store::{Guard, MemoryStore, Put, Store, WriteBatch, Written};
-use cache_core::{Clock, Deadline, RedisStore, seconds};
+use cache_core::{Clock, ClusterStore, Deadline, RedisStore, seconds};
 use cache_tests::eventually;
 
 use crate::heard::Heard;
-use crate::setup::{PATIENCE, START, options, shared_redis, unique_prefix};
+use crate::setup::{PATIENCE, START, nodes, options, shared_cluster, shared_redis, unique_prefix};
 
 const MINUTE: u64 = 60_000;
 
@@ -36,6 +37,11 @@ impl Subject {
     fn as_user(user: &'static str) -> Self {
         let options = crate::rights::shared_as(user);
         let store = RedisStore::new(&options, Clock::system()).unwrap();
+        Self { store: Arc::new(store), prefix: unique_prefix(), clock: None }
+    }
+
+    fn cluster() -> Self {
+        let store = ClusterStore::new(&nodes(shared_cluster()), Clock::system()).unwrap();
         Self { store: Arc::new(store), prefix: unique_prefix(), clock: None }
     }
 
@@ -69,7 +75,12 @@ impl Subject {
     /// For how many seconds a key is kept; `None`: until removed. Moves a manual clock.
     async fn lifetime(&self, name: &str) -> Option<u64> {
         let Some(clock) = &self.clock else {
-            let left = shared_redis().command(&["PTTL", &self.key(name)]).int().unwrap();
+            let key = self.key(name);
+            let left = match self.store.name() {
+                "redis" => shared_redis().command(&["PTTL", &key]),
+                _ => shared_cluster().command_at(&key, &["PTTL", &key]),
+            };
+            let left = left.int().unwrap();
             return u64::try_from(left).ok().map(|ms| ms.div_ceil(1000));
         };
         for second in 0..10_000 {
@@ -372,6 +383,10 @@ macro_rules! on_every_store {
         mod memory { $(
             #[tokio::test]
             async fn $name() { super::$name(super::Subject::memory()).await; }
+        )* }
+        mod cluster { $(
+            #[tokio::test]
+            async fn $name() { super::$name(super::Subject::cluster()).await; }
         )* }
         mod redis { $(
             #[tokio::test]

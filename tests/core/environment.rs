@@ -119,7 +119,7 @@ fn what_is_invalid_is_one_error_that_names_the_variable() {
         ("ENABLE_CACHING", "s3cret"),
         ("REDIS_ENABLE_COMPRESSION", "s3cret"),
         ("REDIS_COMPRESSION_THRESHOLD", "1k s3cret"),
-        ("REDIS_CLUSTER_NODES", "s3cret:1,s3cret:2"),
+        ("REDIS_CLUSTER_NODES", "a:1,b:s3cret"),
     ] {
         let error = vars(&[(name, value)]).and_then(Builder::build).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{name}");

@@ -148,6 +148,7 @@ async fn a_replaced_value_leaves_its_tags_behind(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     a_tag_takes_its_entries_and_no_others,
     an_invalidation_before_the_tags_are_known_is_not_lost,
     nor_is_one_after_that,
@@ -183,4 +184,4 @@ async fn an_invalidation_elsewhere_is_not_lost_either(setup: Setup) {
     }
 }
 
-on_shared_setups!(an_invalidation_elsewhere_is_not_lost_either);
+on_shared_setups!(and on a cluster: an_invalidation_elsewhere_is_not_lost_either);

@@ -86,6 +86,7 @@ async fn neighbours_of_a_deleted_key_are_filled(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     a_delete_overtakes_a_fill,
     a_set_overtakes_a_fill,
     a_delete_overtakes_the_refill_of_an_expired_entry,
@@ -123,7 +124,7 @@ async fn a_fill_elsewhere_that_was_quicker_wins(setup: Setup) {
     }
 }
 
-on_shared_setups!(another_instance_overtakes_a_fill, a_fill_elsewhere_that_was_quicker_wins);
+on_shared_setups!(and on a cluster: another_instance_overtakes_a_fill, a_fill_elsewhere_that_was_quicker_wins);
 
 /// A tombstone lives ten minutes; so no fill may take longer and still be stored.
 #[tokio::test(start_paused = true)]

@@ -101,6 +101,7 @@ async fn who_asks_after_an_invalidation_does_not_wait_for_the_fill_before_it(set
 }
 
 on_every_setup!(
+    and on a cluster:
     an_invalidation_overtakes_a_fill,
     clearing_overtakes_a_fill,
     who_asks_after_an_invalidation_does_not_wait_for_the_fill_before_it,
@@ -147,6 +148,7 @@ async fn the_time_in_memory_counts_from_the_beginning_of_a_fill(setup: Setup) {
 }
 
 on_shared_setups!(
+    and on a cluster:
     an_invalidation_elsewhere_overtakes_a_fill,
     the_time_in_memory_counts_from_the_beginning_of_a_fill,
 );

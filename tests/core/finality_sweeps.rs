@@ -46,7 +46,7 @@ async fn a_sweep_leaves_fills_elsewhere_alone(setup: Setup) {
     assert_eq!(text(&cache, "users", "2").await.as_deref(), Some("new"));
 }
 
-on_every_setup!(a_sweep_overtakes_a_fill, a_sweep_leaves_fills_elsewhere_alone);
+on_every_setup!(and on a cluster: a_sweep_overtakes_a_fill, a_sweep_leaves_fills_elsewhere_alone);
 
 /// Pinned: a fill that had begun in another process before a sweep wrote the old value after it.
 async fn a_sweep_overtakes_a_fill_on_another_node(setup: Setup) {
@@ -69,7 +69,7 @@ async fn a_sweep_overtakes_a_fill_on_another_node(setup: Setup) {
     assert_eq!(text(&setup.cache(), "users", "3").await, Some(new));
 }
 
-on_shared_setups!(a_sweep_overtakes_a_fill_on_another_node);
+on_shared_setups!(and on a cluster: a_sweep_overtakes_a_fill_on_another_node);
 
 /// Fills ask for what stops them together with what they ask for anyway.
 #[tokio::test]

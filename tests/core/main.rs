@@ -12,6 +12,7 @@ mod board_races;
 mod breaker;
 mod bumps;
 mod claims;
+mod cluster;
 mod coherence;
 mod command_counts;
 mod compression;

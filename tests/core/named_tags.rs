@@ -270,7 +270,7 @@ async fn they_may_run_at_once(setup: Setup) {
     assert!(is_there(&nodes[0], "0").await);
 }
 
-on_shared_setups!(they_may_run_at_once);
+on_shared_setups!(and on a cluster: they_may_run_at_once);
 
 /// The removal is on its way when the fill looks at its tags: it finds the old generations, and
 /// what it stores ends with them.

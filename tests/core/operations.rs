@@ -187,6 +187,7 @@ async fn ten_thousand_entries_are_cleared(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     what_is_set_is_got,
     what_is_deleted_is_gone,
     an_entry_lives_as_long_as_its_ttl,

@@ -7,12 +7,18 @@ use std::time::Duration;
 
 use cache_core::store::MemoryStore;
 use cache_core::{Builder, Cache, Clock, Invalidated, Key, RedisOptions, seconds};
-use cache_tests::{RedisServer, eventually};
+use cache_tests::{RedisCluster, RedisServer, eventually};
 
 /// The server of all tests that do not harm it; each has a prefix of its own there.
 pub(crate) fn shared_redis() -> &'static RedisServer {
     static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
     &SERVER
+}
+
+/// The cluster of all tests that do not harm it.
+pub(crate) fn shared_cluster() -> &'static RedisCluster {
+    static CLUSTER: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
+    &CLUSTER
 }
 
 /// A prefix that no other test has.
@@ -28,6 +34,8 @@ enum Place {
     Memory,
     Redis,
     Tiered,
+    /// In memory over a Redis Cluster.
+    Cluster,
     /// Tiered, over a store in memory: several caches share it as they share a Redis.
     Shared(Arc<MemoryStore>),
 }
@@ -73,6 +81,11 @@ impl Setup {
         Self { user: Some(crate::rights::LEAST), ..Self::redis() }
     }
 
+    /// In memory over a Redis Cluster.
+    pub(crate) fn cluster() -> Self {
+        Self::new(Place::Cluster, Clock::manual(START))
+    }
+
     /// In memory over a store in memory.
     pub(crate) fn shared() -> Self {
         let clock = Clock::manual(START);
@@ -100,6 +113,7 @@ impl Setup {
                 None => options(&shared_redis().url()),
             }),
             Place::Tiered => builder.redis(options(&shared_redis().url())),
+            Place::Cluster => builder.redis(nodes(shared_cluster())),
             Place::Shared(store) => builder.store(store.clone()),
         }
     }
@@ -114,6 +128,7 @@ impl Setup {
         match &self.place {
             Place::Memory => None,
             Place::Redis | Place::Tiered => shared_redis().get(&key),
+            Place::Cluster => shared_cluster().get(&key),
             Place::Shared(store) => store.get(&key).map(Vec::from),
         }
     }
@@ -126,6 +141,10 @@ impl Setup {
             Place::Redis | Place::Tiered => {
                 let put = shared_redis().command_bytes(&[b"SET", key.as_bytes(), bytes]);
                 assert!(!put.is_error());
+            }
+            Place::Cluster => {
+                let put = [&b"SET"[..], key.as_bytes(), bytes];
+                assert!(!shared_cluster().command_bytes_at(&key, &put).is_error());
             }
             Place::Shared(store) => store.put(&key, bytes.to_vec()),
         }
@@ -146,6 +165,11 @@ impl Setup {
 
 pub(crate) fn options(url: &str) -> RedisOptions {
     RedisOptions::url(url).unwrap()
+}
+
+/// The nodes of a cluster.
+pub(crate) fn nodes(cluster: &RedisCluster) -> RedisOptions {
+    RedisOptions::cluster(cluster.nodes()).unwrap()
 }
 
 /// A cache on this server, with a generous budget.
@@ -208,6 +232,13 @@ pub(crate) fn kind<T: Debug>(result: Result<T, cache_core::Error>) -> cache_core
 
 /// Runs each function as a test of its own on every kind of setup.
 macro_rules! on_every_setup {
+    (and on a cluster: $($name:ident),* $(,)?) => {
+        crate::setup::on_every_setup!($($name),*);
+        mod on_a_cluster { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::cluster()).await; }
+        )* }
+    };
     ($($name:ident),* $(,)?) => {
         mod in_memory { $(
             #[tokio::test]
@@ -226,6 +257,13 @@ macro_rules! on_every_setup {
 
 /// As `on_every_setup`, where several caches share a store.
 macro_rules! on_shared_setups {
+    (and on a cluster: $($name:ident),* $(,)?) => {
+        crate::setup::on_shared_setups!($($name),*);
+        mod shared_on_a_cluster { $(
+            #[tokio::test]
+            async fn $name() { super::$name(crate::setup::Setup::cluster()).await; }
+        )* }
+    };
     ($($name:ident),* $(,)?) => {
         mod shared_on_redis { $(
             #[tokio::test]

@@ -116,6 +116,7 @@ async fn what_can_not_wait_takes_effect_here_at_once(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     several_scopes_of_all_kinds,
     scopes_come_in_many_forms,
     a_scope_that_can_not_be_invalidates_nothing,
@@ -134,7 +135,7 @@ async fn a_key_among_scopes_overtakes_fills_elsewhere(setup: Setup) {
     }
 }
 
-on_shared_setups!(a_key_among_scopes_overtakes_fills_elsewhere);
+on_shared_setups!(and on a cluster: a_key_among_scopes_overtakes_fills_elsewhere);
 
 #[tokio::test]
 async fn one_round_trip_for_all() {

@@ -208,6 +208,7 @@ async fn what_replaces_a_stale_entry_is_fresh(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     what_was_filled_before_is_stale_and_what_comes_after_is_fresh,
     it_is_of_use_for_as_long_as_past_its_freshness_and_no_longer,
     a_second_time_gives_it_no_more_time,
@@ -247,7 +248,7 @@ async fn another_instance_finds_it_stale_too(setup: Setup) {
     }
 }
 
-on_shared_setups!(another_instance_finds_it_stale_too);
+on_shared_setups!(and on a cluster: another_instance_finds_it_stale_too);
 
 /// By a transaction.
 mod unscripted {

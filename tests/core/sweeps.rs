@@ -48,6 +48,7 @@ async fn a_dropped_handle_stops_nothing(setup: Setup) {
 }
 
 on_every_setup!(
+    and on a cluster:
     a_dry_run_counts_and_touches_nothing,
     a_job_sweeps_in_the_background,
     a_dropped_handle_stops_nothing,

@@ -8,6 +8,7 @@
 //! | [`redis_server`], [`resp`] | a real `redis-server`, and a small client to look into it |
 //! | [`sentinel_set`] | a primary, its replica and their Sentinels |
 //! | [`certificates`] | certificates for TLS |
+//! | [`redis_cluster`] | a real Redis Cluster of six nodes |
 //! | [`nginx`] | a real nginx over a document root |
 //! | [`browser`] | a real Chromium, driven by pointer and keyboard |
 //! | [`prometheus`] | a real Prometheus, and what it has scraped |
@@ -55,6 +56,7 @@ pub mod prometheus;
 mod proxy_link;
 pub mod raw_origin;
 mod reaper;
+pub mod redis_cluster;
 pub mod redis_server;
 pub mod resp;
 pub mod resp_frame;
@@ -74,6 +76,7 @@ pub use nginx::Nginx;
 pub use origin::Origin;
 pub use prometheus::Prometheus;
 pub use raw_origin::{RawOrigin, RawStep};
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use sentinel_set::SentinelSet;

@@ -42,6 +42,33 @@ pub struct ServerStats {
     pub uptime_seconds: Option<u64>,
 }
 
+#[cfg(feature = "redis")]
+impl ServerStats {
+    /// Of two servers of one store: sums, and the time that both have been up.
+    pub(crate) fn and(self, other: Self) -> Self {
+        fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+            Some(one?.saturating_add(other?))
+        }
+        Self {
+            at: self.at.max(other.at),
+            version: self.version.min(other.version),
+            used_memory: sum(self.used_memory, other.used_memory),
+            max_memory: sum(self.max_memory, other.max_memory),
+            eviction_policy: self
+                .eviction_policy
+                .filter(|one| Some(one) == other.eviction_policy.as_ref()),
+            evicted_keys: sum(self.evicted_keys, other.evicted_keys),
+            expired_keys: sum(self.expired_keys, other.expired_keys),
+            keys: sum(self.keys, other.keys),
+            keyspace_hits: sum(self.keyspace_hits, other.keyspace_hits),
+            keyspace_misses: sum(self.keyspace_misses, other.keyspace_misses),
+            connected_clients: sum(self.connected_clients, other.connected_clients),
+            operations_per_second: sum(self.operations_per_second, other.operations_per_second),
+            uptime_seconds: self.uptime_seconds.min(other.uptime_seconds),
+        }
+    }
+}
+
 /// What it said last, and when it was asked.
 #[derive(Debug, Default)]
 pub(crate) struct LatestServerStats(Mutex<Option<(Stopwatch, Option<ServerStats>)>>);

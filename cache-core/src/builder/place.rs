@@ -36,6 +36,9 @@ pub(super) fn store(
 
 #[cfg(feature = "redis")]
 fn redis(options: &crate::store::RedisOptions, clock: &Clock) -> Result<Arc<dyn Store>, Error> {
+    if options.is_cluster() {
+        return Ok(Arc::new(crate::store::ClusterStore::new(options, clock.clone())?));
+    }
     Ok(Arc::new(crate::store::RedisStore::new(options, clock.clone())?))
 }
 
@@ -64,11 +67,11 @@ fn from_environment(
     environment: &Environment,
     _: (&Clock, &str),
 ) -> Result<Option<Arc<dyn Store>>, Error> {
-    if environment.sentinels.is_some() {
-        return Err(Error::config("REDIS_USE_SENTINEL is true, but the feature `redis` is off"));
-    }
-    match environment.redis_url {
-        Some(_) => Err(Error::config("REDIS_URL is set, but the feature `redis` is off")),
-        None => Ok(None),
-    }
+    let named = match environment {
+        Environment { sentinels: Some(_), .. } => "REDIS_USE_SENTINEL",
+        Environment { cluster_nodes: Some(_), .. } => "REDIS_CLUSTER_NODES",
+        Environment { redis_url: Some(_), .. } => "REDIS_URL",
+        _ => return Ok(None),
+    };
+    Err(Error::config(format!("{named} is set, but the feature `redis` is off")))
 }

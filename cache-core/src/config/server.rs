@@ -54,9 +54,10 @@ impl SentinelVariables {
 }
 
 impl TlsVariables {
-    pub(super) fn read(variables: &Variables, url: Option<&str>) -> Result<Option<Self>, Error> {
+    /// `server` is a URL, or several nodes, which may be URLs.
+    pub(super) fn read(variables: &Variables, server: Option<&str>) -> Result<Option<Self>, Error> {
         let enabled = truth(variables, "REDIS_SSL_ENABLED")?;
-        let in_url = url.is_some_and(|url| {
+        let in_url = server.into_iter().flat_map(|server| server.split([',', ' '])).any(|url| {
             let scheme = url.split("://").next().unwrap_or_default();
             ["rediss", "valkeys"].iter().any(|tls| scheme.eq_ignore_ascii_case(tls))
         });
@@ -72,7 +73,7 @@ impl TlsVariables {
             };
         }
         if cfg!(not(feature = "tls")) {
-            let what = if in_url { "REDIS_URL is rediss://" } else { "REDIS_SSL_ENABLED is true" };
+            let what = if in_url { "rediss:// is asked for" } else { "REDIS_SSL_ENABLED is true" };
             return Err(Error::config(format!("{what}, but the feature `tls` is off")));
         }
         let certificate = get(variables, "REDIS_SSL_CERTFILE");

@@ -1,5 +1,10 @@
 //! Running it on Redis as it really is.
 
+#[cfg(feature = "redis")]
+pub mod cluster {
+    #![doc = include_str!("cluster.md")]
+}
+
 pub mod faults {
     #![doc = include_str!("faults.md")]
 }

@@ -28,6 +28,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub use memory::{MemoryStore, Snapshot};
 #[cfg(feature = "tls")]
 pub use redis::TlsOptions;
 #[cfg(feature = "redis")]
-pub use redis::{RedisOptions, RedisStore, SentinelOptions};
+pub use redis::{ClusterStore, RedisOptions, RedisStore, SentinelOptions};
 pub use sink::ChangeSink;
 
 /// A boxed future, so that stores can be trait objects.
@@ -66,7 +67,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Written, Error>>;
 
-    /// Gives each key the value beside it unless it has one; the values the keys have then.
+    /// Gives each key the value beside it unless it has one; the values the keys have then, each as of
+    /// no earlier than those before it. (`None` also if it is not known.)
     fn create<'a>(
         &'a self,
         entries: &'a [(&'a str, String)],
@@ -74,7 +76,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>>;
 
-    /// Removes keys; how many there were. Works when the store takes no writes for want of memory.
+    /// Removes keys; how many there were. Of any two the one behind is there no longer than the one
+    /// before it. Works when the store takes no writes for want of memory.
     fn remove<'a>(
         &'a self,
         keys: &'a [&'a str],
@@ -147,6 +150,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Asks the store for a sign of life.
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// How long after a [`Guard`] has changed a put may still arrive that has seen it unchanged. Zero
+    /// where check and put are one step.
+    fn guard_lag(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Counts how often the store turned out to be another than before, or might be: restarted
     /// from a snapshot, or replaced by a replica. It may have forgotten what it had confirmed, and
@@ -235,7 +244,7 @@ pub struct WriteBatch<'a> {
 }
 
 /// One value to put. Written only if both conditions hold, which is one step with the write, unless
-/// the store [says otherwise](Store::missing_abilities).
+/// the store [says otherwise](Store::missing_abilities) (and see [`Store::guard_lag`]).
 #[derive(Clone, Default)]
 pub struct Put {
     /// Under which key.

@@ -8,13 +8,21 @@ use crate::store::{RedisOptions, SentinelOptions};
 pub(super) fn server(environment: &Environment) -> Result<Option<RedisOptions>, Error> {
     let of = |name: &'static str| move |error: Error| Error::config(format!("{name}: {error}"));
     let sentinels = sentinels(environment)?;
-    let options = match (&environment.redis_url, sentinels) {
-        (None, None) => return Ok(None),
-        (Some(url), None) => RedisOptions::url(url).map_err(of("REDIS_URL"))?,
-        (Some(url), Some(sentinels)) => {
+    let options = match (&environment.cluster_nodes, &environment.redis_url, sentinels) {
+        (None, None, None) => return Ok(None),
+        (Some(_), _, Some(_)) => {
+            let both = "REDIS_USE_SENTINEL and REDIS_CLUSTER_NODES: it is one or the other";
+            return Err(Error::config(both));
+        }
+        (Some(nodes), _, None) => {
+            let nodes = nodes.split([',', ' ']).filter(|node| !node.is_empty());
+            RedisOptions::cluster(nodes).map_err(of("REDIS_CLUSTER_NODES"))?
+        }
+        (None, Some(url), None) => RedisOptions::url(url).map_err(of("REDIS_URL"))?,
+        (None, Some(url), Some(sentinels)) => {
             RedisOptions::url(url).map_err(of("REDIS_URL"))?.sentinels(sentinels)
         }
-        (None, Some(sentinels)) => RedisOptions::sentinel(sentinels)?,
+        (None, None, Some(sentinels)) => RedisOptions::sentinel(sentinels)?,
     };
     with_tls(options, environment).map(Some)
 }

@@ -140,6 +140,11 @@ impl Inner {
         let stop = fills == Elsewhere::Stopped;
         if stop {
             self.stop_fills(&**store, namespace).await?;
+            let lag = store.guard_lag();
+            if !lag.is_zero() {
+                // Writes that had looked whether they may come before that.
+                tokio::time::sleep(lag).await;
+            }
         }
         let done = walk(self, &**store, glob.as_str(), course).await;
         self.sweep_memory(glob);

@@ -11,7 +11,7 @@ use crate::codec::is_tombstone;
 use crate::error::Error;
 use crate::store::{Put, WriteBatch};
 
-fn put_command(put: &Put) -> Cmd {
+pub(super) fn put_command(put: &Put) -> Cmd {
     if put.expect.is_some() || put.guard.is_some() {
         return script::command(put);
     }
@@ -25,6 +25,14 @@ pub(super) fn put_plainly(put: &Put) -> Cmd {
     if let Some(keep_for) = put.keep_for {
         command.arg("PX").arg(longest(keep_for));
     }
+    command
+}
+
+/// Keeps a key for longer.
+pub(super) fn extend_command(key: &str, keep_for: Millis) -> Cmd {
+    let mut command = cmd("PEXPIRE");
+    // GT: never shorten. Redis before 7 refuses the word; then the key keeps its time.
+    command.arg(key).arg(longest(keep_for)).arg("GT");
     command
 }
 

@@ -129,21 +129,34 @@ async fn by_script(
     key: &str,
     quota: &Quota,
 ) -> Result<Counted, Error> {
-    let counter = match quota.algorithm {
-        Algorithm::FixedWindow => &*BY_WINDOW,
-        Algorithm::Gcra => &*BY_GCRA,
-    };
-    let mut reply = connection.send_packed_command(&counter.command(false, key, quota)).await?;
+    let mut reply = connection.send_packed_command(&script_command(false, key, quota)).await?;
     if is_missing(&reply) {
-        reply = connection.send_packed_command(&counter.command(true, key, quota)).await?;
+        reply = connection.send_packed_command(&script_command(true, key, quota)).await?;
         if is_refused(&reply) {
             // `EVAL` may be renamed away.
             let mut commands = pipe();
-            commands.cmd("SCRIPT").arg("LOAD").arg(counter.source);
-            commands.add_command(counter.command(false, key, quota));
+            commands.cmd("SCRIPT").arg("LOAD").arg(counter(quota).source);
+            commands.add_command(script_command(false, key, quota));
             reply = send_all(connection, &commands).await?.pop().unwrap_or(Value::Nil);
         }
     }
+    counted(reply, quota)
+}
+
+/// The command that counts a use; by the text of its script, or by its name.
+pub(super) fn script_command(by_text: bool, key: &str, quota: &Quota) -> Cmd {
+    counter(quota).command(by_text, key, quota)
+}
+
+fn counter(quota: &Quota) -> &'static Counter {
+    match quota.algorithm {
+        Algorithm::FixedWindow => &BY_WINDOW,
+        Algorithm::Gcra => &BY_GCRA,
+    }
+}
+
+/// What that was answered with.
+pub(super) fn counted(reply: Value, quota: &Quota) -> Result<Counted, Error> {
     let Value::Array(items) = server_error(reply)? else { return Err(protocol_error()) };
     let [Value::Int(allowed), Value::BulkString(used), Value::Int(left)] = &items[..] else {
         return Err(protocol_error());

@@ -19,9 +19,11 @@
 //! - `count`: uses, against a limit;
 //! - `server_stats`: what the server says of itself;
 //! - `watch`: a connection on which Redis tells what changes;
-//! - `fault`: what each error means.
+//! - `fault`: what each error means;
+//! - `cluster`: Redis Cluster, over a store for each primary.
 
 mod budget;
+mod cluster;
 mod commands;
 mod connect;
 mod connection;
@@ -62,8 +64,8 @@ use bytes::Bytes;
 
 use self::budget::Breaker;
 use self::commands::{
-    changed, changes, longest, repeat_together, send, send_all, strings, unlink, values_among,
-    write_again,
+    changed, changes, extend_command, repeat_together, send, send_all, strings, unlink,
+    values_among, write_again,
 };
 use self::connect::Connections;
 use self::count::Counting;
@@ -82,6 +84,7 @@ use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
+pub use cluster::ClusterStore;
 pub use options::RedisOptions;
 pub use sentinel::SentinelOptions;
 #[cfg(feature = "tls")]
@@ -178,8 +181,7 @@ impl Store for RedisStore {
                 commands.cmd("UNLINK").arg(batch.remove);
             }
             for (key, keep_for) in extend {
-                // GT: never shorten.
-                commands.cmd("PEXPIRE").arg(key).arg(longest(*keep_for)).arg("GT");
+                commands.add_command(extend_command(key, *keep_for));
             }
             if !batch.read.is_empty() {
                 commands.cmd("MGET").arg(batch.read);

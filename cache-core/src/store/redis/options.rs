@@ -23,6 +23,8 @@ pub struct RedisOptions {
     pub(super) connection_timeout: Duration,
     /// That of the keys.
     pub(super) prefix: Option<String>,
+    /// Nodes of a cluster; none: it is a server by itself.
+    pub(super) cluster: Vec<super::cluster::Address>,
 }
 
 impl RedisOptions {
@@ -33,7 +35,7 @@ impl RedisOptions {
         // The error of the library may quote the URL, password and all.
         let connection =
             (&*url).into_connection_info().map_err(|_| Error::config("not a redis:// URL"))?;
-        Ok(Self { tls, ..Self::at(connection) })
+        Ok(Self { tls, ..Self::with(connection) })
     }
 
     /// The primary that these Sentinels name.
@@ -42,7 +44,7 @@ impl RedisOptions {
         Ok(Self::url("redis://localhost")?.sentinels(sentinels))
     }
 
-    fn at(connection: ConnectionInfo) -> Self {
+    fn with(connection: ConnectionInfo) -> Self {
         Self {
             connection,
             sentinels: None,
@@ -52,6 +54,7 @@ impl RedisOptions {
             max_operations: super::lanes::MAX_OPERATIONS,
             connection_timeout: super::CONNECTION_TIMEOUT,
             prefix: None,
+            cluster: Vec::new(),
         }
     }
 
@@ -153,9 +156,10 @@ fn without_tls(url: &str) -> Result<(Cow<'_, str>, Option<TlsOptions>), Error> {
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RedisOptions");
-        match &self.sentinels {
-            Some(sentinels) => shown.field("sentinels", sentinels),
-            None => shown.field("address", &self.connection.addr().to_string()),
+        match (&self.sentinels, &self.cluster[..]) {
+            (Some(sentinels), _) => shown.field("sentinels", sentinels),
+            (None, []) => shown.field("address", &self.connection.addr().to_string()),
+            (None, nodes) => shown.field("cluster", &nodes),
         };
         shown
             .field("tls", &self.tls)

@@ -1,0 +1,282 @@
+//! Writes of several keys, which on one server are one step: what of that holds over several.
+//!
+//! - **Reads after writes.** All nodes have answered to the writes of a batch before any is read. So
+//!   are the keys of [`create`](Store::create): each is told as it was after all were made.
+//! - **Order.** Of two keys that are removed, the one behind is there no longer than the one before
+//!   it: all are removed twice, the second time when the first has been answered by all. Tails are put
+//!   in one after the other.
+//! - **Guards.** A [`Guard`](crate::store::Guard) lies elsewhere than what it guards, so check and put
+//!   are two steps. The guard is looked at before the put, and again after it; if it has changed, the
+//!   put is taken back. What guards a put is a sweep's mark, and a sweep waits for
+//!   [`GUARD_LAG`] after it has changed the mark, so that a put that had seen the old one has arrived
+//!   when the walk begins. What remains: a put that reaches its node later than that stays until it
+//!   is taken back, which takes a round trip; or, if the process dies just then, until it expires.
+
+use std::time::Duration;
+
+use bb8_redis::redis::Value;
+use bytes::Bytes;
+
+use super::ClusterStore;
+use super::orders::Order;
+use super::slot::slot_of;
+use crate::clock::{Deadline, Millis};
+use crate::codec::{is_tombstone, write_id};
+use crate::error::{Error, ErrorKind};
+use crate::store::redis::fault::{protocol_error, server_error};
+use crate::store::redis::script;
+use crate::store::{Put, Store, WriteBatch, Written};
+
+/// A put is sent so long after its guard was looked at, or not at all.
+const GUARDED_FOR: Duration = Duration::from_millis(250);
+/// How long after a guard has changed a put may arrive that has seen it unchanged.
+pub(super) const GUARD_LAG: Duration = Duration::from_millis(500);
+
+impl ClusterStore {
+    pub(super) async fn get_all(
+        &self,
+        keys: impl Iterator<Item = &str>,
+        deadline: Deadline,
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        let orders: Vec<Order<'_>> = keys.map(Order::Get).collect();
+        self.carry_out(&orders, deadline).await?.into_iter().map(string).collect()
+    }
+
+    pub(super) async fn write_all(
+        &self,
+        batch: WriteBatch<'_>,
+        deadline: Deadline,
+    ) -> Result<Written, Error> {
+        let mut stored = self.are_guarded(batch.puts, deadline).await?;
+        let soon = match batch.puts.iter().any(|put| put.guard.is_some()) {
+            true => deadline.min(Deadline::after(GUARDED_FOR)),
+            false => deadline,
+        };
+        self.change_all(&batch, &mut stored, soon).await?;
+        for (key, tail) in batch.tails {
+            let answers = self.carry_out(&[Order::Tail(key, tail)], deadline).await?;
+            for answer in answers {
+                self.or_by_its_node(key, answer, async |node| {
+                    let batch = WriteBatch { tails: &[(key, tail)], ..WriteBatch::default() };
+                    node.write(batch, deadline).await.map(|_| true)
+                })
+                .await?;
+            }
+        }
+        if batch.remove.len() > 1 {
+            self.remove_all(batch.remove, deadline).await?;
+        }
+        let is_guarded = |(put, stored): &(&Put, &bool)| **stored && put.guard.is_some();
+        let guarded: Vec<&Put> =
+            batch.puts.iter().zip(&stored).filter(is_guarded).map(|(put, _)| put).collect();
+        let guards = guarded.iter().filter_map(|put| put.guard.as_ref());
+        let keys: Vec<&str> =
+            guards.map(|guard| &*guard.key).chain(batch.read.iter().copied()).collect();
+        if keys.is_empty() {
+            return Ok(Written { stored, read: Vec::new() });
+        }
+        let found = self.get_all(keys.iter().copied(), deadline).await;
+        let told = found.as_deref().unwrap_or_default();
+        let (told, read) = told.split_at_checked(guarded.len()).unwrap_or_default();
+        let holds = |put: &Put, found: Option<&Option<Bytes>>| {
+            let found = found.and_then(Option::as_ref);
+            put.guard.as_ref().is_some_and(|guard| found == Some(&guard.value))
+        };
+        let broken = guarded.iter().enumerate().filter(|(n, put)| !holds(put, told.get(*n)));
+        let broken: Vec<&str> = broken.map(|(_, put)| put.key.as_str()).collect();
+        let read = read.to_vec();
+        if !broken.is_empty() {
+            self.take_back(batch.puts, &mut stored, &broken, deadline).await?;
+        }
+        found?;
+        Ok(Written { stored, read })
+    }
+
+    /// Whether the guard of each put is as it is to be.
+    async fn are_guarded(&self, puts: &[Put], deadline: Deadline) -> Result<Vec<bool>, Error> {
+        let mut keys: Vec<&str> =
+            puts.iter().filter_map(|put| put.guard.as_ref()).map(|guard| &*guard.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(vec![true; puts.len()]);
+        }
+        let found = self.get_all(keys.iter().copied(), deadline).await?;
+        let holds = |put: &Put| {
+            let Some(guard) = &put.guard else { return true };
+            let index = keys.binary_search(&&*guard.key).ok();
+            let found = index.and_then(|index| found.get(index)).and_then(Option::as_ref);
+            found == Some(&guard.value)
+        };
+        Ok(puts.iter().map(holds).collect())
+    }
+
+    /// Puts those that may be stored, removes, extends. Of each put, whether it is stored then.
+    async fn change_all(
+        &self,
+        batch: &WriteBatch<'_>,
+        stored: &mut [bool],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let puts: Vec<&Put> =
+            batch.puts.iter().zip(&*stored).filter(|(_, may)| **may).map(|(put, _)| put).collect();
+        // Conditions that are met already, or that a script can't look at.
+        let puts: Vec<Put> =
+            puts.into_iter().map(|put| Put { guard: None, ..put.clone() }).collect();
+        let mut orders: Vec<Order<'_>> = puts.iter().map(Order::Put).collect();
+        orders.extend(batch.remove.iter().map(|key| Order::Remove(key)));
+        orders.extend(batch.extend.iter().map(|(key, keep_for)| Order::Extend(key, *keep_for)));
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let mut answers = self.carry_out(&orders, deadline).await?.into_iter();
+        let mut outcomes = Vec::with_capacity(puts.len());
+        for (put, answer) in puts.iter().zip(answers.by_ref()) {
+            outcomes.push(
+                self.or_by_its_node(&put.key, answer, async |node| {
+                    let puts = std::slice::from_ref(put);
+                    let batch = WriteBatch { puts, ..WriteBatch::default() };
+                    Ok(node.write(batch, deadline).await?.stored.first() == Some(&true))
+                })
+                .await,
+            );
+        }
+        for answer in answers.take(batch.remove.len()) {
+            server_error(answer)?;
+        }
+        let mut outcomes = outcomes.into_iter();
+        for stored in stored.iter_mut().filter(|may| **may) {
+            *stored = outcomes.next().unwrap_or(Ok(false))?;
+        }
+        Ok(())
+    }
+
+    /// What a script was answered with; where it was refused, the node's own store knows what to do
+    /// without.
+    async fn or_by_its_node<'s, F>(
+        &'s self,
+        key: &str,
+        answer: Value,
+        without: impl FnOnce(super::RedisStore) -> F,
+    ) -> Result<bool, Error>
+    where
+        F: Future<Output = Result<bool, Error>>,
+    {
+        match script::stored(answer) {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                let topology = self.shared.known();
+                let owner = topology.as_ref().and_then(|known| known.owner(slot_of(key)));
+                let Some(owner) = owner else { return Err(error) };
+                without(owner.node.store.clone()).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Takes back what was put under a guard that has changed, unless it is another's by now.
+    async fn take_back(
+        &self,
+        puts: &[Put],
+        stored: &mut [bool],
+        keys: &[&str],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        // Gone as soon as it is there.
+        let gone = |put: &Put| Put {
+            key: put.key.clone(),
+            value: Bytes::new(),
+            keep_for: Some(1),
+            expect: Some(Bytes::copy_from_slice(&write_id(Some(&put.value)))),
+            guard: None,
+        };
+        let mut back = Vec::new();
+        for (put, stored) in puts.iter().zip(stored) {
+            if *stored && put.guard.is_some() && keys.contains(&put.key.as_str()) {
+                *stored = false;
+                back.push(gone(put));
+            }
+        }
+        let batch = WriteBatch { puts: &back, ..WriteBatch::default() };
+        let mut none = vec![true; back.len()];
+        self.change_all(&batch, &mut none, deadline).await
+    }
+
+    /// Removes keys; how many there were.
+    pub(super) async fn remove_all(&self, keys: &[&str], deadline: Deadline) -> Result<u64, Error> {
+        let orders: Vec<Order<'_>> = keys.iter().map(|key| Order::Remove(key)).collect();
+        let mut removed = 0;
+        for answer in self.carry_out(&orders, deadline).await? {
+            match server_error(answer)? {
+                Value::Int(one) => removed += u64::try_from(one).unwrap_or(0),
+                _ => return Err(protocol_error()),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// As they are once all have been made: what has changed in between is not told.
+    pub(super) async fn create_all(
+        &self,
+        entries: &[(&str, String)],
+        keep_for: Millis,
+        deadline: Deadline,
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut orders = Vec::with_capacity(entries.len() * 2);
+        for (key, value) in entries {
+            orders.extend([Order::Create(key, value, keep_for), Order::Get(key)]);
+        }
+        let mut answers = self.carry_out(&orders, deadline).await?.into_iter();
+        let mut found = Vec::with_capacity(entries.len());
+        while let (Some(made), Some(there)) = (answers.next(), answers.next()) {
+            // A refused write leaves the key absent, and the caller told.
+            server_error(made)?;
+            found.push(string(there)?);
+        }
+        if entries.len() > 1 {
+            let again = self.get_all(entries.iter().map(|(key, _)| *key), deadline).await?;
+            for (found, again) in found.iter_mut().zip(again) {
+                if *found != again {
+                    *found = None;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those of the keys that hold values, not tombstones; with `only_there`, those that hold
+    /// anything.
+    pub(super) async fn values_of<'k>(
+        &self,
+        keys: &[&'k str],
+        only_there: bool,
+        deadline: Deadline,
+    ) -> Result<Vec<&'k str>, Error> {
+        let orders: Vec<Order<'_>> = keys.iter().map(|key| Order::Range(key, 0, 5)).collect();
+        let mut values = Vec::with_capacity(keys.len());
+        for (key, head) in keys.iter().zip(self.carry_out(&orders, deadline).await?) {
+            let head = string(head)?;
+            let is_value = match head {
+                Some(head) if only_there && head.is_empty() => false,
+                // What is no string is none of ours.
+                head => !head.is_some_and(|head| is_tombstone(&head)),
+            };
+            if is_value {
+                values.push(*key);
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// What is under a key; what is not a string counts as absent, as `MGET` has it.
+pub(super) fn string(answer: Value) -> Result<Option<Bytes>, Error> {
+    match answer {
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        Value::Nil => Ok(None),
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
+        other => {
+            server_error(other)?;
+            Err(protocol_error())
+        }
+    }
+}

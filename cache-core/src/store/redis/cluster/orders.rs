@@ -1,0 +1,376 @@
+//! Commands about one key each, sent to whoever serves the key, and sent again where it has moved.
+//!
+//! Those for one node go out as one pipeline, and all nodes are asked at the same moment. What each
+//! is answered with comes back in the order of the commands. No command is about two keys: what is
+//! in two slots may be in two places, and while a slot moves, so may be what is in one.
+//!
+//! | answer | what is done |
+//! |---|---|
+//! | `MOVED` to a primary that is known | noted in the map; again, there |
+//! | `MOVED` to one that is not | the map is asked for; again |
+//! | `ASK` | again, there, behind `ASKING`; the map stays as it is |
+//! | `TRYAGAIN` | again, a little later |
+//! | `NOSCRIPT` | the scripts are loaded; again |
+//! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY`, no answer | the map is asked for in the background; an error |
+//! | any other | it is the answer |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bb8_redis::redis::{Cmd, ServerErrorKind, Value, aio::MultiplexedConnection, cmd, pipe};
+use smallvec::SmallVec;
+
+use super::slot::slot_of;
+use super::topology::Node;
+use super::view::Address;
+use super::{ClusterStore, join_all, of_node};
+use crate::clock::{Deadline, Millis};
+use crate::error::{Error, ErrorKind};
+use crate::rate::Quota;
+use crate::store::Put;
+use crate::store::redis::commands::{extend_command, longest, put_command, send_all};
+use crate::store::redis::{count, script};
+
+/// A command about one key.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order<'a> {
+    Get(&'a str),
+    /// Some of the bytes under a key, from the first to the last.
+    Range(&'a str, isize, isize),
+    Put(&'a Put),
+    Tail(&'a str, &'a str),
+    Remove(&'a str),
+    Extend(&'a str, Millis),
+    /// Gives a key a value unless it has one.
+    Create(&'a str, &'a str, Millis),
+    /// Counts a use; by the text of the script, or by its name.
+    Count(&'a str, &'a Quota, bool),
+}
+
+/// Redirections of one command that are followed before it is given up. A slot that moves while it
+/// is asked for costs two or three.
+const ATTEMPTS: u32 = 12;
+/// Before the third attempt, and twice as long before each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(16);
+
+/// Where an order goes.
+#[derive(Debug, Clone)]
+enum Route {
+    ByMap,
+    /// Its slot is on the way there.
+    Ask(Address),
+}
+
+/// What an answer asks for.
+enum Next {
+    Done,
+    Moved(Address),
+    Ask(Address),
+    Again,
+    LoadScripts,
+}
+
+/// What goes to one node.
+struct Parcel {
+    node: Arc<Node>,
+    /// Which orders, and whether behind `ASKING`.
+    orders: Vec<(usize, bool)>,
+}
+
+impl Order<'_> {
+    fn key(&self) -> &str {
+        match self {
+            Self::Put(put) => &put.key,
+            Self::Get(key)
+            | Self::Range(key, ..)
+            | Self::Tail(key, _)
+            | Self::Remove(key)
+            | Self::Extend(key, _)
+            | Self::Create(key, ..)
+            | Self::Count(key, ..) => key,
+        }
+    }
+
+    fn command(&self) -> Cmd {
+        let mut command;
+        match *self {
+            Self::Put(put) => return put_command(put),
+            Self::Tail(key, tail) => return script::tail_command(key, tail),
+            Self::Count(key, quota, by_text) => return count::script_command(by_text, key, quota),
+            Self::Extend(key, keep_for) => return extend_command(key, keep_for),
+            Self::Get(key) => {
+                command = cmd("GET");
+                command.arg(key);
+            }
+            Self::Range(key, from, to) => {
+                command = cmd("GETRANGE");
+                command.arg(key).arg(from).arg(to);
+            }
+            Self::Remove(key) => {
+                command = cmd("UNLINK");
+                command.arg(key);
+            }
+            Self::Create(key, value, keep_for) => {
+                command = cmd("SET");
+                command.arg(key).arg(value).arg("NX").arg("PX").arg(longest(keep_for));
+            }
+        }
+        command
+    }
+
+    /// Whether others have to hear of it.
+    fn changes(&self) -> bool {
+        matches!(self, Self::Put(_) | Self::Tail(..) | Self::Remove(_) | Self::Create(..))
+    }
+}
+
+impl ClusterStore {
+    /// Sends each order to where its key is; the answers, in their order. An error that Redis
+    /// answers to an order is its answer.
+    ///
+    /// # Errors
+    /// When an order could not be sent, or has no answer: then any of them may have been carried out.
+    pub(super) async fn carry_out(
+        &self,
+        orders: &[Order<'_>],
+        deadline: Deadline,
+    ) -> Result<Vec<Value>, Error> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let slots: SmallVec<[u16; 16]> = orders.iter().map(|order| slot_of(order.key())).collect();
+        let mut answers = vec![Value::Nil; orders.len()];
+        let mut left: Vec<(usize, Route)> = (0..orders.len()).map(|n| (n, Route::ByMap)).collect();
+        let shared = &self.shared;
+        let first = shared.topology(deadline).await?.incarnation();
+        for attempt in 0..ATTEMPTS {
+            if let Some(doublings) = attempt.checked_sub(2) {
+                let pause = FIRST_PAUSE.saturating_mul(1 << doublings.min(8)).min(LAST_PAUSE);
+                let until = deadline.min(Deadline::after(pause));
+                tokio::time::sleep_until(until.instant()).await;
+            }
+            let parcels = self.parcels(&left, &slots, deadline).await?;
+            let sent = parcels.iter().map(|parcel| self.send(parcel, orders, deadline)).collect();
+            let mut failed = None;
+            let mut again = Vec::new();
+            for (parcel, result) in parcels.iter().zip(join_all(sent).await) {
+                match result {
+                    Ok(replies) => {
+                        for ((index, asking), reply) in parcel.orders.iter().zip(replies) {
+                            again.push((&parcel.node, *index, *asking, reply));
+                        }
+                    }
+                    Err(error) => failed = worse(failed, of_node(&parcel.node.address, &error)),
+                }
+            }
+            if let Some(error) = failed {
+                shared.doubt();
+                return Err(error);
+            }
+            left = self.take_in(again, orders, (&slots, &mut answers), deadline).await?;
+            if left.is_empty() {
+                return match shared.known() {
+                    Some(known) if known.incarnation() == first => Ok(answers),
+                    _ => Err(Error::new(ErrorKind::Unavailable, TAKEN_OVER)),
+                };
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "a slot of the cluster was not found in time"))
+    }
+
+    /// Takes in the answers, and what they tell of the map; what has to be sent again.
+    async fn take_in(
+        &self,
+        replies: Vec<(&Arc<Node>, usize, bool, Value)>,
+        orders: &[Order<'_>],
+        (slots, answers): (&[u16], &mut [Value]),
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, Route)>, Error> {
+        let (mut left, mut without_scripts) = (Vec::new(), Vec::<&Arc<Node>>::new());
+        let mut unknown = false;
+        for (node, index, asking, reply) in replies {
+            let same = || if asking { Route::Ask(node.address.clone()) } else { Route::ByMap };
+            let loads_itself = matches!(orders.get(index), Some(Order::Count(..)));
+            match next(&reply, &node.address) {
+                Next::LoadScripts if !loads_itself => {
+                    if !without_scripts.iter().any(|known| Arc::ptr_eq(known, node)) {
+                        without_scripts.push(node);
+                    }
+                    left.push((index, same()));
+                }
+                Next::Done | Next::LoadScripts => {
+                    if is_of_trouble(&reply) {
+                        self.shared.doubt();
+                    }
+                    if let Some(answer) = answers.get_mut(index) {
+                        *answer = reply;
+                    }
+                }
+                Next::Moved(to) => {
+                    let slot = slots.get(index).copied().unwrap_or_default();
+                    let topology = self.shared.topology(deadline).await?;
+                    unknown |= !topology.move_slot(slot, &to);
+                    left.push((index, Route::ByMap));
+                }
+                Next::Ask(to) => left.push((index, Route::Ask(to))),
+                Next::Again => left.push((index, same())),
+            }
+        }
+        for node in without_scripts {
+            let load = async |mut connection| script::load(&mut connection).await;
+            node.store.run(deadline, load).await.map_err(|e| of_node(&node.address, &e))?;
+        }
+        if unknown {
+            // A server that is met before the map tells of it might be counted as no other one.
+            self.shared.learn(deadline).await?;
+        } else if left.iter().any(|(_, route)| matches!(route, Route::ByMap)) {
+            self.shared.doubt();
+        }
+        Ok(left)
+    }
+
+    async fn parcels(
+        &self,
+        left: &[(usize, Route)],
+        slots: &[u16],
+        deadline: Deadline,
+    ) -> Result<Vec<Parcel>, Error> {
+        let topology = self.shared.topology(deadline).await?;
+        let mut parcels = Vec::<Parcel>::with_capacity(topology.members.len().min(left.len()));
+        for (index, route) in left {
+            let node = match route {
+                Route::Ask(to) => self.shared.node(to)?,
+                Route::ByMap => {
+                    let owner = slots.get(*index).and_then(|slot| topology.owner(*slot));
+                    let Some(owner) = owner else {
+                        self.shared.doubt();
+                        let why = "no node of the cluster serves the slot";
+                        return Err(Error::new(ErrorKind::Unavailable, why));
+                    };
+                    Arc::clone(&owner.node)
+                }
+            };
+            let order = (*index, matches!(route, Route::Ask(_)));
+            match parcels.iter_mut().find(|parcel| Arc::ptr_eq(&parcel.node, &node)) {
+                Some(parcel) => parcel.orders.push(order),
+                None => parcels.push(Parcel { node, orders: vec![order] }),
+            }
+        }
+        Ok(parcels)
+    }
+
+    /// One pipeline; the answer to each order.
+    async fn send(
+        &self,
+        parcel: &Parcel,
+        orders: &[Order<'_>],
+        deadline: Deadline,
+    ) -> Result<Vec<Value>, Error> {
+        let store = &parcel.node.store;
+        let operation = async |mut connection: MultiplexedConnection| {
+            let mut commands = pipe();
+            let mut places = Vec::with_capacity(parcel.orders.len());
+            for (index, asking) in &parcel.orders {
+                let Some(order) = orders.get(*index) else { continue };
+                if *asking {
+                    commands.cmd("ASKING");
+                }
+                places.push(commands.len());
+                commands.add_command(order.command());
+            }
+            let sent = parcel.orders.iter().filter_map(|(index, _)| orders.get(*index));
+            let changed = sent.filter(|order| order.changes()).map(|order| order.key());
+            store.inner.announcer.announce(&mut commands, &changed);
+            let mut replies = send_all(&mut connection, &commands).await?;
+            let reply = |place: usize| replies.get_mut(place).map(std::mem::take);
+            Ok(places.into_iter().filter_map(reply).collect())
+        };
+        store.run(deadline, operation).await
+    }
+}
+
+const TAKEN_OVER: &str = "another server has taken the place of one";
+
+fn next(reply: &Value, said_by: &Address) -> Next {
+    let Value::ServerError(error) = reply else { return Next::Done };
+    // Such as `3999 127.0.0.1:6381`.
+    let place = || {
+        let place = error.details()?.split_ascii_whitespace().nth(1)?;
+        Address::parse(place, &said_by.host)
+    };
+    match error.kind() {
+        Some(ServerErrorKind::Moved) => place().map_or(Next::Again, Next::Moved),
+        Some(ServerErrorKind::Ask) => place().map_or(Next::Again, Next::Ask),
+        Some(ServerErrorKind::TryAgain) => Next::Again,
+        Some(ServerErrorKind::NoScript) => Next::LoadScripts,
+        _ => Next::Done,
+    }
+}
+
+/// Whether it may come of a map that is out of date, or soon will be.
+fn is_of_trouble(reply: &Value) -> bool {
+    let Value::ServerError(error) = reply else { return false };
+    matches!(
+        error.kind(),
+        Some(
+            ServerErrorKind::ClusterDown
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ReadOnly
+        )
+    )
+}
+
+/// Of several errors the one that says most: what has to be told again later must not look refused.
+pub(super) fn worse(earlier: Option<Error>, error: Error) -> Option<Error> {
+    match earlier {
+        Some(earlier) if earlier.is_outage() || !error.is_outage() => Some(earlier),
+        _ => Some(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bb8_redis::redis::parse_redis_value;
+
+    use super::*;
+
+    fn told(reply: &[u8]) -> String {
+        let said_by = Address { host: "said".to_owned(), port: 1 };
+        match next(&parse_redis_value(reply).unwrap(), &said_by) {
+            Next::Done => "done".to_owned(),
+            Next::Moved(to) => format!("moved {to}"),
+            Next::Ask(to) => format!("ask {to}"),
+            Next::Again => "again".to_owned(),
+            Next::LoadScripts => "load".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_each_answer_asks_for() {
+        for (reply, what) in [
+            (&b"-MOVED 3999 127.0.0.1:6381\r\n"[..], "moved 127.0.0.1:6381"),
+            (b"-MOVED 3999 :6381\r\n", "moved said:6381"),
+            (b"-ASK 3999 a.b:6381\r\n", "ask a.b:6381"),
+            (b"-MOVED nonsense\r\n", "again"),
+            (b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "again"),
+            (b"-NOSCRIPT No matching script.\r\n", "load"),
+            (b"-CLUSTERDOWN The cluster is down\r\n", "done"),
+            (b"-OOM command not allowed\r\n", "done"),
+            (b"$-1\r\n", "done"),
+        ] {
+            assert_eq!(told(reply), what);
+        }
+    }
+
+    #[test]
+    fn an_outage_is_told_before_a_refusal() {
+        let error = |kind| Error::new(kind, "");
+        let denied = || error(ErrorKind::Denied);
+        let kind = |error: Option<Error>| error.map(|error| error.kind());
+        assert_eq!(kind(worse(None, denied())), Some(ErrorKind::Denied));
+        let away = worse(Some(denied()), error(ErrorKind::Timeout));
+        assert_eq!(kind(worse(away, denied())), Some(ErrorKind::Timeout));
+    }
+}

@@ -1,0 +1,149 @@
+//! A node that is lost costs what is in its slots, until its replica has taken them over.
+
+use cache_core::{Cache, Scope, Stopwatch};
+use cache_tests::wait::eventually_some;
+use cache_tests::{RedisCluster, eventually};
+
+use super::{failing_over_soon, names, on, rendered, took_long};
+use crate::setup::{PATIENCE, fill, nodes, text};
+
+/// The names of entries that lie on this node, and of those that don't.
+fn split(cluster: &RedisCluster, names: Vec<String>, port: u16) -> (Vec<String>, Vec<String>) {
+    names.into_iter().partition(|name| cluster.owner(&rendered(name)) == port)
+}
+
+/// A primary on which none of the scopes of all entries lies.
+fn dispensable(cluster: &RedisCluster) -> u16 {
+    let scopes: Vec<u16> =
+        cluster.keys("coldcopy:gen:*").iter().map(|k| cluster.owner(k)).collect();
+    let primaries = cluster.primaries();
+    let free = primaries.iter().find(|port| !scopes.contains(port));
+    *free.expect("three scopes on two nodes: see `scopes_on_two_nodes`")
+}
+
+/// Moves the slots of all scopes to two of the three primaries.
+fn scopes_on_two_nodes(cluster: &RedisCluster) {
+    let primaries = cluster.primaries();
+    for key in cluster.keys("coldcopy:gen:*") {
+        if cluster.owner(&key) == primaries[2] {
+            cluster.move_slot(RedisCluster::slot(&key), primaries[0]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_others_go_on_and_its_replica_takes_over_without_what_was_invalidated() {
+    let cluster = failing_over_soon();
+    // With the default budget; and one with memory.
+    let build = || Cache::builder().prefix("coldcopy").redis(nodes(&cluster));
+    let (here, there) = (build().l1(false).build().unwrap(), build().build().unwrap());
+    for name in names(60) {
+        on(&cluster).build().unwrap().set("users", name.as_str(), "v").await.unwrap();
+    }
+    scopes_on_two_nodes(&cluster);
+    for name in names(60) {
+        let known = async || text(&there, "users", &name).await;
+        eventually_some(PATIENCE, "memory has it", known).await;
+    }
+    let lost = dispensable(&cluster);
+    let (gone, kept) = split(&cluster, names(60), lost);
+    assert!(gone.len() > 5 && kept.len() > 5);
+    cluster.command(lost, &["WAIT", "1", "1000"]);
+    cluster.kill(lost);
+
+    let since = Stopwatch::start();
+    for name in gone.iter().chain(&kept) {
+        assert_eq!(fill(&here, "users", name, "computed").await.len(), {
+            if gone.contains(name) { "computed".len() } else { "v".len() }
+        });
+        assert_eq!(fill(&there, "users", name, "computed").await, "v", "from memory");
+    }
+    assert!(!took_long(since), "{:?}", since.elapsed());
+    let deleted = here.delete("users", kept[0].as_str()).await.unwrap();
+    assert!(deleted.is_complete(), "its node is there");
+
+    // What was on the node comes back with its replica; what was deleted there meanwhile does not.
+    assert!(!here.delete("users", gone[0].as_str()).await.unwrap().is_complete());
+    tokio::task::block_in_place(|| cluster.wait_for_failover_of(lost));
+    let found = async || {
+        let found = text(&here, "users", &gone[1]).await;
+        assert_eq!(text(&here, "users", &gone[0]).await, None);
+        found
+    };
+    assert_eq!(eventually_some(PATIENCE, "it is read again", found).await, "v");
+    for name in &gone[1..] {
+        assert_eq!(text(&here, "users", name).await.as_deref(), Some("v"), "{name}");
+    }
+    assert_eq!(here.health().await.store_changes, 1);
+    here.set("users", gone[0].as_str(), "new").await.unwrap();
+    assert_eq!(text(&here, "users", &gone[0]).await.as_deref(), Some("new"));
+}
+
+/// The replica that took over had not been told of all that the primary had confirmed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_lagged_brings_nothing_back() {
+    let cluster = failing_over_soon();
+    let cache = on(&cluster).l1(false).build().unwrap();
+    let idle = on(&cluster).l1(false).build().unwrap();
+    // What these had set, they would remove.
+    let writer = on(&cluster).build().unwrap();
+    for name in names(20) {
+        writer.set("users", name.as_str(), "old").await.unwrap();
+        assert_eq!(text(&idle, "users", &name).await.as_deref(), Some("old"));
+    }
+    drop(writer);
+    let lost = cluster.owner(&rendered("0"));
+    cluster.command(lost, &["WAIT", "1", "1000"]);
+    let primaries = cluster.primaries();
+    let replicas: Vec<u16> =
+        cluster.ports().iter().copied().filter(|port| !primaries.contains(port)).collect();
+    replicas.iter().for_each(|port| cluster.stop(*port));
+    // What it has sent already would arrive all the same.
+    cluster.command(lost, &["CLIENT", "KILL", "TYPE", "replica"]);
+    assert!(cache.delete("users", "0").await.unwrap().is_complete());
+    cluster.kill(lost);
+    replicas.iter().for_each(|port| cluster.resume(*port));
+    tokio::task::block_in_place(|| cluster.wait_for_failover_of(lost));
+    for cache in [&idle, &cache] {
+        eventually_some(PATIENCE, "the store is read again", async || {
+            assert_ne!(text(cache, "users", "0").await.as_deref(), Some("old"));
+            text(cache, "users", "1").await
+        })
+        .await;
+        assert_eq!(text(cache, "users", "0").await, None);
+    }
+}
+
+/// It answers nothing, and its connections stay open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {
+    let cluster = RedisCluster::start();
+    let cache =
+        Cache::builder().prefix("coldcopy").redis(nodes(&cluster)).l1(false).build().unwrap();
+    for name in names(60) {
+        on(&cluster).build().unwrap().set("users", name.as_str(), "v").await.unwrap();
+    }
+    scopes_on_two_nodes(&cluster);
+    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
+    let lost = dispensable(&cluster);
+    let (gone, kept) = split(&cluster, names(60), lost);
+    cluster.stop(lost);
+    let since = Stopwatch::start();
+    for _ in 0..10 {
+        for name in &gone {
+            assert_eq!(fill(&cache, "users", name, "computed").await, "computed");
+        }
+        for name in &kept {
+            assert_eq!(fill(&cache, "users", name, "computed").await, "v");
+        }
+    }
+    assert!(!took_long(since), "{:?}", since.elapsed());
+    let health = cache.health().await;
+    assert!(!health.reachable && health.fault.unwrap().contains(&lost.to_string()));
+    cluster.resume(lost);
+    eventually_some(PATIENCE, "it is asked again", async || text(&cache, "users", &gone[0]).await)
+        .await;
+    assert!(cache.invalidate(Scope::namespace("users")).await.unwrap().is_complete());
+    assert_eq!(cache.health().await.store_changes, 0);
+    eventually(PATIENCE, "no write is under way", || cache.background().running() == 0).await;
+}

@@ -1,0 +1,92 @@
+//! What is one step on one server, and several on a cluster.
+
+use std::sync::Arc;
+
+use cache_core::store::{Guard, Put, Store, WriteBatch};
+use cache_core::{Cache, Key, Lookup, TagFamily};
+
+use super::{on, soon, store};
+use crate::pages::{commit, deadline, look_up};
+use crate::setup::{join, shared_cluster, unique_prefix};
+
+/// A put whose guard changes while it is under way is there only if it says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_that_crosses_a_change_of_its_guard_is_taken_back() {
+    let cluster = shared_cluster();
+    let (here, there) = (store(cluster), store(cluster));
+    let (mut kept, mut refused) = (0, 0);
+    for n in 0..150 {
+        let prefix = unique_prefix();
+        let (guard, key) = (format!("{prefix}:guard"), format!("{prefix}:entry"));
+        let mark = Put { key: guard.clone(), value: "mark".into(), ..Put::default() };
+        let batch = WriteBatch { puts: &[mark], ..WriteBatch::default() };
+        here.write(batch, soon()).await.unwrap();
+        let sweeper = Arc::clone(&there);
+        let mark = guard.clone();
+        let sweep = tokio::spawn(async move {
+            // Spread over the time that the write takes.
+            for _ in 0..n % 30 {
+                tokio::task::yield_now().await;
+            }
+            sweeper.remove(&[&mark], soon()).await.unwrap();
+        });
+        let put = Put {
+            key: key.clone(),
+            value: "--------identity".into(),
+            expect: Some("".into()),
+            guard: Some(Guard { key: guard, value: "mark".into() }),
+            ..Put::default()
+        };
+        let batch = WriteBatch { puts: &[put], ..WriteBatch::default() };
+        let written = here.write(batch, soon()).await;
+        join(sweep).await;
+        // There was no time to put it before it would have had to look again.
+        let Ok(written) = written else { continue };
+        let stored = written.stored == [true];
+        let found = there.fetch(&[&key], soon()).await.unwrap().remove(0);
+        let found = found.filter(|found| !found.is_empty());
+        assert_eq!(found.is_some(), stored, "{n}");
+        if stored { kept += 1 } else { refused += 1 }
+    }
+    assert!(kept > 0 && refused > 0, "{kept} kept, {refused} refused: they never crossed");
+}
+
+/// A value whose source was asked before its tag was invalidated is void, whoever fills under the
+/// same tag meanwhile: the generations of the tag and of its family lie on different nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_ends_no_earlier_than_its_family_and_is_noted_no_later() {
+    let cluster = shared_cluster();
+    for n in 0..60 {
+        let (prefix, family) = (unique_prefix(), TagFamily::new(format!("family{n}")));
+        let cache = || on(cluster).prefix(&prefix).l1(false).build().unwrap();
+        let tags = [family.tag("t")];
+        let begun = async |cache: &Cache, key: &str| {
+            let Lookup::Miss(mut fill) = look_up(cache, &Key::from(key), key).await else {
+                panic!("{key} is there")
+            };
+            fill.expect_tags(&family);
+            fill.begin(&[], deadline()).await;
+            fill
+        };
+        let (here, there, others) = (cache(), cache(), cache());
+        let mut before = begun(&here, "1").await;
+        let filled = async {
+            if before.tag(&tags, deadline()).await {
+                commit(&here, before).await;
+            }
+        };
+        let invalidated = async { there.invalidate(tags.clone()).await.unwrap() };
+        let filled_under_the_same = async {
+            for key in 0..3 {
+                let mut fill = begun(&others, &format!("other{key}")).await;
+                if fill.tag(&tags, deadline()).await {
+                    commit(&others, fill).await;
+                }
+            }
+        };
+        let ((), outcome, ()) = tokio::join!(filled, invalidated, filled_under_the_same);
+        assert!(outcome.is_complete());
+        let found = look_up(&others, &Key::from("1"), "1").await;
+        assert!(matches!(found, Lookup::Miss(_)), "{n}");
+    }
+}
