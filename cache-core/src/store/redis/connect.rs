@@ -151,6 +151,10 @@ impl Connections {
         self.settings.identity.incarnation()
     }
 
+    pub(super) fn server_name(&self) -> Option<String> {
+        self.settings.identity.last_met()
+    }
+
     fn pool(&self) -> Result<(Pool<Manager>, Arc<Failures>), Error> {
         let known = |place: &Place| match place {
             Place::Filled(filled) => Some(Ok((filled.pool.clone(), Arc::clone(&filled.failures)))),
