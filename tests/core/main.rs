@@ -11,6 +11,7 @@ mod board_lost;
 mod board_races;
 mod breaker;
 mod bumps;
+mod came_back_empty;
 mod claims;
 mod cluster;
 mod coherence;

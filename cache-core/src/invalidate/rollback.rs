@@ -8,6 +8,8 @@
 //!
 //! Other instances have journals of their own. Until all of them have noticed and repeated theirs,
 //! nothing is read from the store; unless it has come back empty: then there is nothing old in it.
+//! (The first to find it so leaves word of that, with the name of the server: the others come when it
+//! is not empty any more.)
 //!
 //! The journal is bounded by count, and knows no age. What does not fit widens as in the queue: to
 //! the namespace, and if that is not enough, to everything under the prefix.

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Deadline, Millis};
+use crate::clock::{Deadline, Millis, as_millis};
 use crate::error::{Error, ErrorKind};
+use crate::fill::GENERATION_LIFETIME;
 use crate::invalidate::queue::{Pending, Queue};
 use crate::invalidate::rollback::Rollback;
 use crate::log_limit::LogLimit;
@@ -28,6 +29,9 @@ pub(crate) struct Unconfirmed {
     attempt: tokio::sync::Mutex<LastAttempt>,
     /// The generation of everything.
     everything: Arc<str>,
+    /// Where it stands which server had none of everything, so was empty: for the others, who come
+    /// when it has begun to fill again.
+    found_empty: String,
     /// What has to be repeated once more if the store turns out to be another.
     rollback: Arc<Rollback>,
 }
@@ -64,7 +68,8 @@ const HOLD_OFF: Duration = Duration::from_millis(100);
 impl Unconfirmed {
     pub(crate) fn new(everything: Arc<str>, rollback: Arc<Rollback>) -> Self {
         let (queue, any) = (Mutex::default(), AtomicBool::new(false));
-        Self { queue, any, attempt: tokio::sync::Mutex::default(), everything, rollback }
+        let (attempt, found_empty) = (tokio::sync::Mutex::default(), format!("{everything}:empty"));
+        Self { queue, any, attempt, everything, found_empty, rollback }
     }
 
     /// Remembers what was not confirmed.
@@ -161,14 +166,37 @@ impl Unconfirmed {
         let upto = self.queue().count();
         while self.repeat(upto, store, deadline).await? {}
         if !self.rollback.is_settled(incarnation) {
-            let found = store.fetch(&[&*self.everything], deadline).await?;
-            // Where everything has no generation, nothing of before is valid.
-            let empty = matches!(found.first(), Some(None));
+            let empty = self.is_empty(store, deadline).await?;
             if store.incarnation() == incarnation {
                 self.rollback.settle(incarnation, empty);
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing that the store held when it became what it is is valid.
+    async fn is_empty(&self, store: &dyn Store, deadline: Deadline) -> Result<bool, Error> {
+        let server = store.server_name();
+        let found = store.fetch(&[&*self.everything, &*self.found_empty], deadline).await?;
+        let Some(server) = server else { return Ok(matches!(found.first(), Some(None))) };
+        match found.as_slice() {
+            // Where everything has no generation, nothing of before is valid.
+            [None, _] => {
+                let put = Put {
+                    key: self.found_empty.clone(),
+                    value: server.into(),
+                    keep_for: Some(as_millis(GENERATION_LIFETIME)),
+                    ..Put::default()
+                };
+                // Before anything is filled. Without it the others wait, that is all.
+                let batch = WriteBatch { puts: &[put], ..WriteBatch::default() };
+                drop(store.write(batch, deadline).await);
+                Ok(true)
+            }
+            // Of another server's snapshot it would be that one's name.
+            [_, Some(found_empty)] => Ok(*found_empty == server.as_bytes()),
+            _ => Ok(false),
+        }
     }
 
     /// Some of what was queued up to that number; whether there was any.

@@ -165,6 +165,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         0
     }
 
+    /// Who the store is, where it says so: two that are not one and the same have never the same name.
+    /// What is told belongs to the present [incarnation](Self::incarnation).
+    fn server_name(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the store is worth asking right now. Costs nothing.
     fn is_available(&self) -> bool {
         true

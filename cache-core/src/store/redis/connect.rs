@@ -143,6 +143,10 @@ impl Connections {
         &self.settings.rights
     }
 
+    pub(super) fn server_name(&self) -> Option<String> {
+        self.settings.identity.last_met()
+    }
+
     fn pool(&self) -> Result<(Pool<Manager>, Arc<Failures>), Error> {
         let known = |place: &Place| match place {
             Place::Filled(filled) => Some(Ok((filled.pool.clone(), Arc::clone(&filled.failures)))),

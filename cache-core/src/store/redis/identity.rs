@@ -63,6 +63,14 @@ impl Identity {
         self.incarnation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// The name of the server that was met last, if it has one.
+    pub(super) fn last_met(&self) -> Option<String> {
+        match &*self.met.lock().unwrap_or_else(PoisonError::into_inner) {
+            Met::Named(name) => Some(name.clone()),
+            Met::Nobody | Met::Stranger => None,
+        }
+    }
+
     /// A connection has been lost.
     pub(super) fn note_loss(&self) {
         self.lost.store(true, Ordering::Release);
@@ -103,6 +111,7 @@ mod tests {
         assert_eq!(identity.meet(named("b")), 1);
         assert_eq!(identity.meet(named("b")), 1);
         assert_eq!(identity.meet(named("a")), 2);
+        assert_eq!(identity.last_met(), named("a"));
     }
 
     #[test]

@@ -360,6 +360,10 @@ impl Store for RedisStore {
         self.inner.connections.rights().missing()
     }
 
+    fn server_name(&self) -> Option<String> {
+        self.inner.connections.server_name()
+    }
+
     fn is_available(&self) -> bool {
         let closed = self.inner.breaker.is_closed();
         if !closed {

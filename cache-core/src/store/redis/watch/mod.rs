@@ -18,7 +18,7 @@ use bb8_redis::redis::{ErrorKind as RedisKind, RedisError};
 use super::Inner;
 use super::connect::Settings;
 use super::fault::is_about_login;
-use crate::clock::as_millis;
+use crate::clock::{Stopwatch, as_millis};
 use crate::coherence::CoherenceMode;
 use crate::error::{Error, ErrorKind};
 use crate::store::ChangeSink;
@@ -29,7 +29,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// Whoever changes the rights of a user does so while the service runs.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
-/// How long one step of a session may take.
+/// How often it is looked whether Redis is back, while waiting for the next try.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long one step of a session may take, connecting among them: a way that leads nowhere is not to
+/// be waited for when there is another.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a session came to its end, or never began.
@@ -71,7 +74,20 @@ pub(super) async fn watch(store: Weak<Inner>, prefix: String, sink: Arc<dyn Chan
             }
         };
         // Spread out, so that many instances do not come back at the same moment.
-        tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+        rest(&store, wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+    }
+}
+
+/// Waits; but no longer than until Redis, if it was away meanwhile, is back.
+async fn rest(store: &Weak<Inner>, wait: Duration) {
+    let (began, mut was_away) = (Stopwatch::start(), false);
+    while let Some(left) = wait.checked_sub(began.elapsed()) {
+        match store.upgrade().map(|inner| inner.breaker.is_closed()) {
+            Some(false) => was_away = true,
+            Some(true) if !was_away => {}
+            _ => return,
+        }
+        tokio::time::sleep(left.min(LOOK_EVERY)).await;
     }
 }
 
@@ -102,6 +118,7 @@ async fn patiently<T>(
     step: impl Future<Output = Result<T, RedisError>>,
     patience: Duration,
 ) -> Result<T, Ended> {
+    let patience = patience.min(PATIENCE);
     if let Ok(result) = tokio::time::timeout(patience, step).await {
         return result.map_err(Ended::early);
     }
