@@ -7,7 +7,7 @@ use cache_core::Cache;
 use cache_tests::wait::eventually_some;
 use cache_tests::{FaultProxy, Mode, RedisServer};
 
-use crate::setup::{PATIENCE, join, options, text};
+use crate::setup::{PATIENCE, join, options};
 
 const KEYS: usize = 40;
 /// Too many to be asked for with others.
