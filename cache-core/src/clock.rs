@@ -131,6 +131,12 @@ pub(crate) fn as_millis(duration: Duration) -> Millis {
 /// A budget of more than this is none; an instant far enough away can't be told.
 const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// So long, up to a quarter more or less: so that those who wait for the same thing do not all come at
+/// the same moment.
+pub(crate) fn spread(duration: Duration) -> Duration {
+    duration.mul_f64(0.75 + fastrand::f64() / 2.0)
+}
+
 /// The moment until which one request may wait for the cache, over all its operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(tokio::time::Instant);
@@ -190,6 +196,14 @@ impl Stopwatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_wait_for_the_same_thing_come_one_after_the_other() {
+        let waits: Vec<_> = (0..100).map(|_| spread(Duration::from_secs(4)).as_millis()).collect();
+        assert!(waits.iter().all(|wait| (3_000..=5_000).contains(wait)), "{waits:?}");
+        let (first, last) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        assert!(last - first > 1_000, "{waits:?}");
+    }
 
     /// Pinned: the difference between two absurd answers to `TIME` overflowed.
     #[test]

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::computed::Previous;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, spread};
 use crate::codec::WriteId;
 use crate::fill::Fill;
 use crate::flight::{FLEET_LEASE, Lease, Taken};
@@ -172,7 +172,7 @@ async fn changes(
             return false;
         }
         // Spread out, so that not all ask at the same moment.
-        let next = Deadline::after(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).min(until);
+        let next = Deadline::after(spread(pause)).min(until);
         match &waiter {
             Some(waiter) => drop(tokio::time::timeout_at(next.instant(), waiter.woken()).await),
             None => tokio::time::sleep_until(next.instant()).await,

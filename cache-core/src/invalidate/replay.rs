@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::clock::spread;
 use crate::error::ErrorKind;
 use crate::state::Inner;
 
@@ -30,7 +31,7 @@ impl Replay {
         let mut wait = FIRST_WAIT;
         while self.attempt().await {
             // Spread out, so that many instances do not come at the same moment.
-            tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(spread(wait)).await;
             wait = (wait * 2).min(LAST_WAIT);
         }
     }

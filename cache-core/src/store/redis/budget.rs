@@ -14,7 +14,7 @@ use super::Inner;
 use super::commands::send;
 use super::fault::is_failure;
 use crate::background::Sole;
-use crate::clock::as_millis;
+use crate::clock::{as_millis, spread};
 use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
 use crate::log_limit::LogLimit;
@@ -260,7 +260,7 @@ impl Probe {
                 return;
             };
             // Spread out, so that many instances do not knock at the same moment.
-            tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(spread(wait)).await;
             let Some(inner) = self.inner.upgrade() else { return };
             if inner.breaker.ended.load(Ordering::Relaxed)
                 || !inner.breaker.probing.go_on(self.number)

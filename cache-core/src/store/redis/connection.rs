@@ -16,7 +16,7 @@ use bb8_redis::redis::{Value, aio::MultiplexedConnection, cmd};
 use super::dial::Driver;
 use super::fault::{Fate, fate};
 use super::identity::Identity;
-use crate::clock::{Millis, Steady, as_millis};
+use crate::clock::{Millis, Steady, as_millis, spread};
 use crate::error::{Error, ErrorKind};
 
 /// A connection on which so many operations in a row had no answer leads nowhere.
@@ -60,14 +60,13 @@ impl Connection {
 
 impl State {
     pub(super) fn new(identity: Arc<Identity>, incarnation: u64, driver: Driver) -> Self {
-        let spread = RENEW_AFTER.mul_f64(0.75 + fastrand::f64() / 2.0);
         Self {
             identity,
             incarnation,
             broken: AtomicBool::new(false),
             silent: AtomicU32::new(0),
             age: Steady::start(),
-            renew_after: as_millis(spread),
+            renew_after: as_millis(spread(RENEW_AFTER)),
             check_at: AtomicU64::new(as_millis(CHECK_EVERY)),
             _driver: driver,
         }

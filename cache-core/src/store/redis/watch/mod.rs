@@ -18,7 +18,7 @@ use bb8_redis::redis::{ErrorKind as RedisKind, RedisError};
 use super::Inner;
 use super::connect::Settings;
 use super::fault::is_about_login;
-use crate::clock::{Stopwatch, as_millis};
+use crate::clock::{Stopwatch, as_millis, spread};
 use crate::coherence::CoherenceMode;
 use crate::error::{Error, ErrorKind};
 use crate::store::ChangeSink;
@@ -74,7 +74,7 @@ pub(super) async fn watch(store: Weak<Inner>, prefix: String, sink: Arc<dyn Chan
             }
         };
         // Spread out, so that many instances do not come back at the same moment.
-        rest(&store, wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+        rest(&store, spread(wait)).await;
     }
 }
 
