@@ -91,10 +91,10 @@ impl Environment {
         }
         let redis_url = get("REDIS_URL").map(str::to_owned);
         let sentinels = SentinelVariables::read(&variables)?;
-        let tls = TlsVariables::read(&variables, redis_url.as_deref())?;
+        let secured = TlsVariables::read(&variables, redis_url.as_deref())?;
         Ok(Self {
             sentinels,
-            tls,
+            tls: secured,
             redis_url,
             username: get("REDIS_USERNAME").map(str::to_owned),
             password: variables.get("REDIS_PASSWORD").cloned(),
