@@ -206,7 +206,7 @@ impl Builder {
     /// Keeps entries in Redis, at a `redis://` URL or with [`RedisOptions`](crate::RedisOptions).
     #[cfg(feature = "redis")]
     pub fn redis(mut self, options: crate::store::RedisOptions) -> Self {
-        self.place = Some(Place::Redis(options));
+        self.place = Some(Place::Redis(Box::new(options)));
         self
     }
 

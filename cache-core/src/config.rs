@@ -85,10 +85,10 @@ impl Environment {
         let sentinels = SentinelVariables::read(&variables)?;
         let cluster_nodes = get("REDIS_CLUSTER_NODES").map(str::to_owned);
         let server = cluster_nodes.as_deref().or(redis_url.as_deref());
-        let tls = TlsVariables::read(&variables, server)?;
+        let secured = TlsVariables::read(&variables, server)?;
         Ok(Self {
             sentinels,
-            tls,
+            tls: secured,
             redis_url,
             cluster_nodes,
             username: get("REDIS_USERNAME").map(str::to_owned),

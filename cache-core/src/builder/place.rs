@@ -16,7 +16,7 @@ pub(super) enum Place {
     Memory,
     Store(Arc<dyn Store>),
     #[cfg(feature = "redis")]
-    Redis(crate::store::RedisOptions),
+    Redis(Box<crate::store::RedisOptions>),
 }
 
 /// The store; what code says goes before the environment. `None`: memory only.

@@ -256,7 +256,7 @@ impl Settings {
 
     /// Where to connect to right now.
     async fn address(&self) -> Result<ConnectionAddr, RedisError> {
-        self.target.address().await.map_err(carry)
+        self.target.address().await.map_err(|error| carry(&error))
     }
 
     /// A connection to the same server as all others, or none.
@@ -267,7 +267,7 @@ impl Settings {
     ) -> Result<(Wire, ConnectionAddr), RedisError> {
         let address = self.address().await?;
         let mut wire = self.dialer.multiplexed(&address, config, protocol).await?;
-        self.target.confirm(&mut wire).await.map_err(carry)?;
+        self.target.confirm(&mut wire).await.map_err(|error| carry(&error))?;
         Ok((wire, address))
     }
 

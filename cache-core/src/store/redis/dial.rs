@@ -96,14 +96,10 @@ impl Dialer {
                     Some(tls) => {
                         // The rest of the time is for the login.
                         let handshake = tls.handshake(host, socket);
-                        match tokio::time::timeout(self.timeout / 2, handshake).await {
-                            Ok(stream) => Ok(stream.map_err(carry)?),
-                            Err(_) => {
-                                let text = "TLS: the handshake had no answer in time: does the \
-                                            server speak TLS on that port?";
-                                Err(carry(Error::new(ErrorKind::Timeout, text)))
-                            }
-                        }
+                        let limit = self.timeout / 2;
+                        let stream = tokio::time::timeout(limit, handshake).await;
+                        let stream = stream.unwrap_or_else(|_| Err(unanswered()));
+                        Ok(stream.map_err(|error| carry(&error))?)
                     }
                 }
             }
@@ -111,13 +107,13 @@ impl Dialer {
             ConnectionAddr::Unix(path) => {
                 Ok(Box::pin(tokio::net::UnixStream::connect(path).await?))
             }
-            _ => Err(carry(Error::config("not a kind of address that is supported"))),
+            _ => Err(carry(&Error::config("not a kind of address that is supported"))),
         }
     }
 
     /// Says more of an error during the login, where more is known.
     fn explained(&self, error: RedisError, address: &ConnectionAddr) -> RedisError {
-        let unavailable = |text: String| carry(Error::new(ErrorKind::Unavailable, text));
+        let unavailable = |text: String| carry(&Error::new(ErrorKind::Unavailable, text));
         match &self.tls {
             Some(tls) => {
                 // In TLS 1.3 a server refuses a client's certificate after the handshake.
@@ -150,11 +146,16 @@ impl fmt::Debug for Dialer {
     }
 }
 
+fn unanswered() -> Error {
+    let text = "TLS: the handshake had no answer in time: does the server speak TLS on that port?";
+    Error::new(ErrorKind::Timeout, text)
+}
+
 /// A socket without Nagle's delay and with keepalive: to the first address that takes the call.
 async fn tcp(host: &str, port: u16) -> Result<TcpStream, RedisError> {
     let resolved = tokio::net::lookup_host((host, port)).await.map_err(|_| {
         let text = format!("the host name of {host}:{port} can't be resolved");
-        carry(Error::new(ErrorKind::Unavailable, text))
+        carry(&Error::new(ErrorKind::Unavailable, text))
     })?;
     let mut attempts = JoinSet::new();
     for address in resolved.take(ADDRESSES) {
@@ -242,7 +243,7 @@ impl fmt::Display for Carried {
 impl StdError for Carried {}
 
 /// Puts an error of ours into one of the library's, out of which [`carried`] gets it.
-pub(super) fn carry(error: Error) -> RedisError {
+pub(super) fn carry(error: &Error) -> RedisError {
     io::Error::other(Carried(error.kind(), error.to_string())).into()
 }
 
@@ -282,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_error_of_ours_comes_out_as_it_went_in() {
-        let error = carry(Error::new(ErrorKind::Timeout, "why"));
+        let error = carry(&Error::new(ErrorKind::Timeout, "why"));
         let found = carried(&error).unwrap();
         assert_eq!((found.kind(), found.to_string()), (ErrorKind::Timeout, "why".to_owned()));
         assert_eq!(Error::from(error).to_string(), "why");

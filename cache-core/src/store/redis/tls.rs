@@ -121,12 +121,11 @@ impl TlsOptions {
     }
 
     pub(super) fn connector(&self) -> Result<Tls, Error> {
-        let config = match self.config.get() {
-            Some(config) => Arc::clone(config),
-            None => {
-                let config = Arc::new(self.client_config()?);
-                Arc::clone(self.config.get_or_init(|| config))
-            }
+        let config = if let Some(config) = self.config.get() {
+            Arc::clone(config)
+        } else {
+            let config = Arc::new(self.client_config()?);
+            Arc::clone(self.config.get_or_init(|| config))
         };
         Ok(Tls {
             connector: TlsConnector::from(config),
@@ -267,6 +266,6 @@ impl fmt::Debug for TlsOptions {
             .field("own_ca", &self.roots.is_some())
             .field("client_certificate", &self.client.is_some())
             .field("server_name", &self.server_name)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -8,11 +8,11 @@ use tokio::net::TcpStream;
 use crate::error::Error;
 
 /// There is none.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum TlsOptions {}
 
 /// There is none.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Tls {}
 
 impl TlsOptions {

@@ -40,7 +40,7 @@ const POLL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Sentinels {
     master: String,
-    sentinels: Vec<Sentinel>,
+    asked: Vec<Sentinel>,
     dialer: Dialer,
     timeout: Duration,
     /// Told when the primary is another.
@@ -70,11 +70,7 @@ impl Sentinels {
         let dialer = Dialer::new(&options.login, tls.filter(|_| options.tls), options.timeout)?;
         Ok(Self {
             master: options.master.clone(),
-            sentinels: options
-                .hosts
-                .iter()
-                .map(|(host, port)| Sentinel::new(host, *port))
-                .collect(),
+            asked: options.hosts.iter().map(|(host, port)| Sentinel::new(host, *port)).collect(),
             dialer,
             timeout: options.timeout,
             identity,
@@ -104,15 +100,15 @@ impl Sentinels {
     /// Asks nobody any more.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        self.sentinels.iter().for_each(Sentinel::let_go);
+        self.asked.iter().for_each(Sentinel::let_go);
     }
 
     async fn ask_all(self: &Arc<Self>) -> Result<ConnectionAddr, Error> {
-        let mut asked = JoinSet::new();
-        for number in 0..self.sentinels.len() {
+        let mut asking = JoinSet::new();
+        for number in 0..self.asked.len() {
             let me = Arc::clone(self);
-            asked.spawn(async move {
-                let sentinel = me.sentinels.get(number)?;
+            asking.spawn(async move {
+                let sentinel = me.asked.get(number)?;
                 Some(sentinel.ask(&me.master, &me.dialer, me.timeout, &me.told).await)
             });
         }
@@ -120,7 +116,7 @@ impl Sentinels {
         loop {
             // Each ends in time by itself; those that are slow are not waited for.
             let limit = if answers.is_empty() { self.timeout * 2 } else { GRACE };
-            let Ok(answer) = tokio::time::timeout(limit, asked.join_next()).await else { break };
+            let Ok(answer) = tokio::time::timeout(limit, asking.join_next()).await else { break };
             match answer {
                 None => break,
                 Some(Ok(Some(Ok(answer)))) => answers.push(answer),
