@@ -88,6 +88,7 @@ impl fmt::Debug for RedisOptions {
             .field("max_connections", &self.max_connections)
             .field("min_connections", &self.min_connections)
             .field("connection_timeout", &self.connection_timeout)
+            .field("prefix", &self.prefix)
             .finish()
     }
 }
