@@ -63,9 +63,11 @@ pub struct CommandFilter {
     shared: Arc<Shared>,
 }
 
+type Rule = Box<dyn Fn(&Command) -> Option<String> + Send + Sync>;
+
 struct Shared {
     target: u16,
-    rule: Box<dyn Fn(&Command) -> Option<String> + Send + Sync>,
+    rule: Rule,
     seen: Mutex<Vec<Command>>,
     ended: AtomicBool,
 }
@@ -153,12 +155,11 @@ fn serve(mut client: &TcpStream, mut server: &TcpStream, shared: &Shared) -> io:
         let command = Command(copy(&mut from_client, &mut sent)?);
         shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(command.clone());
         let mut answer = Vec::new();
-        match (shared.rule)(&command) {
-            Some(text) => answer = [text.as_bytes(), b"\r\n"].concat(),
-            None => {
-                server.write_all(&sent)?;
-                copy(&mut from_server, &mut answer)?;
-            }
+        if let Some(text) = (shared.rule)(&command) {
+            answer = [text.as_bytes(), b"\r\n"].concat();
+        } else {
+            server.write_all(&sent)?;
+            copy(&mut from_server, &mut answer)?;
         }
         client.write_all(&answer)?;
     }

@@ -163,8 +163,8 @@ impl Store for RedisStore {
         if changes_nothing && extend.is_empty() && read.is_empty() {
             return nothing();
         }
-        let (conditional, rights) = (unscripted::concerns(&batch), self.inner.connections.rights());
-        if conditional && !rights.scripts.is_worth_trying() {
+        let rights = self.inner.connections.rights();
+        if unscripted::concerns(&batch) && !rights.scripts.is_worth_trying() {
             return Box::pin(self.write_unscripted(batch, deadline));
         }
         let lane = self.inner.lanes.of_values(puts);
@@ -212,21 +212,7 @@ impl Store for RedisStore {
                 },
             })
         });
-        Box::pin(async move {
-            match write.await {
-                Err(error) if conditional && error.kind() == ErrorKind::Denied => {
-                    let written = self.write_unscripted(batch, deadline).await?;
-                    rights.learn_scripts(false);
-                    Ok(written)
-                }
-                written => {
-                    if conditional && written.is_ok() {
-                        rights.learn_scripts(true);
-                    }
-                    written
-                }
-            }
-        })
+        Box::pin(self.or_unscripted(write, batch, deadline))
     }
 
     fn create<'a>(

@@ -167,6 +167,7 @@ impl fmt::Debug for RedisOptions {
             .field("min_connections", &self.min_connections)
             .field("max_operations", &self.max_operations)
             .field("connection_timeout", &self.connection_timeout)
+            .field("prefix", &self.prefix)
             .finish()
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn carry_out(
         } else {
             let overwritten = Overwritten::by(put, *holds, replies.next().unwrap_or(Value::Nil))?;
             let guarded = is_guarded(put, &mut guards)?;
-            overwritten.is_fine_or_repaired(put, guarded, &mut repairs)
+            overwritten.settle(put, guarded, &mut repairs)
         });
     }
     if !repairs.is_empty() {
@@ -109,7 +109,7 @@ impl Overwritten {
     }
 
     /// True if it was written; else what undoes it is added.
-    fn is_fine_or_repaired(self, put: &Put, guarded: bool, repairs: &mut Pipeline) -> bool {
+    fn settle(self, put: &Put, guarded: bool, repairs: &mut Pipeline) -> bool {
         match self {
             Self::Fine if guarded => return true,
             Self::Kept => {}
@@ -149,7 +149,7 @@ mod tests {
         let nothing = put.expect.as_ref().is_some_and(Bytes::is_empty);
         let holds = if nothing { Holds::OverNothing } else { Holds::OverSomething };
         let overwritten = Overwritten::by(put, holds, reply).unwrap();
-        let stored = overwritten.is_fine_or_repaired(put, guarded, &mut repairs);
+        let stored = overwritten.settle(put, guarded, &mut repairs);
         let sent = String::from_utf8(repairs.get_packed_pipeline()).unwrap();
         (stored, sent)
     }

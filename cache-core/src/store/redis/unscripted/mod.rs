@@ -15,7 +15,7 @@ use super::RedisStore;
 use super::fault::server_error;
 use crate::clock::Deadline;
 use crate::codec::write_id;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Put, Store, WriteBatch, Written};
 
 /// Whether something in it takes more than one step.
@@ -98,6 +98,28 @@ fn strings(replies: Vec<Value>) -> impl FnMut() -> Result<Option<Bytes>, Error> 
 }
 
 impl RedisStore {
+    /// What came of a write by scripts; if they are refused, of the same write without.
+    pub(super) async fn or_unscripted(
+        &self,
+        write: impl Future<Output = Result<Written, Error>> + Send,
+        batch: WriteBatch<'_>,
+        deadline: Deadline,
+    ) -> Result<Written, Error> {
+        let (conditional, rights) = (concerns(&batch), self.inner.connections.rights());
+        let written = write.await;
+        match &written {
+            Err(error) if conditional && error.kind() == ErrorKind::Denied => {
+                // What is refused now, too, is not refused for being a script.
+                let written = self.write_unscripted(batch, deadline).await?;
+                rights.learn_scripts(false);
+                return Ok(written);
+            }
+            Ok(_) if conditional => rights.learn_scripts(true),
+            _ => {}
+        }
+        written
+    }
+
     /// As `write`, in its order.
     pub(super) async fn write_unscripted(
         &self,
