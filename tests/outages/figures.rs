@@ -46,11 +46,13 @@ pub(crate) fn has_failed(record: &Record) -> bool {
 }
 
 /// Answered from this process' memory.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as filters want it")]
 pub(crate) fn is_from_memory(record: &&Record) -> bool {
     record.kind == Kind::Hot && record.answer == Answer::Hit
 }
 
 /// Answered by the origin, or not at all.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as filters want it")]
 pub(crate) fn is_fetched(record: &&Record) -> bool {
     record.answer != Answer::Hit
 }
@@ -64,7 +66,7 @@ pub(crate) const BUCKETS: [Duration; 8] = [
     Duration::from_millis(40),
     Duration::from_millis(60),
     Duration::from_millis(100),
-    Duration::from_millis(1000),
+    Duration::from_secs(1),
 ];
 
 /// One second of a drill.

@@ -34,7 +34,7 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
-    sender: std::thread::JoinHandle<Vec<Record>>,
+    thread: std::thread::JoinHandle<Vec<Record>>,
     sent: Sent,
 }
 
@@ -53,16 +53,16 @@ impl Load {
         let places = Arc::new(Semaphore::new(PLACES as usize));
         let (app, runtime, records) = (Arc::clone(app), Handle::current(), Arc::default());
         let sent = Sent { app, runtime, places, records };
-        let (send, stopped) = (sent.clone(), Arc::clone(&stop));
+        let (sending, stopped) = (sent.clone(), Arc::clone(&stop));
         // A thread of its own keeps time however busy the service is.
-        let sender = std::thread::spawn(move || send.at_rate(u64::from(rate), &stopped));
-        Self { stop, sender, sent }
+        let thread = std::thread::spawn(move || sending.at_rate(u64::from(rate), &stopped));
+        Self { stop, thread, sent }
     }
 
     /// Sends no more; all that were sent, once each has its answer.
     pub(crate) async fn stop(self) -> Vec<Record> {
         self.stop.store(true, Ordering::Release);
-        let mut all = self.sender.join().expect("the sender does not panic");
+        let mut all = self.thread.join().expect("the sender does not panic");
         let ended = self.sent.places.acquire_many(PLACES).await;
         drop(ended.expect("never closed"));
         let due = all.len();

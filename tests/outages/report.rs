@@ -56,9 +56,10 @@ written to again after | read after | told of changes after |
 impl Page {
     pub(crate) fn new(command: &str, capacity: u32, rate: u32, baseline: &Baseline) -> Self {
         let mut head = String::from(INTRODUCTION);
+        let machine = machine();
         let _ = write!(
             head,
-            "\n```console\n$ {command}\n```\n\n## Measured\n\nOf the {capacity} requests a second \
+            "\n```console\n$ {command}\n```\n\n## Measured\n\n{machine} Of the {capacity} requests a second \
              that the service can answer in good health, 60 % come: {rate}. Then\n\n\
              | | p50 | p99 | max |\n|---|---|---|---|\n\
              | all requests, without a cache | {} |\n| misses | {} |\n| hits in memory | {} |\n",
@@ -90,6 +91,16 @@ impl Page {
              them not good enough.**\n\n## Second by second\n\nHow many requests were answered \
              within so many milliseconds, by the second in which they were due.\n{seconds}"
         )
+    }
+}
+
+/// What it was measured on, and what else that had to do.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    match load.split(' ').next().filter(|load| !load.is_empty()) {
+        Some(load) => format!("On {cores} cores, with a load average of {load} when the drills began."),
+        None => format!("On {cores} cores."),
     }
 }
 
