@@ -19,12 +19,11 @@ use bytes::Bytes;
 
 use super::ClusterStore;
 use super::orders::Order;
-use super::slot::slot_of;
 use crate::clock::{Deadline, Millis};
 use crate::codec::{is_tombstone, write_id};
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::fault::{protocol_error, server_error};
-use crate::store::redis::script;
+use crate::store::redis::{RedisStore, script};
 use crate::store::{Put, Store, WriteBatch, Written};
 
 /// A put is sent so long after its guard was looked at, or not at all.
@@ -48,10 +47,8 @@ impl ClusterStore {
         deadline: Deadline,
     ) -> Result<Written, Error> {
         let mut stored = self.are_guarded(batch.puts, deadline).await?;
-        let soon = match batch.puts.iter().any(|put| put.guard.is_some()) {
-            true => deadline.min(Deadline::after(GUARDED_FOR)),
-            false => deadline,
-        };
+        let any_guard = batch.puts.iter().any(|put| put.guard.is_some());
+        let soon = if any_guard { deadline.min(Deadline::after(GUARDED_FOR)) } else { deadline };
         self.change_all(&batch, &mut stored, soon).await?;
         for (key, tail) in batch.tails {
             let answers = self.carry_out(&[Order::Tail(key, tail)], deadline).await?;
@@ -153,21 +150,19 @@ impl ClusterStore {
 
     /// What a script was answered with; where it was refused, the node's own store knows what to do
     /// without.
-    async fn or_by_its_node<'s, F>(
-        &'s self,
+    async fn or_by_its_node<F>(
+        &self,
         key: &str,
         answer: Value,
-        without: impl FnOnce(super::RedisStore) -> F,
+        without: impl FnOnce(RedisStore) -> F,
     ) -> Result<bool, Error>
     where
         F: Future<Output = Result<bool, Error>>,
     {
         match script::stored(answer) {
             Err(error) if error.kind() == ErrorKind::Denied => {
-                let topology = self.shared.known();
-                let owner = topology.as_ref().and_then(|known| known.owner(slot_of(key)));
-                let Some(owner) = owner else { return Err(error) };
-                without(owner.node.store.clone()).await
+                let Some(node) = self.node_of(key) else { return Err(error) };
+                without(node).await
             }
             answer => answer,
         }
@@ -227,10 +222,19 @@ impl ClusterStore {
         }
         let mut answers = self.carry_out(&orders, deadline).await?.into_iter();
         let mut found = Vec::with_capacity(entries.len());
-        while let (Some(made), Some(there)) = (answers.next(), answers.next()) {
+        for entry in entries {
+            let (made, there) = (answers.next(), answers.next().unwrap_or_default());
             // A refused write leaves the key absent, and the caller told.
-            server_error(made)?;
-            found.push(string(there)?);
+            made.map(server_error).transpose()?;
+            found.push(if is_of_another_type(&there) {
+                // What its node does about that, its own store knows.
+                let node = self.node_of(entry.0);
+                let node = node.ok_or_else(protocol_error)?;
+                let made = node.create(std::slice::from_ref(entry), keep_for, deadline).await?;
+                made.into_iter().next().flatten()
+            } else {
+                string(there)?
+            });
         }
         if entries.len() > 1 {
             let again = self.get_all(entries.iter().map(|(key, _)| *key), deadline).await?;
@@ -268,12 +272,16 @@ impl ClusterStore {
     }
 }
 
+fn is_of_another_type(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.code() == "WRONGTYPE")
+}
+
 /// What is under a key; what is not a string counts as absent, as `MGET` has it.
 pub(super) fn string(answer: Value) -> Result<Option<Bytes>, Error> {
     match answer {
         Value::BulkString(bytes) => Ok(Some(bytes.into())),
         Value::Nil => Ok(None),
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
+        other if is_of_another_type(&other) => Ok(None),
         other => {
             server_error(other)?;
             Err(protocol_error())

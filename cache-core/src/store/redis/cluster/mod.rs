@@ -160,19 +160,20 @@ fn of_node(address: &Address, error: &Error) -> Error {
 
 /// Waits for all of them, side by side.
 async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut waiting: Vec<(Option<Pin<Box<F>>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Some(Box::pin(future)), None)).collect();
+    let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut outputs: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
     poll_fn(|cx| {
-        let mut all = true;
-        for (future, output) in &mut waiting {
-            let Some(polled) = future else { continue };
-            match polled.as_mut().poll(cx) {
-                Poll::Ready(ready) => (*future, *output) = (None, Some(ready)),
-                Poll::Pending => all = false,
+        let mut all = Poll::Ready(());
+        for (future, output) in waiting.iter_mut().zip(&mut outputs) {
+            if output.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => all = Poll::Pending,
+                }
             }
         }
-        if all { Poll::Ready(()) } else { Poll::Pending }
+        all
     })
     .await;
-    waiting.into_iter().filter_map(|(_, output)| output).collect()
+    outputs.into_iter().flatten().collect()
 }

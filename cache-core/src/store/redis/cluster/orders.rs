@@ -161,7 +161,9 @@ impl ClusterStore {
                             again.push((&parcel.node, *index, *asking, reply));
                         }
                     }
-                    Err(error) => failed = worse(failed, of_node(&parcel.node.address, &error)),
+                    Err(error) => {
+                        failed = Some(worse(failed, of_node(&parcel.node.address, &error)));
+                    }
                 }
             }
             if let Some(error) = failed {
@@ -280,7 +282,7 @@ impl ClusterStore {
                 commands.add_command(order.command());
             }
             let sent = parcel.orders.iter().filter_map(|(index, _)| orders.get(*index));
-            let changed = sent.filter(|order| order.changes()).map(|order| order.key());
+            let changed = sent.filter(|order| order.changes()).map(Order::key);
             store.inner.announcer.announce(&mut commands, &changed);
             let mut replies = send_all(&mut connection, &commands).await?;
             let reply = |place: usize| replies.get_mut(place).map(std::mem::take);
@@ -323,10 +325,10 @@ fn is_of_trouble(reply: &Value) -> bool {
 }
 
 /// Of several errors the one that says most: what has to be told again later must not look refused.
-pub(super) fn worse(earlier: Option<Error>, error: Error) -> Option<Error> {
+pub(super) fn worse(earlier: Option<Error>, error: Error) -> Error {
     match earlier {
-        Some(earlier) if earlier.is_outage() || !error.is_outage() => Some(earlier),
-        _ => Some(error),
+        Some(earlier) if earlier.is_outage() || !error.is_outage() => earlier,
+        _ => error,
     }
 }
 
@@ -368,9 +370,8 @@ mod tests {
     fn an_outage_is_told_before_a_refusal() {
         let error = |kind| Error::new(kind, "");
         let denied = || error(ErrorKind::Denied);
-        let kind = |error: Option<Error>| error.map(|error| error.kind());
-        assert_eq!(kind(worse(None, denied())), Some(ErrorKind::Denied));
+        assert_eq!(worse(None, denied()).kind(), ErrorKind::Denied);
         let away = worse(Some(denied()), error(ErrorKind::Timeout));
-        assert_eq!(kind(worse(away, denied())), Some(ErrorKind::Timeout));
+        assert_eq!(worse(Some(away), denied()).kind(), ErrorKind::Timeout);
     }
 }

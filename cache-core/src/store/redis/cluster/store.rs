@@ -47,7 +47,9 @@ impl ClusterStore {
         for (member, result) in topology.members.iter().zip(join_all(asked).await) {
             match result {
                 Ok(one) => told.push(one),
-                Err(error) => failed = worse(failed, of_node(&member.node.address, &error)),
+                Err(error) => {
+                    failed = Some(worse(failed, of_node(&member.node.address, &error)));
+                }
             }
         }
         match failed {
@@ -57,6 +59,12 @@ impl ClusterStore {
             }
             None => Ok(told),
         }
+    }
+
+    /// The store of the node that a key is on, as far as is known.
+    pub(super) fn node_of(&self, key: &str) -> Option<RedisStore> {
+        let topology = self.shared.known()?;
+        topology.owner(slot_of(key)).map(|member| member.node.store.clone())
     }
 
     async fn count_use(
@@ -75,12 +83,10 @@ impl ClusterStore {
             }
             let counted = count::counted(answer, quota);
             let denied = counted.as_ref().is_err_and(|error| error.kind() == ErrorKind::Denied);
-            let topology = self.shared.known();
-            let owner = topology.as_ref().and_then(|known| known.owner(slot_of(key)));
             // It knows what to do without scripts.
             if denied
-                && let Some(owner) = owner
-                && let Some(counting) = owner.node.store.count(key, quota, deadline)
+                && let Some(node) = self.node_of(key)
+                && let Some(counting) = node.count(key, quota, deadline)
             {
                 return counting.await;
             }
@@ -232,20 +238,16 @@ impl Store for ClusterStore {
         if self.shared.ended.load(Ordering::Relaxed) {
             return false;
         }
-        match self.shared.known() {
+        if let Some(known) = self.shared.known() {
             // Each of those that are away is to be knocked at.
-            Some(known) => {
-                let available = known.members.iter().filter(|one| one.node.store.is_available());
-                available.count() > 0
-            }
-            None => {
-                let hopeless = self.shared.asking.hopeless().is_some();
-                if hopeless {
-                    self.shared.doubt();
-                }
-                !hopeless
-            }
+            let available = known.members.iter().filter(|one| one.node.store.is_available());
+            return available.count() > 0;
         }
+        let hopeless = self.shared.asking.hopeless().is_some();
+        if hopeless {
+            self.shared.doubt();
+        }
+        !hopeless
     }
 
     fn report_to(&self, bus: EventBus) {

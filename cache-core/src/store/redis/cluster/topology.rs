@@ -176,7 +176,9 @@ fn owners(view: &View) -> Box<[AtomicU16]> {
     for (index, primary) in (0..NOBODY).zip(&view.primaries) {
         for (from, to) in &primary.slots {
             let range = owners.get(usize::from(*from)..=usize::from(*to)).unwrap_or_default();
-            range.iter().for_each(|owner| owner.store(index, Ordering::Relaxed));
+            for owner in range {
+                owner.store(index, Ordering::Relaxed);
+            }
         }
     }
     owners
