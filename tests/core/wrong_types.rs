@@ -1,10 +1,10 @@
 //! Keys of ours that hold something else than a string: somebody else put it there. It is a miss, and
 //! the next write makes room for what belongs there.
 
-use cache_core::{Cache, Scope, Tag};
-use cache_tests::RedisServer;
+use cache_core::{Cache, Clock, Deadline, RedisStore, Scope, Store, Tag};
+use cache_tests::{Answer, FakeRedis, RedisServer, Reply};
 
-use crate::setup::{fill, on, settled, text};
+use crate::setup::{PATIENCE, fill, on, options, settled, text};
 
 const KEY: &str = "coldcopy:users:v1:1";
 
@@ -105,4 +105,24 @@ async fn what_is_not_ours_stays() {
     for key in ["users:v1:1", "other:users:v1:1", "coldcopy2:gen:n:users"] {
         assert_eq!(redis.command(&["TYPE", key]).text(), "list", "{key}");
     }
+}
+
+/// Pinned: where a lease ended between the attempt to take it and the look at it, it was taken for a key
+/// of another type, and so was the next holder's.
+#[tokio::test]
+async fn what_has_gone_meanwhile_was_in_nobody_s_way() {
+    let redis = RedisServer::start();
+    let fake = FakeRedis::before(&redis, |call| match call.name() {
+        "SET" => Answer::Reply(Reply::Bulk(None)),
+        _ => Answer::Pass,
+    })
+    .await;
+    let store = RedisStore::new(&options(&fake.url()), Clock::system()).unwrap();
+    let lease = [("lease", "mine".to_owned())];
+    let found = store.create(&lease, 1000, Deadline::after(PATIENCE)).await.unwrap();
+    assert_eq!((found, fake.calls("UNLINK"), fake.calls("SET")), (vec![None], 0, 1));
+    spoil(&redis, "lease");
+    fake.script(|_| Answer::Pass);
+    let found = store.create(&lease, 1000, Deadline::after(PATIENCE)).await.unwrap();
+    assert_eq!(found, [Some("mine".into())]);
 }

@@ -206,9 +206,9 @@ impl Drop for Upstream {
 impl Upstream {
     async fn connect(port: u16, client: Writer) -> io::Result<Self> {
         let (from, commands) = TcpStream::connect(local(port)).await?.into_split();
-        let (replied, replies) = mpsc::unbounded_channel();
+        let (sender, replies) = mpsc::unbounded_channel();
         let is_subscribed = Arc::<AtomicBool>::default();
-        let reader = tokio::spawn(relay(from, client, replied, Arc::clone(&is_subscribed)));
+        let reader = tokio::spawn(relay(from, client, sender, Arc::clone(&is_subscribed)));
         Ok(Self { commands, replies, is_subscribed, reader: reader.abort_handle() })
     }
 
