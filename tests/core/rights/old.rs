@@ -1,7 +1,5 @@
 //! Redis before version 7, and servers that speak RESP2 only, as a filter before ours plays them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use cache_core::Ability::{Identity, Lengthening, Scripts, ServerTime, Tracking, Transactions};
 use cache_core::{Cache, Clock, days, hours};
 use cache_tests::command_filter::Command;
@@ -57,8 +55,9 @@ async fn lives_are_lengthened_there_too() {
     assert_eq!(refused.count(), 0, "what is known to be refused is not asked for");
 }
 
-fn unix_now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+/// By the clock of this machine, which no server has set.
+fn unix_now() -> u64 {
+    Clock::system().now()
 }
 
 /// Of a user who may not ask for the time, by a server whose clock is an hour ahead.
@@ -69,7 +68,7 @@ async fn clock_beside(stream: Option<&'static str>) -> (Cache, Clock) {
         if command.is("XADD") {
             return Some(stream.map_or_else(
                 || {
-                    let id = format!("{}-0", (unix_now() + hours(1)).as_millis());
+                    let id = format!("{}-0", unix_now() + 3_600_000);
                     format!("${}\r\n{id}", id.len())
                 },
                 ToOwned::to_owned,
@@ -96,7 +95,7 @@ async fn instead_of_the_time(cache: &Cache) -> &'static str {
 async fn where_time_is_refused_a_stream_entry_tells_it() {
     let (cache, clock) = clock_beside(None).await;
     assert!(instead_of_the_time(&cache).await.contains("stream"));
-    let ahead = clock.now().abs_diff(u64::try_from(unix_now().as_millis()).unwrap());
+    let ahead = clock.now().abs_diff(unix_now());
     assert!(ahead.abs_diff(3_600_000) < 60_000, "{ahead}");
 }
 
@@ -105,6 +104,6 @@ async fn where_that_is_refused_too_this_machine_does() {
     let (cache, clock) =
         clock_beside(Some("-NOPERM no permissions to run the 'xadd' command")).await;
     assert!(instead_of_the_time(&cache).await.contains("this machine"));
-    let ahead = clock.now().abs_diff(u64::try_from(unix_now().as_millis()).unwrap());
+    let ahead = clock.now().abs_diff(unix_now());
     assert!(ahead < 60_000, "{ahead}");
 }
