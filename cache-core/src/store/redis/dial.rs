@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -157,22 +158,30 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, RedisError> {
         let text = format!("the host name of {host}:{port} can't be resolved");
         carry(&Error::new(ErrorKind::Unavailable, text))
     })?;
+    let socket = first(resolved.take(ADDRESSES).collect()).await?;
+    set_options(&socket)?;
+    Ok(socket)
+}
+
+/// All are called at once: the first may be a black hole.
+async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    // The usual case, which shall not wait for a task's turn.
+    if let [only] = addresses[..] {
+        return TcpStream::connect(only).await;
+    }
     let mut attempts = JoinSet::new();
-    for address in resolved.take(ADDRESSES) {
+    for address in addresses {
         attempts.spawn(TcpStream::connect(address));
     }
     let mut failure = io::Error::from(io::ErrorKind::NotFound);
     while let Some(attempt) = attempts.join_next().await {
         match attempt {
-            Ok(Ok(socket)) => {
-                set_options(&socket)?;
-                return Ok(socket);
-            }
+            Ok(Ok(socket)) => return Ok(socket),
             Ok(Err(error)) => failure = error,
             Err(_) => {}
         }
     }
-    Err(failure.into())
+    Err(failure)
 }
 
 fn set_options(socket: &TcpStream) -> io::Result<()> {
