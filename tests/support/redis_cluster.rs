@@ -224,7 +224,7 @@ impl RedisCluster {
     pub fn calls(&self, cmd: &str) -> u64 {
         let name = format!("cmdstat_{}:calls=", cmd.to_ascii_lowercase());
         let on = |port: &u16| {
-            let text = self.try_command(*port, &[b"INFO", b"commandstats"])?.text();
+            let text = try_command(*port, &[b"INFO", b"commandstats"])?.text();
             let line = text.lines().find_map(|line| line.strip_prefix(&name))?.to_owned();
             line.split(',').next()?.parse::<u64>().ok()
         };
@@ -258,7 +258,7 @@ impl RedisCluster {
         let process = Process::spawn(&mut command);
         fs::write(own.join("redis.pid"), process.id().to_string()).expect("written");
         self.revived.lock().unwrap_or_else(PoisonError::into_inner).insert(port, process);
-        let up = || self.try_command(port, &[b"PING"]).filter(|reply| !reply.is_error());
+        let up = || try_command(port, &[b"PING"]).filter(|reply| !reply.is_error());
         poll_blocking(PATIENCE, up).expect("it answers");
     }
 
@@ -345,12 +345,9 @@ impl RedisCluster {
 
     #[track_caller]
     fn command_bytes(&self, port: u16, args: &[&[u8]]) -> Reply {
-        let reply = self.try_command(port, args);
+        assert!(self.ports.contains(&port), "{port} is no node of the cluster");
+        let reply = try_command(port, args);
         reply.unwrap_or_else(|| panic!("{} of the cluster does not answer", local(port)))
-    }
-
-    fn try_command(&self, port: u16, args: &[&[u8]]) -> Option<Reply> {
-        Connection::open(local(port)).ok()?.command(args).ok()
     }
 
     #[track_caller]
@@ -375,7 +372,7 @@ impl RedisCluster {
     /// What the first that answers says of all.
     fn lines_of_others(&self, but: u16) -> Option<Vec<Line>> {
         let others = self.ports.iter().filter(|port| **port != but && !self.is_stopped(**port));
-        let ask = |port: &u16| self.try_command(*port, &[b"CLUSTER", b"NODES"]);
+        let ask = |port: &u16| try_command(*port, &[b"CLUSTER", b"NODES"]);
         let text = others.filter_map(ask).find(|reply| !reply.is_error())?.text();
         Some(text.lines().filter_map(Line::parse).collect())
     }
@@ -416,6 +413,11 @@ impl Line {
             slots: slots.iter().filter_map(range).collect(),
         })
     }
+}
+
+/// `None`: it does not answer.
+fn try_command(port: u16, args: &[&[u8]]) -> Option<Reply> {
+    Connection::open(local(port)).ok()?.command(args).ok()
 }
 
 fn script() -> PathBuf {

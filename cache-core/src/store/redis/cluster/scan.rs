@@ -128,7 +128,9 @@ fn part_of(digest: u64) -> u64 {
 
 /// A node tells behind its own slots of those that come and go: `[93->-id]`, `[77-<-id]`.
 fn is_moving(nodes: &str) -> bool {
-    nodes.lines().any(|line| line.contains("myself") && line.contains(" ["))
+    nodes
+        .lines()
+        .any(|line| line.contains("myself") && (line.contains("->-") || line.contains("-<-")))
 }
 
 #[cfg(test)]
