@@ -99,7 +99,9 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     match load.split(' ').next().filter(|load| !load.is_empty()) {
-        Some(load) => format!("On {cores} cores, with a load average of {load} when the drills began."),
+        Some(load) => {
+            format!("On {cores} cores, with a load average of {load} when the drills began.")
+        }
         None => format!("On {cores} cores."),
     }
 }
