@@ -25,7 +25,7 @@ const SILENCE: u32 = 3;
 /// that a server that says so each time is not connected to each time, nor by all at once.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
 /// How often it is asked, at most, whether answers are those to their questions.
-const CHECK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection and what is known of it.
 pub(super) struct Connection {
