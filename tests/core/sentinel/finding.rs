@@ -150,7 +150,7 @@ async fn sentinels_that_know_nothing_or_are_away() {
     let nobody = format!("127.0.0.1:{}", free_port());
     let unknown = fault(&behind(fake(&[sentinel.host()])).build().unwrap()).await;
     assert!(unknown.contains("knows no primary of that name"), "{unknown}");
-    let away = fault(&behind(fake(&[nobody.clone()])).build().unwrap()).await;
+    let away = fault(&behind(fake(std::slice::from_ref(&nobody))).build().unwrap()).await;
     assert!(away.contains("connection refused"), "{away}");
 
     let redis = RedisServer::start();
