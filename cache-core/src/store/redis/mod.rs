@@ -80,7 +80,7 @@ use super::{
 };
 use crate::admin::ServerStats;
 use crate::clock::{Clock, Deadline, Millis, Stopwatch};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 
