@@ -212,7 +212,8 @@ async fn a_user_who_may_do_nothing() {
     rig.heals().await;
 }
 
-/// Each write is tried twice, and no more.
+/// Each write is tried twice, and no more; then in a transaction, whose connection asks, as each does,
+/// whether there are scripts.
 #[tokio::test]
 async fn a_server_that_forgets_scripts_at_once() {
     let rig = Rig::start().await;
@@ -220,7 +221,8 @@ async fn a_server_that_forgets_scripts_at_once() {
     let before = rig.fake.calls("EVALSHA");
     assert_eq!(fill(&rig.cache, "users", "2", "computed").await, "computed");
     settled(&rig.cache).await;
-    assert_eq!(rig.fake.calls("EVALSHA") - before, 2);
+    assert_eq!(rig.fake.calls("EVALSHA") - before, 2 + 1);
+    assert_eq!(text(&rig.cache, "users", "2").await.as_deref(), Some("computed"));
     rig.cache.set("users", "2", "needs no script").await.unwrap();
     assert_eq!(rig.breaker(), BreakerState::Closed);
 }

@@ -4,6 +4,7 @@ use cache_core::metrics::Exporter;
 use cache_core::{Cache, Clock, Error, RedisOptions, RedisStore};
 use cache_tests::{Answer, FakeRedis, RedisServer};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use std::fmt::Write as _;
 
 use crate::audit::{all_said, listen};
 use crate::recovery::{broken, healed};
@@ -123,11 +124,13 @@ async fn no_log_metric_event_or_health_shows_a_password() {
         fake.script(|_| Answer::Close);
         broken(&cache).await;
         cache.invalidate(cache_core::Tag::new("t")).await.unwrap();
-        shown.push_str(&format!("{:?} {:?}", cache.health().await, cache.gauges()));
+        let (health, gauges) = (cache.health().await, cache.gauges());
+        let _ = write!(shown, "{health:?} {gauges:?}");
         shown.push_str(&serde_json::to_string(&cache.health().await).unwrap());
         exporter.publish();
         for _ in 0..3 {
-            shown.push_str(&format!("{:?}", events.next().await));
+            let event = events.next().await;
+            let _ = write!(shown, "{event:?}");
         }
     }
     shown.push_str(&scrapes.render());

@@ -62,7 +62,7 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    // No `async fn`: its future would hold the call twice.
+    #[allow(clippy::manual_async_fn, reason = "its future would hold the call twice")]
     pub(super) fn run<V, E, F>(
         mut self,
         compute: F,

@@ -97,12 +97,16 @@ async fn a_replica_that_lagged_brings_nothing_back() {
     let primaries = cluster.primaries();
     let replicas: Vec<u16> =
         cluster.ports().iter().copied().filter(|port| !primaries.contains(port)).collect();
-    replicas.iter().for_each(|port| cluster.stop(*port));
+    for port in &replicas {
+        cluster.stop(*port);
+    }
     // What it has sent already would arrive all the same.
     cluster.command(lost, &["CLIENT", "KILL", "TYPE", "replica"]);
     assert!(cache.delete("users", "0").await.unwrap().is_complete());
     cluster.kill(lost);
-    replicas.iter().for_each(|port| cluster.resume(*port));
+    for port in &replicas {
+        cluster.resume(*port);
+    }
     tokio::task::block_in_place(|| cluster.wait_for_failover_of(lost));
     for cache in [&idle, &cache] {
         eventually_some(PATIENCE, "the store is read again", async || {

@@ -323,7 +323,7 @@ mod tests {
     fn what_most_say_counts_and_the_first_of_equals() {
         let (a, b) = (view("a"), view("b"));
         assert_eq!(of_most(&[], None), None);
-        assert_eq!(of_most(&[a.clone()], None), Some(&a));
+        assert_eq!(of_most(std::slice::from_ref(&a), None), Some(&a));
         assert_eq!(of_most(&[a.clone(), b.clone(), b.clone()], None), Some(&b));
         assert_eq!(of_most(&[b.clone(), a], None), Some(&b));
     }

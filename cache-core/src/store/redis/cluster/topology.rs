@@ -199,6 +199,7 @@ mod tests {
     /// Such as the one below, which keeps them.
     type Nodes = RefCell<HashMap<Address, Arc<Node>>>;
 
+    #[allow(clippy::unnecessary_wraps, reason = "as the store has it")]
     fn node(nodes: &Nodes, address: &Address) -> Result<Arc<Node>, Error> {
         let new = || {
             let options = RedisOptions::url(&format!("redis://{address}")).unwrap();
