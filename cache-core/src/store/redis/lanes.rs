@@ -70,16 +70,21 @@ impl Lanes {
         let mut bytes = 0;
         for put in puts {
             bytes += put.value.len();
-            self.large_keys.note(&put.key, put.value.len() >= LARGE);
+            self.note(&put.key, put.value.len());
         }
         if bytes >= LARGE { Lane::Large } else { Lane::Small }
+    }
+
+    /// Remembers how large the value of a key is.
+    pub(super) fn note(&self, key: &str, bytes: usize) {
+        self.large_keys.note(key, bytes >= LARGE);
     }
 
     /// Remembers which of these keys hold large values.
     pub(super) fn learn<'k>(&self, keys: impl Iterator<Item = &'k str>, found: &[Option<Bytes>]) {
         for (key, value) in keys.zip(found) {
             if let Some(value) = value {
-                self.large_keys.note(key, value.len() >= LARGE);
+                self.note(key, value.len());
             }
         }
     }

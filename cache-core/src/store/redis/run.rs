@@ -102,5 +102,6 @@ impl Inner {
     pub(super) fn discard_connections(&self) {
         self.connections.discard_all();
         self.lanes.large.discard_all();
+        self.exclusive.clear();
     }
 }

@@ -138,8 +138,17 @@ impl ClusterStore {
                 .await,
             );
         }
-        for answer in answers.take(batch.remove.len()) {
+        for answer in answers.by_ref().take(batch.remove.len()) {
             server_error(answer)?;
+        }
+        for (extend, answer) in batch.extend.iter().zip(answers) {
+            // Redis before 7 does not know how; the node's own store does without.
+            if server_error(answer).is_err()
+                && let Some(node) = self.node_of(extend.0)
+            {
+                let extend = std::slice::from_ref(extend);
+                node.write(WriteBatch { extend, ..WriteBatch::default() }, deadline).await?;
+            }
         }
         let mut outcomes = outcomes.into_iter();
         for stored in stored.iter_mut().filter(|may| **may) {

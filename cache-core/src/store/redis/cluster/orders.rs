@@ -29,6 +29,7 @@ use crate::error::{Error, ErrorKind};
 use crate::rate::Quota;
 use crate::store::Put;
 use crate::store::redis::commands::{extend_command, longest, put_command, send_all};
+use crate::store::redis::lanes::Lane;
 use crate::store::redis::{count, script};
 
 /// A command about one key.
@@ -269,26 +270,41 @@ impl ClusterStore {
         orders: &[Order<'_>],
         deadline: Deadline,
     ) -> Result<Vec<Value>, Error> {
-        let store = &parcel.node.store;
+        let (store, sent) = (&parcel.node.store, || {
+            parcel.orders.iter().filter_map(|(index, asking)| Some((orders.get(*index)?, *asking)))
+        });
+        let lanes = &store.inner.lanes;
+        let is_large = |order: &Order<'_>| match *order {
+            Order::Put(put) => lanes.of_values(std::slice::from_ref(put)) == Lane::Large,
+            Order::Get(key) => lanes.of_keys(&[key]) == Lane::Large,
+            _ => false,
+        };
+        // All are looked at, so that all are remembered.
+        let large = sent().filter(|(order, _)| is_large(order)).count();
+        let lane = if large > 0 { Lane::Large } else { Lane::Small };
         let operation = async |mut connection: MultiplexedConnection| {
             let mut commands = pipe();
             let mut places = Vec::with_capacity(parcel.orders.len());
-            for (index, asking) in &parcel.orders {
-                let Some(order) = orders.get(*index) else { continue };
-                if *asking {
+            for (order, asking) in sent() {
+                if asking {
                     commands.cmd("ASKING");
                 }
                 places.push(commands.len());
                 commands.add_command(order.command());
             }
-            let sent = parcel.orders.iter().filter_map(|(index, _)| orders.get(*index));
-            let changed = sent.filter(|order| order.changes()).map(Order::key);
+            let changed = sent().filter(|(order, _)| order.changes()).map(|(order, _)| order.key());
             store.inner.announcer.announce(&mut commands, &changed);
             let mut replies = send_all(&mut connection, &commands).await?;
             let reply = |place: usize| replies.get_mut(place).map(std::mem::take);
-            Ok(places.into_iter().filter_map(reply).collect())
+            Ok(places.into_iter().filter_map(reply).collect::<Vec<Value>>())
         };
-        store.run(deadline, operation).await
+        let replies = store.run_in(lane, deadline, operation).await?;
+        for ((order, _), reply) in sent().zip(&replies) {
+            if let (Order::Get(key), Value::BulkString(value)) = (order, reply) {
+                lanes.note(key, value.len());
+            }
+        }
+        Ok(replies)
     }
 }
 

@@ -17,7 +17,9 @@ use crate::happenings::{BreakerState, EventBus};
 use crate::rate::{Counted, Quota};
 use crate::store::redis::gather::{Joined, Leader};
 use crate::store::redis::{RedisStore, count, nothing, script};
-use crate::store::{BoxFuture, ChangeSink, PoolState, ScanStep, Store, WriteBatch, Written};
+use crate::store::{
+    BoxFuture, ChangeSink, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
+};
 
 /// Somebody asks for a sign of life every second, and so for the map.
 const EVERY_SECOND: Duration = Duration::from_millis(900);
@@ -276,8 +278,22 @@ impl Store for ClusterStore {
             sum.idle += pool.idle;
             sum.max += pool.max;
             sum.waiting += pool.waiting;
+            sum.operations += pool.operations;
+            sum.max_operations += pool.max_operations;
         }
         Some(sum)
+    }
+
+    fn missing_abilities(&self) -> Vec<MissingAbility> {
+        let mut missing = Vec::<MissingAbility>::new();
+        for node in self.shared.nodes().values() {
+            for ability in node.store.missing_abilities() {
+                if !missing.contains(&ability) {
+                    missing.push(ability);
+                }
+            }
+        }
+        missing
     }
 
     fn guard_lag(&self) -> Duration {
