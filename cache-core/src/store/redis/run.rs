@@ -9,7 +9,7 @@ use super::connect::Connections;
 use super::fault::is_failure;
 use super::lanes::Lane;
 use super::{Inner, NO_ANSWER, RedisStore, budget};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
 
 const NO_PLACE: &str = "too much is being asked of Redis at once";
@@ -47,7 +47,7 @@ impl RedisStore {
             // Which says nothing about Redis.
             return Err(Error::new(ErrorKind::Timeout, "no time was left to ask Redis"));
         }
-        let (mut used, mut has_begun) = (None, false);
+        let (mut used, mut has_begun, asked) = (None, false, Stopwatch::start());
         let attempt = async {
             let _place = inner.lanes.enter(lane).await;
             has_begun = true;
@@ -77,9 +77,11 @@ impl RedisStore {
         }
         match &result {
             Err(error) if lane == Lane::Large && error.kind() == ErrorKind::Timeout => {
-                budget::count_slow(inner, openings);
+                budget::count_slow(inner, openings, asked.elapsed());
             }
-            Err(error) if is_failure(error) => budget::count_failure(inner, error, openings),
+            Err(error) if is_failure(error) => {
+                budget::count_failure(inner, error, openings, asked.elapsed());
+            }
             _ => inner.breaker.succeeded(),
         }
         if superseded && result.is_ok() {
