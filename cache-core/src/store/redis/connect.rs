@@ -301,7 +301,8 @@ impl Settings {
     }
 
     /// Learns the server's time, by which nodes with skewed clocks agree, what we may do, and who it
-    /// is: the incarnation. Where it refuses to tell, we do without.
+    /// is: the incarnation. Where it refuses to tell, we do without; where it can't tell right now, it
+    /// is not known who it is, and it is not met.
     async fn introduce(&self, connection: &mut MultiplexedConnection) -> Result<u64, Error> {
         let asked = system_millis();
         let mut questions = pipe();
@@ -311,6 +312,9 @@ impl Settings {
         let mut answers = connection.send_packed_commands(&questions, 0, count).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let (time, server, replication) = (next(), next(), next());
+        for reply in [&server, &replication] {
+            identity::refuse_if_busy(reply)?;
+        }
         let (by, told) = ((&self.clock, self.prefix.as_deref()), (&time, &server));
         self.rights.learn(connection, by, told, answers).await?;
         if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(time) {
