@@ -240,7 +240,10 @@ impl Settings {
             .set_response_timeout(Some(self.connection_timeout));
         let connecting = async {
             let address = self.target.address().await?;
-            let wire = self.dialer.multiplexed(&address, config, None).await?;
+            let identity = Arc::clone(&self.identity);
+            // Whoever connects anew meets whoever is there by then, and has to know of the loss.
+            let at_end = move || identity.note_loss();
+            let wire = self.dialer.multiplexed(&address, config, None, at_end).await?;
             let (mut multiplexed, driver) = wire.into_parts();
             self.target.confirm(&mut multiplexed).await?;
             let incarnation = self.introduce(&mut multiplexed).await?;
@@ -266,7 +269,7 @@ impl Settings {
         protocol: Option<ProtocolVersion>,
     ) -> Result<(Wire, ConnectionAddr), RedisError> {
         let address = self.address().await?;
-        let mut wire = self.dialer.multiplexed(&address, config, protocol).await?;
+        let mut wire = self.dialer.multiplexed(&address, config, protocol, || {}).await?;
         self.target.confirm(&mut wire).await.map_err(|error| carry(&error))?;
         Ok((wire, address))
     }
