@@ -34,6 +34,9 @@ pub const FLEET_LEASE: Duration = Duration::from_secs(2);
 /// How long it is known that a holder has stored nothing: longer than any waiter pauses.
 const NOTHING_FOR: Duration = Duration::from_secs(1);
 
+/// How often it is tried to take one that is gone each time it is looked at.
+const ATTEMPTS: usize = 4;
+
 /// Before each token. What an entry begins with is different.
 const KIND: &str = "lease:1:";
 /// In the place of a token: it has ended.
@@ -58,7 +61,7 @@ pub(crate) enum Taken {
     Ours(Lease),
     /// The token of whoever has it.
     Theirs(WriteId),
-    /// Somebody had it until a moment ago, and stored nothing.
+    /// Somebody had it until a moment ago, and stored nothing; or it comes and goes.
     Nothing,
 }
 
@@ -75,8 +78,15 @@ impl Lease {
             Self { inner: Arc::clone(inner), name: name.to_owned(), token, lost: false, end: FREE };
         // If this is left, or has no answer in time, the lease may have been taken: it is released.
         let entries = [(name, lease.text())];
-        let found = store.create(&entries, as_millis(FLEET_LEASE), deadline).await?;
-        let found = token_of(found.into_iter().next().flatten().as_ref());
+        let mut found = WriteId::default();
+        for _ in 0..ATTEMPTS {
+            let there = store.create(&entries, as_millis(FLEET_LEASE), deadline).await?;
+            found = token_of(there.into_iter().next().flatten().as_ref());
+            // Nothing: whoever had it let go of it while it was looked at.
+            if !found.is_empty() {
+                break;
+            }
+        }
         if found[..] == *lease.token.as_bytes() {
             return Ok(Taken::Ours(lease));
         }
@@ -88,7 +98,9 @@ impl Lease {
             }
         }
         lease.lost = true;
-        Ok(if found[..] == *NOTHING.as_bytes() { Taken::Nothing } else { Taken::Theirs(found) })
+        // There is nobody to wait for where it is nobody's.
+        let nobody = found.is_empty() || found[..] == *NOTHING.as_bytes();
+        Ok(if nobody { Taken::Nothing } else { Taken::Theirs(found) })
     }
 
     /// Keeps the lease alive while something is computed.

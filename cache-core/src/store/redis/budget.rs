@@ -4,17 +4,19 @@
 //! Closed, operations go out. Open, they fail at once. Half-open, they still do, while the one probe
 //! asks.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::cmd;
 
 use super::Inner;
 use super::commands::send;
 use super::fault::is_failure;
 use crate::background::Sole;
-use crate::clock::{as_millis, spread};
+use crate::clock::{Deadline, as_millis, spread};
 use crate::error::{Error, ErrorKind};
 use crate::happenings::{BreakerState, EventBus};
 use crate::log_limit::LogLimit;
@@ -27,8 +29,12 @@ const LAST_PROBE_AFTER: Duration = Duration::from_millis(800);
 const PROBE_BUDGET: Duration = Duration::from_millis(500);
 /// Where operations are few, those that had no answer are few, too: after the first of them it is
 /// asked at once whether Redis answers at all. With the budget of that one it is a quarter of a second
-/// until the breaker opens, however little is asked.
+/// until the breaker opens, however little is asked. But whoever has waited longer than this in vain is
+/// no reason to give the question less time than that.
 const SUSPICION_BUDGET: Duration = Duration::from_millis(180);
+/// It is asked once in this time, more or less, however many had no answer: what is slow may be the
+/// process itself.
+const SUSPICION_EVERY: Duration = Duration::from_secs(1);
 
 const CLOSED: u8 = 0;
 const OPEN: u8 = 1;
@@ -43,6 +49,8 @@ pub(super) struct Breaker {
     openings: AtomicU32,
     probing: Sole,
     suspecting: Sole,
+    /// When the next suspicion may ask.
+    suspect_from: Mutex<Option<Deadline>>,
     ended: AtomicBool,
     /// How long to wait before the next probe, in milliseconds; zero: the shortest time.
     probe_after: AtomicU64,
@@ -150,6 +158,19 @@ impl Breaker {
         self.ended.load(Ordering::Relaxed)
     }
 
+    /// When a suspicion may ask; the one after it may some time later.
+    fn next_suspicion(&self) -> Option<Deadline> {
+        let mut from = self.suspect_from.lock().unwrap_or_else(PoisonError::into_inner);
+        let permitted = from.filter(|from| !from.has_passed());
+        *from = permitted.is_none().then(|| Deadline::after(spread(SUSPICION_EVERY))).or(*from);
+        permitted
+    }
+
+    /// Whether nobody has had an answer since somebody had none, and it is not open yet.
+    fn is_in_doubt(&self) -> bool {
+        self.is_closed() && self.failures.load(Ordering::Relaxed) > 0
+    }
+
     fn set_reason(&self, error: &Error) {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }
@@ -179,9 +200,9 @@ impl Breaker {
     }
 }
 
-/// Takes note that Redis was away for one operation, which began when the breaker had opened so often;
-/// opens it after a few.
-pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error, openings: u32) {
+/// Takes note that Redis was away for one operation, which began when the breaker had opened so often,
+/// and waited so long; opens it after a few.
+pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error, openings: u32, waited: Duration) {
     let breaker = &inner.breaker;
     if openings != breaker.openings() {
         return;
@@ -190,16 +211,16 @@ pub(super) fn count_failure(inner: &Arc<Inner>, error: &Error, openings: u32) {
     if failures >= THRESHOLD {
         open(inner, error);
     } else if error.kind() == ErrorKind::Timeout {
-        suspect(inner);
+        suspect(inner, waited);
     }
 }
 
 /// Takes note that a large value had no answer in its time: that may be its own fault.
-pub(super) fn count_slow(inner: &Arc<Inner>, openings: u32) {
+pub(super) fn count_slow(inner: &Arc<Inner>, openings: u32, waited: Duration) {
     let failures = &inner.breaker.failures;
     if openings == inner.breaker.openings() {
         let _ = failures.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
-        suspect(inner);
+        suspect(inner, waited);
     }
 }
 
@@ -218,20 +239,51 @@ fn open(inner: &Arc<Inner>, error: &Error) {
 
 /// Asks whether Redis answers at all, unless that is being asked; if not, and nobody has had an answer
 /// meanwhile, the breaker opens.
-fn suspect(inner: &Arc<Inner>) {
+fn suspect(inner: &Arc<Inner>, waited: Duration) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let Some(number) = inner.breaker.suspecting.begin() else { return };
     let (suspected, openings) = (Arc::downgrade(inner), inner.breaker.openings());
     runtime.spawn(async move {
+        let next = || suspected.upgrade().and_then(|inner| inner.breaker.next_suspicion());
+        while let Some(from) = next() {
+            tokio::time::sleep_until(from.instant()).await;
+        }
         let Some(inner) = suspected.upgrade() else { return };
-        if let Err(error) = probe(&inner, SUSPICION_BUDGET).await
-            && openings == inner.breaker.openings()
-            && inner.breaker.failures.load(Ordering::Relaxed) > 0
+        let is_in_doubt = || openings == inner.breaker.openings() && inner.breaker.is_in_doubt();
+        if is_in_doubt()
+            && let Err(error) = ask_twice(&inner, SUSPICION_BUDGET.max(waited)).await
+            && is_in_doubt()
         {
             open(&inner, &error);
         }
         inner.breaker.suspecting.end(number);
     });
+}
+
+/// Asks over a connection that there is and over a new one; either answer will do. The one that there
+/// is may lead nowhere while Redis is well. But a new one takes several round trips, for which a busy
+/// process may have no time, and Sentinels that say where to: if those are away, their primary need
+/// not be, and the connections to it are not given up.
+async fn ask_twice(inner: &Inner, budget: Duration) -> Result<(), Error> {
+    let asked = async {
+        let (mut present, mut anew) = (pin!(ask_present(inner)), pin!(probe(inner, budget)));
+        tokio::select! {
+            answer = &mut present => match answer {
+                Ok(()) => Ok(()),
+                Err(_) => anew.await,
+            },
+            answer = &mut anew => match answer {
+                Ok(()) => Ok(()),
+                Err(error) => present.await.map_err(|_| error),
+            },
+        }
+    };
+    tokio::time::timeout(budget, asked).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
+async fn ask_present(inner: &Inner) -> Result<(), Error> {
+    let (mut connection, _) = inner.connections.get().await?;
+    ask(&mut connection).await
 }
 
 /// Starts the one probe, unless it runs. (It ends with the runtime it was started on; another
@@ -293,16 +345,24 @@ impl Drop for Probe {
 async fn probe(inner: &Inner, budget: Duration) -> Result<(), Error> {
     let asked = async {
         let mut connection = inner.connections.connect_anew().await?;
-        match send(connection.commands(), &cmd("PING")).await {
-            Err(error) if is_failure(&error) => return Err(error),
-            // Who refuses is there; and may refuse nothing else.
-            Ok(_) | Err(_) => {}
-        }
+        ask(connection.commands()).await?;
         inner.connections.adopt(connection);
         Ok(())
     };
-    let late = || Error::new(ErrorKind::Timeout, "Redis did not answer a probe");
-    tokio::time::timeout(budget, asked).await.unwrap_or_else(|_| Err(late()))
+    tokio::time::timeout(budget, asked).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
+/// Whether who answers there is of use.
+async fn ask(connection: &mut MultiplexedConnection) -> Result<(), Error> {
+    match send(connection, &cmd("PING")).await {
+        Err(error) if is_failure(&error) => Err(error),
+        // Who refuses is there; and may refuse nothing else.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Timeout, "Redis did not answer a probe")
 }
 
 #[cfg(test)]
@@ -321,6 +381,18 @@ mod tests {
         assert!(breaker.is_closed());
         breaker.succeeded();
         assert_eq!(breaker.failures.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspicion_asks_once_in_a_second_and_the_next_one_waits_for_its_turn() {
+        let breaker = Breaker::default();
+        assert_eq!(breaker.next_suspicion(), None, "the first one asks at once");
+        let from = breaker.next_suspicion().unwrap();
+        assert_eq!(breaker.next_suspicion(), Some(from));
+        assert!(from > Deadline::after(SUSPICION_EVERY / 2));
+        tokio::time::sleep_until(from.instant()).await;
+        assert_eq!(breaker.next_suspicion(), None);
+        assert!(breaker.next_suspicion().unwrap() > from);
     }
 
     #[test]

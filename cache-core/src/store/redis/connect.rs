@@ -240,7 +240,10 @@ impl Settings {
             .set_response_timeout(Some(self.connection_timeout));
         let connecting = async {
             let address = self.target.address().await?;
-            let wire = self.dialer.multiplexed(&address, config, None).await?;
+            let identity = Arc::clone(&self.identity);
+            // Whoever connects anew meets whoever is there by then, and has to know of the loss.
+            let at_end = move || identity.note_loss();
+            let wire = self.dialer.multiplexed(&address, config, None, at_end).await?;
             let (mut multiplexed, driver) = wire.into_parts();
             self.target.confirm(&mut multiplexed).await?;
             let incarnation = self.introduce(&mut multiplexed).await?;
@@ -266,7 +269,7 @@ impl Settings {
         protocol: Option<ProtocolVersion>,
     ) -> Result<(Wire, ConnectionAddr), RedisError> {
         let address = self.address().await?;
-        let mut wire = self.dialer.multiplexed(&address, config, protocol).await?;
+        let mut wire = self.dialer.multiplexed(&address, config, protocol, || {}).await?;
         self.target.confirm(&mut wire).await.map_err(|error| carry(&error))?;
         Ok((wire, address))
     }
@@ -301,7 +304,8 @@ impl Settings {
     }
 
     /// Learns the server's time, by which nodes with skewed clocks agree, what we may do, and who it
-    /// is: the incarnation. Where it refuses to tell, we do without.
+    /// is: the incarnation. Where it refuses to tell, we do without; where it can't tell right now, it
+    /// is not known who it is, and it is not met.
     async fn introduce(&self, connection: &mut MultiplexedConnection) -> Result<u64, Error> {
         let asked = system_millis();
         let mut questions = pipe();
@@ -311,6 +315,9 @@ impl Settings {
         let mut answers = connection.send_packed_commands(&questions, 0, count).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let (time, server, replication) = (next(), next(), next());
+        for reply in [&server, &replication] {
+            identity::refuse_if_busy(reply)?;
+        }
         let (by, told) = ((&self.clock, self.prefix.as_deref()), (&time, &server));
         self.rights.learn(connection, by, told, answers).await?;
         if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(time) {

@@ -48,7 +48,7 @@ pub(super) struct State {
     renew_after: Millis,
     /// At which age the next question goes along.
     check_at: AtomicU64,
-    _driver: Driver,
+    driver: Driver,
 }
 
 impl Connection {
@@ -68,7 +68,7 @@ impl State {
             age: Steady::start(),
             renew_after: as_millis(spread(RENEW_AFTER)),
             check_at: AtomicU64::new(as_millis(CHECK_EVERY)),
-            _driver: driver,
+            driver,
         }
     }
 
@@ -97,7 +97,10 @@ impl State {
 
     fn give_up(&self) {
         self.broken.store(true, Ordering::Relaxed);
-        self.identity.note_loss();
+        // Of one that led to another server nobody has to be told.
+        if self.is_of_the_present() {
+            self.identity.note_loss();
+        }
     }
 
     /// False once another server was met in the place of this one: what this one says counts no
@@ -107,7 +110,7 @@ impl State {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        !self.broken.load(Ordering::Relaxed) && self.is_of_the_present()
+        !self.broken.load(Ordering::Relaxed) && !self.driver.has_ended() && self.is_of_the_present()
     }
 
     /// Whether the question that has an answer of its own is to go along with the next operation.

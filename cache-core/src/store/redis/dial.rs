@@ -50,7 +50,11 @@ pub(super) struct Wire {
 
 /// Ends the task that drives a connection when it is dropped, whatever that task still waits for.
 #[derive(Debug)]
-pub(super) struct Driver(AbortHandle);
+pub(super) struct Driver {
+    task: AbortHandle,
+    /// Lest the task ends because nobody holds the connection: so its end is that of the connection.
+    _connection: MultiplexedConnection,
+}
 
 impl Dialer {
     /// Logs in as `login` says; `timeout` is for an attempt.
@@ -63,12 +67,14 @@ impl Dialer {
         Ok(Self { login: login.clone(), tls, timeout })
     }
 
-    /// A connection for commands; with a protocol, in that one. The caller bounds the time.
+    /// A connection for commands; with a protocol, in that one. The caller bounds the time. If it ends
+    /// by itself, and not by being dropped, `at_end` is called before that can be told.
     pub(super) async fn multiplexed(
         &self,
         address: &ConnectionAddr,
         config: AsyncConnectionConfig,
         protocol: Option<ProtocolVersion>,
+        at_end: impl FnOnce() + Send + 'static,
     ) -> Result<Wire, RedisError> {
         let mut login = self.login.clone();
         if let Some(protocol) = protocol {
@@ -77,7 +83,12 @@ impl Dialer {
         let stream = self.stream(address).await?;
         let set_up = MultiplexedConnection::new_with_config(&login, stream, config).await;
         let (connection, driver) = set_up.map_err(|error| self.explained(error, address))?;
-        let driver = Driver(tokio::spawn(driver).abort_handle());
+        let driven = async move {
+            driver.await;
+            at_end();
+        };
+        let task = tokio::spawn(driven).abort_handle();
+        let driver = Driver { task, _connection: connection.clone() };
         Ok(Wire { connection, driver })
     }
 
@@ -233,9 +244,16 @@ impl ConnectionLike for Wire {
     }
 }
 
+impl Driver {
+    /// Whether the connection has ended: it was closed, or its runtime is no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

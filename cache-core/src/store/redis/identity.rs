@@ -8,6 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bb8_redis::redis::Value;
 
+use super::fault::server_error;
+use crate::error::Error;
+
 /// The server as last met.
 #[derive(Debug, Default)]
 pub(super) struct Identity {
@@ -84,6 +87,18 @@ pub(super) fn name(server: &Value, replication: &Value) -> Option<String> {
     Some(format!("{run} {history}"))
 }
 
+/// An error if the server says that it answers nothing for now: who is loading, or busy with a script,
+/// is not one that does not say who it is.
+pub(super) fn refuse_if_busy(reply: &Value) -> Result<(), Error> {
+    match reply {
+        Value::ServerError(_) => match server_error(reply.clone()) {
+            Err(error) if error.is_passing() => Err(error),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn field<'v>(info: &'v Value, name: &str) -> Option<&'v str> {
     let text = match info {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
@@ -95,6 +110,8 @@ pub(super) fn field<'v>(info: &'v Value, name: &str) -> Option<&'v str> {
 
 #[cfg(test)]
 mod tests {
+    use bb8_redis::redis::parse_redis_value;
+
     use super::*;
 
     #[allow(clippy::unnecessary_wraps, reason = "as a server gives it")]
@@ -141,6 +158,20 @@ mod tests {
         identity.note_loss();
         identity.replaced();
         assert_eq!(identity.meet(None), 2);
+    }
+
+    #[test]
+    fn who_is_busy_is_not_met_and_who_may_not_tell_is() {
+        let reply = |text: &str| parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+        for busy in
+            ["BUSY Redis is busy running a script.", "LOADING Redis is loading", "NOAUTH no"]
+        {
+            assert!(refuse_if_busy(&reply(busy)).is_err(), "{busy}");
+        }
+        for refused in ["NOPERM no permissions", "ERR unknown command 'INFO'", "ERR unsupported"] {
+            assert!(refuse_if_busy(&reply(refused)).is_ok(), "{refused}");
+        }
+        assert!(refuse_if_busy(&Value::Nil).is_ok());
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What every operation goes through: the breaker, a place, a connection, and all of it within the
 //! deadline.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
 
 use super::connect::Connections;
+use super::connection::State;
 use super::fault::is_failure;
 use super::lanes::Lane;
 use super::{Inner, NO_ANSWER, RedisStore, budget};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
 
 const NO_PLACE: &str = "too much is being asked of Redis at once";
@@ -38,6 +39,33 @@ impl RedisStore {
         F: Future<Output = Result<T, Error>>,
     {
         let inner = &self.inner;
+        let used = OnceLock::new();
+        let attempt = async {
+            let (connection, state) = inner.connections(lane).get().await?;
+            let check = state.is_check_due().then(|| {
+                let state = Arc::clone(&state);
+                Box::pin(state.check(connection.clone()))
+            });
+            let _ = used.set(state);
+            let checked = async move {
+                if let Some(check) = check {
+                    check.await;
+                }
+            };
+            tokio::join!(operation(connection), checked).0
+        };
+        self.attempt(lane, deadline, &used, attempt).await
+    }
+
+    /// Runs one operation on a connection of its own, of which it says in `used` what is known.
+    pub(super) async fn attempt<T>(
+        &self,
+        lane: Lane,
+        deadline: Deadline,
+        used: &OnceLock<Arc<State>>,
+        operation: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let inner = &self.inner;
         let openings = inner.breaker.openings();
         if !inner.breaker.is_closed() {
             budget::ensure_probe(inner);
@@ -47,7 +75,7 @@ impl RedisStore {
             // Which says nothing about Redis.
             return Err(Error::new(ErrorKind::Timeout, "no time was left to ask Redis"));
         }
-        let (mut used, mut has_begun) = (None, false);
+        let (mut has_begun, asked) = (false, Stopwatch::start());
         let attempt = async {
             let _place = inner.lanes.enter(lane).await;
             has_begun = true;
@@ -55,15 +83,7 @@ impl RedisStore {
                 // Those who were before it had no answer.
                 return Err(inner.breaker.refusal());
             }
-            let (connection, state) = inner.connections(lane).get().await?;
-            used = Some(Arc::clone(&state));
-            let check = state.is_check_due().then(|| Box::pin(state.check(connection.clone())));
-            let checked = async move {
-                if let Some(check) = check {
-                    check.await;
-                }
-            };
-            tokio::join!(operation(connection), checked).0
+            operation.await
         };
         let result = match tokio::time::timeout_at(deadline.instant(), attempt).await {
             Ok(result) => result,
@@ -71,15 +91,17 @@ impl RedisStore {
             Err(_) => Err(Error::new(ErrorKind::Timeout, NO_ANSWER)),
         };
         let mut superseded = false;
-        if let Some(state) = used {
+        if let Some(state) = used.get() {
             state.report(result.as_ref().err());
             superseded = !state.is_of_the_present();
         }
         match &result {
             Err(error) if lane == Lane::Large && error.kind() == ErrorKind::Timeout => {
-                budget::count_slow(inner, openings);
+                budget::count_slow(inner, openings, asked.elapsed());
             }
-            Err(error) if is_failure(error) => budget::count_failure(inner, error, openings),
+            Err(error) if is_failure(error) => {
+                budget::count_failure(inner, error, openings, asked.elapsed());
+            }
             _ => inner.breaker.succeeded(),
         }
         if superseded && result.is_ok() {

@@ -86,14 +86,16 @@ impl Sentinel {
         let config = || AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
         let listening = config().set_push_sender(listener(told));
         let resp3 = Some(ProtocolVersion::RESP3);
-        match dialer.multiplexed(&self.address, listening, resp3).await {
+        match dialer.multiplexed(&self.address, listening, resp3, || {}).await {
             Ok(mut wire) => {
                 // Where that is not allowed, being asked now and then has to do.
                 let _ = wire.subscribe(SWITCHED).await;
                 Ok(wire)
             }
             Err(error) if refuses_hello(&error) => {
-                dialer.multiplexed(&self.address, config(), Some(ProtocolVersion::RESP2)).await
+                dialer
+                    .multiplexed(&self.address, config(), Some(ProtocolVersion::RESP2), || {})
+                    .await
             }
             Err(error) => Err(error),
         }

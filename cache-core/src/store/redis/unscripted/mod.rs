@@ -8,11 +8,14 @@
 mod checked;
 mod transaction;
 
+use std::sync::OnceLock;
+
 use bb8_redis::redis::{Pipeline, Value};
 use bytes::Bytes;
 
 use super::RedisStore;
 use super::fault::server_error;
+use super::lanes::Lane;
 use crate::clock::Deadline;
 use crate::codec::write_id;
 use crate::error::{Error, ErrorKind};
@@ -153,8 +156,9 @@ impl RedisStore {
         let try_it = rights.transactions.is_worth_trying();
         if try_it {
             let place = inner.exclusive.place(deadline).await?;
-            let transaction = transaction::carry_out(inner, &place, batch);
-            let done = self.run(deadline, async move |_| transaction.await).await;
+            let used = OnceLock::new();
+            let transaction = transaction::carry_out(inner, &place, batch, &used);
+            let done = self.attempt(Lane::Small, deadline, &used, transaction).await;
             if done.as_ref().is_err_and(Error::is_outage) {
                 inner.exclusive.clear();
             }

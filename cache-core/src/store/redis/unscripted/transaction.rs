@@ -1,5 +1,7 @@
 //! In a transaction: nothing is written unless all that was read is as it was.
 
+use std::sync::{Arc, OnceLock};
+
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{Value, cmd, pipe};
 
@@ -9,6 +11,7 @@ use crate::invalidate::generation::{SOFT_AT, SOFT_KEPT};
 use crate::store::WriteBatch;
 use crate::store::redis::Inner;
 use crate::store::redis::commands::{put_plainly, send, send_all};
+use crate::store::redis::connection;
 use crate::store::redis::exclusive::Place;
 use crate::store::redis::fault::{protocol_error, server_error};
 use crate::store::redis::rights::is_refused;
@@ -32,8 +35,11 @@ pub(super) async fn carry_out(
     inner: &Inner,
     place: &Place<'_>,
     batch: &WriteBatch<'_>,
+    used: &OnceLock<Arc<connection::State>>,
 ) -> Result<Option<Vec<bool>>, Error> {
     let mut connection = place.connection(&inner.connections).await?;
+    // What comes of it says something about this connection, and nothing about the shared ones.
+    let _ = used.set(Arc::clone(&connection.state));
     let mut last = Ok(Attempt::Overtaken);
     for _ in 0..ATTEMPTS {
         last = attempt(connection.commands(), inner, batch).await;
