@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// For what takes milliseconds, on a machine that does other things too.
 const WARMED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Keys that are written: so many that each primary of a Cluster has some.
+pub(crate) const PROBES: u64 = 16;
+
 const HOT: u64 = 64;
 const WARM: u64 = 512;
 
@@ -155,10 +158,10 @@ impl App {
         answer(self.router.clone(), ask)
     }
 
-    /// Whether Redis takes what is written to it.
-    pub(crate) async fn writes(&self) -> bool {
+    /// Whether Redis takes what is written to it, under one of [`PROBES`] keys.
+    pub(crate) async fn writes(&self, probe: u64) -> bool {
         match &self.cache {
-            Some(cache) => cache.set("probe", "2", &1).await.is_ok(),
+            Some(cache) => cache.set("probe", format!("written:{probe}"), &1).await.is_ok(),
             None => true,
         }
     }
@@ -178,6 +181,12 @@ impl App {
         let coherence = cache.health().await.coherence;
         // What was proven before a connection was lost holds on for a while.
         coherence.proven && coherence.since.is_some() && coherence.mode == CoherenceMode::Tracking
+    }
+
+    /// Whether all instances have noticed that Redis is another than it was.
+    pub(crate) async fn knows_another(&self) -> bool {
+        let (Some(cache), Some(other)) = (&self.cache, &self.other) else { return false };
+        cache.health().await.store_changes > 0 && other.health().await.store_changes > 0
     }
 
     /// How many lookups Redis has been asked for so far, whatever came of them.

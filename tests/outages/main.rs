@@ -1,5 +1,5 @@
-//! Drills: Redis is killed, stopped, slowed down, filled up, locked, or refuses, while a service
-//! answers requests at a steady rate. Nobody who asks notices.
+//! Drills: Redis is killed, stopped, slowed down, filled up, locked, refuses, fails over, or is
+//! resharded, while a service answers requests at a steady rate. Nobody who asks notices.
 //!
 //! - `app`: the service, and what is asked of it;
 //! - `load`: asks, at a steady rate, whatever comes of it;

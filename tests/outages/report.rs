@@ -4,13 +4,15 @@ use std::fmt::Write;
 
 use crate::drill::Drill;
 use crate::figures::{BUCKETS, Figures, by_second};
-use crate::judge::{Baseline, Shown, Verdict};
+use crate::judge::{Shown, Verdict};
+use crate::long::Measured;
 use crate::run::Outcome;
 
 /// The page, as far as it has been written.
 #[derive(Debug)]
 pub(crate) struct Page {
     head: String,
+    several: String,
     rows: String,
     recoveries: String,
     seconds: String,
@@ -33,12 +35,21 @@ Redis. Then something goes wrong (`tests/outages/trouble`), and after a while is
 | failures | none: no request without its own whole page, status 200, within 10 s |
 | p99 of misses | while it lasts, the larger of twice that in good health, and that of all requests without a cache and 25 ms |
 | hits in memory | their median, while it lasts, at most 1.2 × that in good health (within 5 µs) |
-| back | within 2 s of Redis taking commands what one instance writes to it another reads from it, and the service is told of changes again |
+| back | within 2 s of Redis taking commands what one instance writes to it another reads from it, and the service is told of changes again; after a failover it is read within 6 s |
 | waiting for Redis | where Redis says nothing, it is given up within 250 ms, and then asked nothing until it is back |
 | first answer | where it is so from the start, within 1 s |
 
 A miss is a request that the origin answers: of misses, and of requests without a cache, times are
 from when they were due; of hits in memory, from when they reached the service.
+
+After a failover (`sentinel failover`, `primary lost`) Redis is another than before, and may have
+forgotten what was invalidated last. Until all instances have noticed that and repeated what they
+invalidated, nothing is read from it: for 4 s, by design (`cache-core/src/invalidate/rollback.rs`).
+(Nor is an entry written to it then: that begins with reading generations.) So recovery of a failover is
+counted to the end of that hold, which is in the times after which Redis is written to and read again,
+and `while it lasts` is all of the time until then. Redis takes commands again when its
+Sentinels agree on the new primary, or when all slots of the Cluster are served. `resharded` lasts
+until the last of 1,000 slots has moved: 50 of those in use one by one, then others by `redis-cli`.
 ";
 
 const HEAD: &str = "\
@@ -54,7 +65,8 @@ written to again after | read after | told of changes after |
 ";
 
 impl Page {
-    pub(crate) fn new(command: &str, capacity: u32, rate: u32, baseline: &Baseline) -> Self {
+    pub(crate) fn new(command: &str, measured: &Measured) -> Self {
+        let Measured { capacity, rate, baseline } = measured;
         let mut head = String::from(INTRODUCTION);
         let machine = machine();
         let _ = write!(
@@ -67,9 +79,24 @@ impl Page {
             three(&baseline.misses, " | "),
             three(&baseline.hits, " | "),
         );
-        let (rows, recoveries, seconds) =
-            (HEAD.to_owned(), RECOVERY_HEAD.to_owned(), String::new());
-        Self { head, rows, recoveries, seconds, missed: 0, drills: 0 }
+        let (rows, recoveries) = (HEAD.to_owned(), RECOVERY_HEAD.to_owned());
+        let (several, seconds) = (String::new(), String::new());
+        Self { head, several, rows, recoveries, seconds, missed: 0, drills: 0 }
+    }
+
+    /// Adds what several servers are like in good health; what is said of it.
+    pub(crate) fn add_measured(&mut self, drill: &Drill, measured: &Measured) -> String {
+        let Measured { capacity, rate, baseline } = measured;
+        let line = format!(
+            "\nFor `{}`, with servers as that needs them, {rate} of {capacity} come; all requests, \
+             without a cache: {}; misses: {}; hits in memory: {} (p50, p99, max).",
+            drill.title(),
+            three(&baseline.bare, ", "),
+            three(&baseline.misses, ", "),
+            three(&baseline.hits, ", "),
+        );
+        let _ = writeln!(self.several, "{line}");
+        line
     }
 
     /// Adds a drill; what is said of it.
@@ -85,9 +112,9 @@ impl Page {
     }
 
     pub(crate) fn text(&self) -> String {
-        let Self { head, rows, recoveries, seconds, missed, drills } = self;
+        let Self { head, several, rows, recoveries, seconds, missed, drills } = self;
         format!(
-            "{head}\n## What came of it\n\n{rows}\n{recoveries}\n**{drills} drills, {missed} of \
+            "{head}{several}\n## What came of it\n\n{rows}\n{recoveries}\n**{drills} drills, {missed} of \
              them not good enough.**\n\n## Second by second\n\nHow many requests were answered \
              within so many milliseconds, by the second in which they were due.\n{seconds}"
         )

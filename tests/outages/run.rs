@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use cache_tests::clock::{Deadline, monotonic};
 
-use crate::app::App;
-use crate::drill::{Drill, Shows};
+use crate::app::{App, PROBES};
+use crate::drill::{Drill, Ends, Shows};
 use crate::judge::BUDGET;
-use crate::load::{Load, Record};
+use crate::load::{Load, Record, nanos};
+use crate::trouble::Trouble;
 
 /// Nothing takes longer than this to come back, unless it never does.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
@@ -34,7 +35,7 @@ pub(crate) struct Outcome {
     pub(crate) records: Vec<Record>,
     /// When the trouble was about to come.
     pub(crate) came: u64,
-    /// When it was about to go.
+    /// When it was about to go; where it goes by itself, when all was well again.
     pub(crate) leaving: u64,
     /// When Redis took commands again.
     pub(crate) gone: u64,
@@ -43,9 +44,10 @@ pub(crate) struct Outcome {
     /// How many lookups it asked Redis for all the same, once all that were under way then had come to
     /// nothing, until the trouble went.
     pub(crate) asked_later: Option<u64>,
-    /// From when Redis took commands to when something was written to it again.
+    /// From when Redis took commands to when something had been written to all of it again.
     pub(crate) writes: Option<Duration>,
-    /// The same, to when one instance read what another had written.
+    /// The same, to when one instance read what another had written: not before the hold of a
+    /// failover has ended.
     pub(crate) back: Option<Duration>,
     /// The same, to when it was told of changes again.
     pub(crate) hears: Option<Duration>,
@@ -73,28 +75,34 @@ impl Drill {
             trouble.begin().await;
         }
         tokio::time::sleep(terms.lasts).await;
-        // A busy machine may need longer.
-        let shown = within(async || match self.shows {
-            Shows::Away if self.silent => giving_up.lookups().is_some(),
-            Shows::Away => giving_up.at().is_some(),
-            Shows::NoWrites => !app.writes().await,
-            Shows::Refusals => trouble.refused() > 0,
-        });
-        let shown = shown.await.is_some();
+        let mut shown = false;
+        if self.ends == Ends::WhenTold {
+            shown = self.is_shown(&app, &*trouble, &giving_up).await;
+        }
         if self.silent {
             // So that some come who would ask.
             tokio::time::sleep(terms.lasts / 4).await;
         }
         let asked_later = giving_up.lookups().map(|before| app.lookups() - before);
-        let leaving = monotonic();
+        let mut leaving = monotonic();
         trouble.end().await;
         let gone = monotonic();
+        let mut written = 0;
         // Beside each other: one may take longer, or the other.
         let (writes, back, hears) = tokio::join!(
-            within(async || app.writes().await),
-            within(async || app.is_back().await),
+            within(async || {
+                while written < PROBES && app.writes(written).await {
+                    written += 1;
+                }
+                written == PROBES
+            }),
+            within(async || self.is_over(&app).await && app.is_back().await),
             within(async || app.hears().await),
         );
+        if self.ends != Ends::WhenTold {
+            leaving = back.map_or_else(monotonic, |back| gone + nanos(back));
+            shown = self.is_shown(&app, &*trouble, &giving_up).await;
+        }
         tokio::time::sleep(terms.after).await;
         let records = load.stop().await;
         let given_up = giving_up.at();
@@ -112,6 +120,25 @@ impl Drill {
             shown,
         }
     }
+
+    /// Whether what is read now is what will be read from now on: what is left of Redis may answer
+    /// before anybody has noticed that a part of it is another, and then be held.
+    async fn is_over(&self, app: &App) -> bool {
+        self.ends != Ends::Replaced || app.knows_another().await
+    }
+
+    /// Whether the trouble is there, or has been.
+    async fn is_shown(&self, app: &App, trouble: &dyn Trouble, giving_up: &GivingUp) -> bool {
+        // A busy machine may need longer.
+        let shown = within(async || match self.shows {
+            Shows::Away if self.silent => giving_up.lookups().is_some(),
+            Shows::Away => giving_up.at().is_some(),
+            Shows::NoWrites => !app.writes(0).await,
+            Shows::Refusals => trouble.refused() > 0,
+            Shows::Another => app.knows_another().await,
+        });
+        shown.await.is_some()
+    }
 }
 
 impl Outcome {
@@ -128,7 +155,7 @@ impl Outcome {
 
     /// Those of the time when all was well again.
     pub(crate) fn after(&self) -> impl Iterator<Item = &Record> {
-        let since = self.back.map_or(u64::MAX, |back| self.gone + crate::load::nanos(back));
+        let since = self.back.map_or(u64::MAX, |back| self.gone + nanos(back));
         self.records.iter().filter(move |record| record.due >= since)
     }
 }

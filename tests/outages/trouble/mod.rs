@@ -1,9 +1,11 @@
 //! What can be wrong with Redis, or with the way to it.
 
 mod classes;
+mod cluster;
 mod network;
 mod refuser;
 mod resp;
+mod sentinel;
 mod server;
 
 use std::sync::Arc;
@@ -12,8 +14,9 @@ use cache_core::RedisOptions;
 use cache_core::store::BoxFuture;
 
 pub(crate) use self::classes::CLASSES;
+pub(crate) use self::cluster::Cluster;
 pub(crate) use self::network::Network;
-
+pub(crate) use self::sentinel::failover;
 pub(crate) use self::server::Server;
 
 /// Trouble that comes and goes. Whatever servers it needs end with it.
@@ -24,7 +27,7 @@ pub(crate) trait Trouble: Send {
     /// Makes it come; it is there when this ends.
     fn begin(&mut self) -> BoxFuture<'_, ()>;
 
-    /// Makes it go; when this ends, Redis takes commands again.
+    /// Makes it go, or waits until it has; when this ends, Redis takes commands again.
     fn end(&mut self) -> BoxFuture<'_, ()>;
 
     /// How many commands were refused for its sake, where that is what it does.
