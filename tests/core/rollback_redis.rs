@@ -1,10 +1,11 @@
 //! A restored snapshot, and a replica that lags and takes over.
 
-use cache_core::{Cache, Scope, Tag};
+use cache_core::store::{Put, Store, WriteBatch};
+use cache_core::{Cache, Clock, Deadline, RedisStore, Scope, Tag};
 use cache_tests::wait::eventually_some;
-use cache_tests::{FaultProxy, Mode, RedisServer, eventually};
+use cache_tests::{Answer, FakeRedis, FaultProxy, Mode, RedisServer, eventually};
 
-use crate::recovery::healed;
+use crate::recovery::{broken, healed};
 use crate::setup::{PATIENCE, at, on, options, text};
 
 const WAYS: usize = 4;
@@ -147,4 +148,56 @@ async fn a_lost_connection_alone_costs_nothing() {
     healed(&cache).await;
     assert_eq!(redis.calls("unlink"), 0);
     assert_eq!(cache.health().await.store_changes, 0);
+}
+
+/// Pinned: a server that was busy when a connection asked who it is counted as another one: what was
+/// confirmed was repeated, and nothing was read for a while.
+#[tokio::test]
+async fn a_server_that_is_busy_for_a_while_is_the_same_one_afterwards() {
+    let redis = RedisServer::start();
+    let fake = FakeRedis::before(&redis, |_| Answer::Pass).await;
+    let cache = at(&fake.url()).l1(false).build().unwrap();
+    for words in ["BUSY Redis is busy running a script.", "LOADING Redis is loading the dataset"] {
+        healed(&cache).await;
+        cache.invalidate(Tag::new("t")).await.unwrap();
+        let asked = fake.calls("INFO");
+        fake.script(move |call| match call.name() {
+            "HELLO" | "AUTH" | "CLIENT" => Answer::Pass,
+            _ => Answer::error(words),
+        });
+        broken(&cache).await;
+        // Two for each connection.
+        eventually(PATIENCE, "it is asked who it is", || fake.calls("INFO") >= asked + 4).await;
+        fake.script(|_| Answer::Pass);
+        healed(&cache).await;
+        let health = cache.health().await;
+        assert_eq!((health.store_changes, health.reads_held), (0, false), "{words}");
+    }
+}
+
+/// Pinned: a server that does not say who it is was met again by a connection of another kind before
+/// the loss of the idle ones was known, and passed for the same one.
+#[tokio::test]
+async fn who_connects_beside_idle_connections_that_were_cut_knows_of_the_loss() {
+    let redis = RedisServer::start();
+    let acl = ["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-@dangerous"];
+    redis.command(&acl);
+    let options = options(&redis.url()).credentials(Some("app"), Some("pw"));
+    let store = RedisStore::new(&options, Clock::system()).unwrap();
+    store.ping(Deadline::after(PATIENCE)).await.unwrap();
+    let before = store.incarnation();
+    redis.kill();
+    redis.restart();
+    redis.command(&acl);
+    // It goes by a way on which there was no connection yet.
+    let large = Put {
+        key: "large".to_owned(),
+        value: vec![0; 256 * 1024].into(),
+        keep_for: Some(60_000),
+        expect: None,
+        guard: None,
+    };
+    let batch = WriteBatch { puts: &[large], ..WriteBatch::default() };
+    store.write(batch, Deadline::after(PATIENCE)).await.unwrap();
+    assert!(store.incarnation() > before);
 }

@@ -1,7 +1,11 @@
 //! Redis is away, or refuses things: then each process computes, and nobody has an error.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cache_core::{FLEET_LEASE, Options};
-use cache_tests::{RedisServer, eventually};
+use cache_tests::resp::Reply;
+use cache_tests::{Answer, FakeRedis, RedisServer, eventually};
 
 use super::{Work, missed, value};
 use crate::setup::{PATIENCE, at, join, on, settled, text};
@@ -160,4 +164,29 @@ async fn by_the_options_of_a_cache() {
     assert_eq!(join(holding).await.unwrap(), "value");
     assert_eq!(join(waiting).await.unwrap(), "value");
     assert_eq!(work.begun(), 1);
+}
+
+/// Pinned: a lease that ended between the two questions was waited for, for as long as anybody waits,
+/// and nobody had it.
+#[tokio::test]
+async fn a_lease_that_ends_while_it_is_asked_for_is_taken() {
+    let redis = RedisServer::start();
+    let tried = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&tried);
+    let fake = FakeRedis::before(&redis, move |call| {
+        let is_lease = call.name() == "SET" && call.word(1).contains(":gen:l:");
+        // Somebody has it; but not any more when it is read.
+        let is_first = is_lease && counted.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { Answer::Reply(Reply::Bulk(None)) } else { Answer::Pass }
+    })
+    .await;
+    let cache = at(&fake.url()).build().unwrap();
+    let work = Work::default();
+    let asking = work.ask(&cache, value("value"));
+    let begun = work.have_begun(1);
+    tokio::time::timeout(FLEET_LEASE * 2, begun).await.expect("nobody is waited for");
+    assert_eq!(tried.load(Ordering::SeqCst), 2);
+    assert_eq!(redis.keys("coldcopy:gen:l:*").len(), 1, "it is held for the fleet");
+    work.gate.open_for_good();
+    assert_eq!(join(asking).await.unwrap(), "value");
 }
