@@ -6,6 +6,7 @@ mod least;
 mod old;
 mod races;
 mod renamed;
+mod steps;
 mod users;
 mod work;
 

@@ -73,6 +73,19 @@ fn what_it_keeps_can_be_restored() {
     assert_eq!(again.get("k:42").as_deref(), Some(&b"value 42"[..]));
 }
 
+/// Pinned: the page ran it as a user that there was not.
+#[test]
+fn it_runs_as_the_user_for_it() {
+    let acl = file("users.acl");
+    let builder = RedisServer::builder().arg("--aclfile").arg(acl.to_str().expect("text"));
+    let (redis, folder) = (builder.login("admin", "CHANGE-ME-admin").start(), folder());
+    redis.command(&["SET", "k", "v"]);
+    let mut command = backup(&redis, folder.path());
+    command.args(["--user", "backup", "--rdb"]).arg(redis.dir().join("dump.rdb"));
+    let copy = kept(&run(command.env("REDISCLI_AUTH", "CHANGE-ME-backup")));
+    assert_eq!(restored(&copy).get("k").as_deref(), Some(&b"v"[..]));
+}
+
 /// It waits for a save that runs already, and then for one of its own: what was written after the
 /// first had begun is in the copy.
 #[test]

@@ -10,7 +10,7 @@
 //! - `identity`: which server it is;
 //! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
 //! - `budget`: the deadline and the breaker around every operation;
-//! - `run`: what every operation goes through;
+//! - `run`: what every operation goes through; `write`: a batch in one round trip;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
 //! - `create`: what is there only once;
@@ -55,6 +55,7 @@ mod unscripted;
 mod wanted_keys;
 mod watch;
 mod wording;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,17 +64,15 @@ use bb8_redis::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 
 use self::budget::Breaker;
-use self::commands::{
-    changed, changes, extend_command, repeat_together, send, send_all, strings, unlink,
-    values_among, write_again,
-};
+use self::commands::{send, send_all, strings, unlink, values_among};
 use self::connect::Connections;
 use self::count::Counting;
 use self::exclusive::Exclusive;
-use self::fault::{protocol_error, server_error};
+use self::fault::protocol_error;
 use self::gather::{Gatherer, Joined};
 use self::lanes::{Lane, Lanes};
 use self::pace::Pace;
+use self::unscripted::Repairs;
 use self::watch::Announcer;
 use super::{
     BoxFuture, ChangeSink, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
@@ -111,6 +110,7 @@ struct Inner {
     pace: Pace,
     counting: Counting,
     exclusive: Exclusive,
+    repairs: Repairs,
 }
 
 impl RedisStore {
@@ -118,10 +118,19 @@ impl RedisStore {
     pub fn new(options: &RedisOptions, clock: Clock) -> Result<Self, Error> {
         let connections = Connections::new(options, clock)?;
         let (breaker, gatherer, announcer) = (Breaker::default(), Arc::default(), Arc::default());
-        let (pace, counting, exclusive) = Default::default();
+        let (pace, counting, exclusive, repairs) = Default::default();
         let lanes = Lanes::new(&connections, options.max_operations);
-        let inner =
-            Inner { connections, lanes, breaker, gatherer, announcer, pace, counting, exclusive };
+        let inner = Inner {
+            connections,
+            lanes,
+            breaker,
+            gatherer,
+            announcer,
+            pace,
+            counting,
+            exclusive,
+            repairs,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -168,49 +177,9 @@ impl Store for RedisStore {
             return Box::pin(self.write_unscripted(batch, deadline));
         }
         let lane = self.inner.lanes.of_values(puts);
-        let write = self.run_in(lane, deadline, async move |mut connection| {
-            let mut extend = extend;
-            if !rights.can_lengthen() {
-                lengthen::in_two_steps(&mut connection, std::mem::take(&mut extend)).await?;
-            }
-            let mut commands = pipe();
-            for change in changes(&batch) {
-                commands.add_command(change);
-            }
-            if !batch.remove.is_empty() {
-                commands.cmd("UNLINK").arg(batch.remove);
-            }
-            for (key, keep_for) in extend {
-                commands.add_command(extend_command(key, *keep_for));
-            }
-            if !batch.read.is_empty() {
-                commands.cmd("MGET").arg(batch.read);
-            }
-            let names = changed(&batch).chain(batch.remove.iter().copied());
-            let added = self.inner.announcer.announce(&mut commands, &names);
-            let mut replies = send_all(&mut connection, &commands).await?;
-            replies.truncate(replies.len().saturating_sub(added));
-            let mut read = if batch.read.is_empty() { None } else { replies.pop() };
-            replies.truncate(puts.len() + tails.len() + usize::from(!batch.remove.is_empty()));
-            if !batch.remove.is_empty() {
-                replies.pop().map(server_error).transpose()?;
-            }
-            let tail_replies = replies.get_mut(puts.len()..puts.len() + tails.len());
-            repeat_together(tail_replies.unwrap_or_default());
-            if replies.iter().any(script::is_missing) {
-                let announcer = &self.inner.announcer;
-                read = write_again(&mut connection, announcer, batch, &mut replies).await?.or(read);
-            }
-            for tail in replies.drain(puts.len()..) {
-                script::stored(tail)?;
-            }
-            Ok(Written {
-                stored: replies.into_iter().map(script::stored).collect::<Result<_, _>>()?,
-                read: match read {
-                    Some(read) => strings(read, batch.read.len())?,
-                    None => Vec::new(),
-                },
-            })
+        let inner = &self.inner;
+        let write = self.run_in(lane, deadline, async move |connection| {
+            write::carry_out(connection, inner, batch).await
         });
         Box::pin(self.or_unscripted(write, batch, deadline))
     }

@@ -6,16 +6,18 @@
 //! before which a sweep began is taken back. Until then, which is one round trip, readers may see
 //! what should not be there; and if this process ends just then, they do so for as long as it lives.
 
+use std::sync::Arc;
+
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{Cmd, Pipeline, Value, cmd, pipe};
+use bb8_redis::redis::{Cmd, Value, pipe};
 use bytes::Bytes;
 
-use super::{Holds, ask, conditional, holds, is_guarded, strings, touched};
-use crate::clock::as_millis;
+use super::repair::{Repair, repair};
+use super::{Holds, ask, conditional, holds, is_guarded, strings};
 use crate::codec::write_id;
 use crate::error::{Error, ErrorKind};
-use crate::fill::TOMBSTONE;
-use crate::store::redis::commands::{longest, put_plainly, send_all};
+use crate::store::redis::Inner;
+use crate::store::redis::commands::{put_plainly, send_all, unlink};
 use crate::store::redis::fault::{protocol_error, server_error};
 use crate::store::redis::watch::Announcer;
 use crate::store::{Put, WriteBatch};
@@ -23,7 +25,7 @@ use crate::store::{Put, WriteBatch};
 /// Carries out what takes more than one step; for each put of that, whether it was written.
 pub(super) async fn carry_out(
     mut connection: MultiplexedConnection,
-    announcer: &Announcer,
+    inner: &Inner,
     batch: &WriteBatch<'_>,
 ) -> Result<Vec<bool>, Error> {
     if !batch.tails.is_empty() {
@@ -32,42 +34,74 @@ pub(super) async fn carry_out(
     }
     let mut questions = pipe();
     conditional(batch).for_each(|put| ask(&mut questions, put));
-    let mut answers = strings(send_all(&mut connection, &questions).await?);
+    let answers = send_all(&mut connection, &questions).await?;
+    let spoilt = spoilt(batch, &answers);
+    let mut answers = strings(answers);
     let puts = conditional(batch).map(|put| Ok((put, holds(put, &mut answers)?)));
     let puts = puts.collect::<Result<Vec<_>, Error>>()?;
 
-    let mut commands = pipe();
-    let fitting = || puts.iter().filter(|(_, holds)| *holds != Holds::No);
-    for (put, holds) in fitting() {
-        commands.add_command(put_and_tell(put, *holds));
-    }
-    for guard in fitting().filter_map(|(put, _)| put.guard.as_ref()) {
-        commands.cmd("GET").arg(&guard.key);
-    }
-    if commands.is_empty() {
+    // Where nothing of ours is, `SET … NX` finds that.
+    let makes_room =
+        |(put, holds): &&(&Put, Holds)| *holds == Holds::OverNothing && spoilt.contains(&&*put.key);
+    let in_the_way: Vec<&str> = puts.iter().filter(makes_room).map(|(put, _)| &*put.key).collect();
+    unlink(&mut connection, &inner.announcer, &in_the_way).await?;
+
+    let fitting = puts.iter().filter(|(_, holds)| *holds != Holds::No);
+    let fitting: Vec<_> = fitting.map(|(put, holds)| ((*put).clone(), *holds)).collect();
+    if fitting.is_empty() {
         return Ok(vec![false; puts.len()]);
     }
-    announcer.announce(&mut commands, &touched(batch));
-    let mut replies = send_all(&mut connection, &commands).await?;
-    let mut guards = strings(replies.split_off(fitting().count()));
-    let mut replies = replies.into_iter();
+    let write = put_all(connection, Arc::clone(&inner.announcer), fitting);
+    let mut stored = inner.repairs.see_through(write).await?.into_iter();
+    let stored = puts.iter().map(|(_, holds)| *holds != Holds::No && stored.next() == Some(true));
+    Ok(stored.collect())
+}
 
-    let (mut stored, mut repairs) = (Vec::with_capacity(puts.len()), pipe());
+/// The keys that hold no string, among those that were asked about.
+fn spoilt<'b>(batch: &WriteBatch<'b>, answers: &[Value]) -> Vec<&'b str> {
+    let asked = conditional(batch).flat_map(|put| {
+        let guard = put.guard.as_ref().map(|guard| &*guard.key);
+        put.expect.is_some().then_some(&*put.key).into_iter().chain(guard)
+    });
+    let is_spoilt =
+        |answer: &Value| matches!(answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
+    asked.zip(answers).filter(|(_, answer)| is_spoilt(answer)).map(|(key, _)| key).collect()
+}
+
+/// Writes, and takes back what should not have been written; for each put, whether that stays.
+async fn put_all(
+    mut connection: MultiplexedConnection,
+    announcer: Arc<Announcer>,
+    puts: Vec<(Put, Holds)>,
+) -> Result<Vec<bool>, Error> {
+    let mut commands = pipe();
     for (put, holds) in &puts {
-        stored.push(if *holds == Holds::No {
-            false
-        } else {
-            let overwritten = Overwritten::by(put, *holds, replies.next().unwrap_or(Value::Nil))?;
-            let guarded = is_guarded(put, &mut guards)?;
-            overwritten.settle(put, guarded, &mut repairs)
-        });
+        commands.add_command(put_and_tell(put, *holds));
     }
-    if !repairs.is_empty() {
-        let count = repairs.len();
-        announcer.announce(&mut repairs, &touched(batch));
-        let repaired = send_all(&mut connection, &repairs).await?;
-        repaired.into_iter().take(count).try_for_each(|reply| server_error(reply).map(drop))?;
+    for guard in puts.iter().filter_map(|(put, _)| put.guard.as_ref()) {
+        commands.cmd("GET").arg(&guard.key);
     }
+    announcer.announce(&mut commands, &puts.iter().map(|(put, _)| &*put.key));
+    let mut replies = send_all(&mut connection, &commands).await?;
+    let mut guards = strings(replies.split_off(puts.len()));
+
+    // What was refused keeps nobody from taking back the rest.
+    let (mut stored, mut repairs, mut result) = (Vec::with_capacity(puts.len()), vec![], Ok(()));
+    for ((put, holds), reply) in puts.iter().zip(replies) {
+        let guarded = is_guarded(put, &mut guards);
+        let (is_stored, undo) = match Overwritten::by(put, *holds, reply) {
+            Ok(overwritten) => overwritten.settle(put, *guarded.as_ref().unwrap_or(&false)),
+            Err(error) => {
+                result = result.and(Err(error));
+                (false, None)
+            }
+        };
+        stored.push(is_stored);
+        repairs.extend(undo);
+        result = result.and(guarded.map(drop));
+    }
+    let repaired = repair(&mut connection, &announcer, repairs).await;
+    result.and(repaired)?;
     Ok(stored)
 }
 
@@ -108,31 +142,15 @@ impl Overwritten {
         })
     }
 
-    /// True if it was written; else what undoes it is added.
-    fn settle(self, put: &Put, guarded: bool, repairs: &mut Pipeline) -> bool {
+    /// Whether it was written, and what undoes it.
+    fn settle(self, put: &Put, guarded: bool) -> (bool, Option<Repair>) {
         match self {
-            Self::Fine if guarded => return true,
-            Self::Kept => {}
-            Self::Other(Some(other)) => {
-                repairs.add_command(put_back(put, &other));
-            }
-            Self::Fine | Self::Other(None) => {
-                repairs.cmd("UNLINK").arg(&put.key);
-            }
+            Self::Fine if guarded => (true, None),
+            Self::Kept => (false, None),
+            Self::Fine => (false, Some(Repair::of(put, None))),
+            Self::Other(other) => (false, Some(Repair::of(put, other))),
         }
-        false
     }
-}
-
-/// For how long it was to live is not known: as long as a tombstone at least. What else it is says
-/// itself until when it is good.
-fn put_back(put: &Put, other: &Bytes) -> Cmd {
-    let mut command = cmd("SET");
-    command.arg(&put.key).arg(&other[..]);
-    if let Some(keep_for) = put.keep_for {
-        command.arg("PX").arg(longest(keep_for.max(as_millis(TOMBSTONE))));
-    }
-    command
 }
 
 #[cfg(test)]
@@ -145,13 +163,12 @@ mod tests {
     }
 
     fn undone(put: &Put, reply: Value, guarded: bool) -> (bool, String) {
-        let mut repairs = pipe();
         let nothing = put.expect.as_ref().is_some_and(Bytes::is_empty);
         let holds = if nothing { Holds::OverNothing } else { Holds::OverSomething };
         let overwritten = Overwritten::by(put, holds, reply).unwrap();
-        let stored = overwritten.settle(put, guarded, &mut repairs);
-        let sent = String::from_utf8(repairs.get_packed_pipeline()).unwrap();
-        (stored, sent)
+        let (stored, repair) = overwritten.settle(put, guarded);
+        let sent = repair.map(|repair| repair.command().get_packed_command()).unwrap_or_default();
+        (stored, String::from_utf8(sent).unwrap())
     }
 
     #[test]
@@ -165,7 +182,7 @@ mod tests {
         assert!(sent.contains("600000"), "a tombstone lives as long as it has to: {sent}");
         for (reply, guarded) in [(Value::Nil, true), (stale(), false)] {
             let (stored, sent) = undone(&expecting, reply, guarded);
-            assert!(!stored && sent.contains("UNLINK"), "{sent}");
+            assert!(!stored && sent.contains("GETDEL"), "{sent}");
         }
     }
 
@@ -174,7 +191,7 @@ mod tests {
         let new = put(Some(b""));
         assert_eq!(undone(&new, Value::Okay, true), (true, String::new()));
         assert_eq!(undone(&new, Value::Nil, true), (false, String::new()));
-        assert!(undone(&new, Value::Okay, false).1.contains("UNLINK"), "a sweep has begun");
+        assert!(undone(&new, Value::Okay, false).1.contains("GETDEL"), "a sweep has begun");
         let guarded = put(None);
         assert_eq!(undone(&guarded, Value::Okay, true), (true, String::new()));
         assert!(Overwritten::by(&new, Holds::OverNothing, Value::Int(1)).is_err());

@@ -3,9 +3,11 @@
 //! - `transaction`: `WATCH`, `MULTI` and `EXEC` on a connection that nobody else uses: in two round
 //!   trips, as sure as a script;
 //! - `checked`: where those are refused, too: what is there is read, then written over, and what
-//!   another has written in between is put back.
+//!   another has written in between is put back;
+//! - `repair`: which is done even if nobody waits for it any more.
 
 mod checked;
+mod repair;
 mod transaction;
 
 use std::sync::OnceLock;
@@ -15,11 +17,13 @@ use bytes::Bytes;
 
 use super::RedisStore;
 use super::fault::server_error;
-use super::lanes::Lane;
+use super::write::Outcome;
 use crate::clock::Deadline;
 use crate::codec::write_id;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::store::{Put, Store, WriteBatch, Written};
+
+pub(super) use repair::Repairs;
 
 /// Whether something in it takes more than one step.
 pub(super) fn concerns(batch: &WriteBatch<'_>) -> bool {
@@ -101,26 +105,36 @@ fn strings(replies: Vec<Value>) -> impl FnMut() -> Result<Option<Bytes>, Error> 
 }
 
 impl RedisStore {
-    /// What came of a write by scripts; if they are refused, of the same write without.
+    /// What came of a write by scripts; what of it was refused is written without.
     pub(super) async fn or_unscripted(
         &self,
-        write: impl Future<Output = Result<Written, Error>> + Send,
+        write: impl Future<Output = Result<Outcome, Error>> + Send,
         batch: WriteBatch<'_>,
         deadline: Deadline,
     ) -> Result<Written, Error> {
         let (conditional, rights) = (concerns(&batch), self.inner.connections.rights());
-        let written = write.await;
-        match &written {
-            Err(error) if conditional && error.kind() == ErrorKind::Denied => {
-                // What is refused now, too, is not refused for being a script.
-                let written = self.write_unscripted(batch, deadline).await?;
-                rights.learn_scripts(false);
-                return Ok(written);
+        let Outcome { stored, tails, read } = write.await?;
+        if tails.is_ok() && stored.iter().all(Result::is_ok) {
+            if conditional {
+                rights.learn_scripts(true);
             }
-            Ok(_) if conditional => rights.learn_scripts(true),
-            _ => {}
+            return Ok(Written { stored: stored.into_iter().flatten().collect(), read });
         }
-        written
+        // What was written would be found to be another's if it were written again.
+        let refused = batch.puts.iter().zip(&stored).filter(|(_, stored)| stored.is_err());
+        let puts: Vec<Put> = refused.map(|(put, _)| put.clone()).collect();
+        let tails = if tails.is_err() { batch.tails } else { &[] };
+        let rest = WriteBatch { puts: &puts, tails, ..batch };
+        let was_script = concerns(&rest);
+        // What is refused now, too, is not refused for being a script.
+        let Written { stored: again, read } = self.write_unscripted(rest, deadline).await?;
+        if was_script {
+            rights.learn_scripts(false);
+        }
+        let mut again = again.into_iter();
+        let stored =
+            stored.into_iter().map(|stored| stored.unwrap_or_else(|_| again.next() == Some(true)));
+        Ok(Written { stored: stored.collect(), read })
     }
 
     /// As `write`, in its order.
@@ -153,12 +167,13 @@ impl RedisStore {
         deadline: Deadline,
     ) -> Result<Vec<bool>, Error> {
         let (inner, rights) = (&self.inner, self.inner.connections.rights());
+        let lane = inner.lanes.of_values(batch.puts);
         let try_it = rights.transactions.is_worth_trying();
         if try_it {
             let place = inner.exclusive.place(deadline).await?;
             let used = OnceLock::new();
             let transaction = transaction::carry_out(inner, &place, batch, &used);
-            let done = self.attempt(Lane::Small, deadline, &used, transaction).await;
+            let done = self.attempt(lane, deadline, &used, transaction).await;
             if done.as_ref().is_err_and(Error::is_outage) {
                 inner.exclusive.clear();
             }
@@ -167,10 +182,8 @@ impl RedisStore {
                 return Ok(stored);
             }
         }
-        let announcer = &inner.announcer;
-        let checked =
-            async move |connection| checked::carry_out(connection, announcer, batch).await;
-        let stored = self.run(deadline, checked).await?;
+        let checked = async move |connection| checked::carry_out(connection, inner, batch).await;
+        let stored = self.run_in(lane, deadline, checked).await?;
         if try_it {
             // What is refused here, too, is not refused for being a transaction.
             rights.learn_transactions(false);

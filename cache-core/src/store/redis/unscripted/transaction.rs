@@ -54,7 +54,9 @@ pub(super) async fn carry_out(
         // It may wait for an `EXEC` for ever.
         Ok(Attempt::Refused) => false,
         Ok(_) => true,
-        Err(error) => !error.is_outage() && error.kind() != ErrorKind::Protocol,
+        Err(error) if error.is_outage() || error.kind() == ErrorKind::Protocol => false,
+        // Keys may be watched, and it says so if commands are queued.
+        Err(_) => matches!(send(connection.commands(), &cmd("UNWATCH")).await, Ok(Value::Okay)),
     };
     if is_clean {
         place.give_back(connection);
@@ -75,29 +77,29 @@ async fn attempt(
     inner: &Inner,
     batch: &WriteBatch<'_>,
 ) -> Result<Attempt, Error> {
-    let Some(State { fits, tails }) = look(connection, batch).await? else {
-        return Ok(Attempt::Refused);
+    let State { fits, tails } = match look(connection, batch).await {
+        Ok(Some(state)) => state,
+        Ok(None) => return Ok(Attempt::Refused),
+        Err(error) => {
+            // It has begun, most likely, and nothing is in it.
+            let _ = send(connection, &cmd("EXEC")).await;
+            return Err(error);
+        }
     };
     let mut commands = pipe();
-    commands.cmd("MULTI");
     for (put, _) in conditional(batch).zip(&fits).filter(|(_, fits)| **fits) {
         commands.add_command(put_plainly(put));
     }
     for (key, tail) in &tails {
         commands.cmd("SETRANGE").arg(key).arg(SOFT_AT).arg(&tail[..]);
     }
-    let queued = commands.len() - 1;
-    if queued == 0 {
-        send(connection, &cmd("UNWATCH")).await?;
-        return Ok(Attempt::Done(fits));
-    }
+    let queued = commands.len();
     commands.cmd("EXEC");
-    inner.announcer.announce(&mut commands, &touched(batch));
+    if queued > 0 {
+        inner.announcer.announce(&mut commands, &touched(batch));
+    }
     let mut replies = send_all(connection, &commands).await?.into_iter();
     let mut next = || replies.next().unwrap_or(Value::Nil);
-    if is_refused(&next()) {
-        return Ok(Attempt::Refused);
-    }
     // What could not be queued says more than what came of it.
     let refusals = (0..queued).map(|_| server_error(next())).filter_map(Result::err);
     let refusal = refusals.fold(None, |first: Option<Error>, refusal| first.or(Some(refusal)));
@@ -107,6 +109,8 @@ async fn attempt(
     }
     match executed {
         refused if is_refused(&refused) => Ok(Attempt::Refused),
+        // Where nothing fits, nothing else fits for having changed since.
+        Value::Nil if queued == 0 => Ok(Attempt::Done(fits)),
         Value::Nil => Ok(Attempt::Overtaken),
         Value::Array(done) => {
             done.into_iter().try_for_each(|reply| server_error(reply).map(drop))?;
@@ -124,7 +128,8 @@ struct State<'b> {
     tails: Vec<(&'b str, Vec<u8>)>,
 }
 
-/// Watches it from here on. `None`: that is refused.
+/// Watches it from here on, and begins the transaction: what is put into one that was refused would be
+/// carried out at once. `None`: that is refused.
 async fn look<'b>(
     connection: &mut MultiplexedConnection,
     batch: &WriteBatch<'b>,
@@ -139,10 +144,13 @@ async fn look<'b>(
     for (key, _) in batch.tails {
         questions.cmd("GETRANGE").arg(key).arg(0).arg(SOFT_AT + SOFT_KEPT - 1);
     }
-    let answers = send_all(connection, &questions).await?;
-    if answers.first().is_some_and(is_refused) {
+    questions.cmd("MULTI");
+    let mut answers = send_all(connection, &questions).await?;
+    let begun = answers.pop().unwrap_or(Value::Nil);
+    if is_refused(&begun) || answers.first().is_some_and(is_refused) {
         return Ok(None);
     }
+    server_error(begun)?;
     let mut answers = strings(answers);
     answers()?;
     let fits = conditional(batch).map(|put| Ok(holds(put, &mut answers)? != Holds::No));
