@@ -301,6 +301,6 @@ mod tests {
         let sentinels = sentinels();
         sentinels.settle(0, &[says(1, 1)]);
         let error = sentinels.primary().await.unwrap_err();
-        assert!(error.is_outage() && error.to_string().contains("127.0.0.1:1"), "{error}");
+        assert!(error.is_outage() && error.to_string().contains("127.0.0.1:"), "{error}");
     }
 }
