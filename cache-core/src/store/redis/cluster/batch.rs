@@ -10,7 +10,8 @@
 //!   put is taken back. What guards a put is a sweep's mark, and a sweep waits for
 //!   [`GUARD_LAG`] after it has changed the mark, so that a put that had seen the old one has arrived
 //!   when the walk begins. What remains: a put that reaches its node later than that stays until it
-//!   is taken back, which takes a round trip; or, if the process dies just then, until it expires.
+//!   is taken back, which takes a round trip; or, if the process dies just then, until it expires. One
+//!   that was not answered, or could not be looked at again, is taken back in the background.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
