@@ -22,7 +22,7 @@ use crate::l1::{Shared, Slot};
 use crate::pending::new_slot;
 use crate::state::{EntryKey, Inner};
 use crate::stats::StoreOperation;
-use crate::store::Store;
+use crate::store::{Fetched, Store};
 
 pub(crate) use self::answer::StoredEntry;
 
@@ -243,21 +243,37 @@ impl Inner {
         let keys = asked_for.iter().map(|key| &*key.rendered);
         let keys: SmallVec<[&str; 8]> = keys.chain(wanted.names()).collect();
         let began = Stopwatch::start();
-        let found = self.fetch(store, &keys, deadline).await;
-        self.operations.ended(StoreOperation::Read, began.elapsed(), found.is_ok());
-        let found = match found {
+        let found: Result<SmallVec<[Fetched; 4]>, Error> = if answers.len() == 1 {
+            let found = self.fetch(store, &keys, deadline).await;
+            found.map(|found| found.into_iter().map(Ok).collect())
+        } else {
+            self.fetch_each(store, &keys, deadline).await.map(SmallVec::from_vec)
+        };
+        let all = found.as_ref().is_ok_and(|found| found.iter().all(Result::is_ok));
+        self.operations.ended(StoreOperation::Read, began.elapsed(), all);
+        let mut found = match found {
             Ok(found) => found,
             Err(error) => {
                 for (_, answer) in answers {
-                    *answer = Answer::Failed(Error::new(error.kind(), error.to_string()));
+                    *answer = Answer::Failed(again(&error));
                 }
                 return;
             }
         };
-        let (values, ids) = found.split_at_checked(answers.len()).unwrap_or((&[], &[]));
-        wanted.answer(ids);
-        for ((asked, answer), value) in answers.iter_mut().zip(values) {
-            if let Some(value) = value {
+        wanted.answer_each(found.drain(answers.len().min(found.len())..));
+        for ((asked, answer), value) in answers.iter_mut().zip(found) {
+            // Of what could not be asked nothing is known: neither that it is absent, nor that it
+            // has changed.
+            let scopes = asked.generations.iter().chain(&asked.swept);
+            let lost = scopes.filter_map(|scope| wanted.error(&scope.cell)).next().map(again);
+            let value = match (value, lost) {
+                (Ok(value), None) => value,
+                (_, Some(error)) | (Err(error), None) => {
+                    *answer = Answer::Failed(error);
+                    continue;
+                }
+            };
+            if let Some(value) = &value {
                 asked.key.note(|counts| counts.bytes_read.add(value.len() as u64));
             }
             if let Some(swept) = &mut asked.swept {
@@ -319,6 +335,10 @@ impl Inner {
         }
         Some(slot)
     }
+}
+
+fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
 }
 
 fn slot(

@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidate::keepalive;
 use crate::invalidate::queue::{Pending, Queue};
 use crate::state::Inner;
-use crate::store::Store;
+use crate::store::{BoxFuture, Fetched, Store};
 
 /// So many removals are remembered one by one.
 const MOST: usize = 4096;
@@ -160,10 +160,28 @@ impl Inner {
         keys: &[&str],
         deadline: Deadline,
     ) -> Result<Vec<Option<Bytes>>, Error> {
+        self.while_it_is_the_same(store, || store.fetch(keys, deadline)).await
+    }
+
+    /// As [`fetch`](Self::fetch), where a part of the store may be away.
+    pub(crate) async fn fetch_each(
+        &self,
+        store: &dyn Store,
+        keys: &[&str],
+        deadline: Deadline,
+    ) -> Result<Vec<Fetched>, Error> {
+        self.while_it_is_the_same(store, || store.fetch_each(keys, deadline)).await
+    }
+
+    async fn while_it_is_the_same<'a, T>(
+        &self,
+        store: &dyn Store,
+        ask: impl FnOnce() -> BoxFuture<'a, Result<T, Error>>,
+    ) -> Result<T, Error> {
         let asked = store.incarnation();
         let mut found = Err(Error::new(ErrorKind::Unavailable, "the store may have been put back"));
         if self.rollback.is_settled(asked) && !self.rollback.holds_reads() {
-            let answer = store.fetch(keys, deadline).await?;
+            let answer = ask().await?;
             if store.incarnation() == asked {
                 found = Ok(answer);
             }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::error::Error;
 use crate::invalidate::generation::{Generation, GenerationCell};
+use crate::store::Fetched;
 
 /// Scopes, and once the store has answered, their generations.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub(crate) struct WantedScopes<'c> {
     /// Address of the cell → its place; filled when a search from the front takes too long.
     places: HashMap<usize, usize>,
     found: SmallVec<[Option<Generation>; 8]>,
+    /// By place: those of which nothing could be learnt, and why.
+    lost: Vec<(usize, Error)>,
 }
 
 const FEW: usize = 16;
@@ -58,6 +62,29 @@ impl<'c> WantedScopes<'c> {
     /// Takes in what the store holds under [`names`](Self::names), as far as it is a generation.
     pub(crate) fn answer(&mut self, found: &[Option<Bytes>]) {
         self.found = found.iter().map(|found| Generation::parse(found.as_deref()?)).collect();
+    }
+
+    /// As [`answer`](Self::answer), where some may have failed.
+    pub(crate) fn answer_each(&mut self, found: impl IntoIterator<Item = Fetched>) {
+        self.found.clear();
+        for (place, found) in found.into_iter().enumerate() {
+            self.found.push(match found {
+                Ok(found) => found.as_deref().and_then(Generation::parse),
+                Err(error) => {
+                    self.lost.push((place, error));
+                    None
+                }
+            });
+        }
+    }
+
+    /// Why nothing could be learnt of a scope, if so.
+    pub(crate) fn error(&self, cell: &GenerationCell) -> Option<&Error> {
+        if self.lost.is_empty() {
+            return None;
+        }
+        let place = self.place(cell)?;
+        self.lost.iter().find(|(lost, _)| *lost == place).map(|(_, error)| error)
     }
 
     /// The generation of a scope, according to the answer.

@@ -51,6 +51,9 @@ pub use sink::ChangeSink;
 /// A boxed future, so that stores can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// What is under one key; or why that is not known.
+pub type Fetched = Result<Option<Bytes>, Error>;
+
 /// Where the bytes are kept. All methods answer by their deadline, whatever happens.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The bytes under each key, in order, in one round trip.
@@ -59,6 +62,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         keys: &'a [&'a str],
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, Error>>;
+
+    /// As [`fetch`](Self::fetch), but where a part of the store is away, what lies elsewhere is told:
+    /// an outcome for each key, in order.
+    fn fetch_each<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Fetched>, Error>> {
+        Box::pin(async move { Ok(self.fetch(keys, deadline).await?.into_iter().map(Ok).collect()) })
+    }
 
     /// Writes, in one round trip.
     fn write<'a>(

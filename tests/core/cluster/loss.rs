@@ -5,7 +5,7 @@ use cache_tests::wait::eventually_some;
 use cache_tests::{RedisCluster, eventually};
 
 use super::{failing_over_soon, names, on, rendered, took_long};
-use crate::setup::{PATIENCE, fill, nodes, text};
+use crate::setup::{PATIENCE, fill, join, nodes, text};
 
 /// The names of entries that lie on this node, and of those that don't.
 fn split(cluster: &RedisCluster, names: Vec<String>, port: u16) -> (Vec<String>, Vec<String>) {
@@ -150,4 +150,44 @@ async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {
     assert!(cache.invalidate(Scope::namespace("users")).await.unwrap().is_complete());
     assert_eq!(cache.health().await.store_changes, 0);
     eventually(PATIENCE, "no write is under way", || cache.background().running() == 0).await;
+}
+
+/// Pinned: reads that were gathered with one of a key on the lost node failed with it, and so did
+/// all keys of a `get_many`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_reads_at_once_only_those_of_the_lost_node_miss() {
+    let cluster = RedisCluster::start();
+    let cache =
+        Cache::builder().prefix("coldcopy").redis(nodes(&cluster)).l1(false).build().unwrap();
+    for name in names(60) {
+        on(&cluster).build().unwrap().set("users", name.as_str(), "v").await.unwrap();
+    }
+    scopes_on_two_nodes(&cluster);
+    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
+    let (gone, kept) = split(&cluster, names(60), dispensable(&cluster));
+    cluster.stop(dispensable(&cluster));
+    // After a few that waited in vain it is known.
+    for name in gone.iter().take(4) {
+        assert_eq!(text(&cache, "users", name).await, None);
+    }
+    for _ in 0..5 {
+        let mixed = kept.iter().zip(gone.iter().cycle()).take(16).flat_map(|(a, b)| [a, b]);
+        let readers: Vec<_> = mixed
+            .map(|name| {
+                let (cache, name) = (cache.clone(), name.clone());
+                tokio::spawn(async move { (text(&cache, "users", &name).await, name) })
+            })
+            .collect();
+        assert_eq!(readers.len(), 32);
+        for reader in readers {
+            let (found, name) = join(reader).await;
+            assert_eq!(found.is_some(), kept.contains(&name), "{name}");
+        }
+    }
+    let all = names(60);
+    let keys = all.iter().map(String::as_str);
+    let found: Vec<Option<String>> = cache.get_many("users", keys).await.unwrap();
+    for (name, found) in all.iter().zip(found) {
+        assert_eq!(found.is_some(), kept.contains(name), "{name}");
+    }
 }

@@ -1,13 +1,15 @@
 //! What is one step on one server, and several on a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::store::{Guard, Put, Store, WriteBatch};
-use cache_core::{Cache, Key, Lookup, TagFamily};
+use cache_core::{Cache, Deadline, Key, Lookup, TagFamily};
+use cache_tests::{RedisCluster, eventually};
 
 use super::{on, soon, store};
 use crate::pages::{commit, deadline, look_up};
-use crate::setup::{join, shared_cluster, unique_prefix};
+use crate::setup::{PATIENCE, join, shared_cluster, unique_prefix};
 
 /// A put whose guard changes while it is under way is there only if it says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +51,40 @@ async fn a_put_that_crosses_a_change_of_its_guard_is_taken_back() {
         if stored { kept += 1 } else { refused += 1 }
     }
     assert!(kept > 0 && refused > 0, "{kept} kept, {refused} refused: they never crossed");
+}
+
+/// Pinned: a put whose answer was late stayed, though nobody had looked at its guard again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_that_was_sent_and_not_answered_is_taken_back() {
+    let cluster = RedisCluster::start();
+    let store = store(&cluster);
+    let key = "p:entry";
+    let elsewhere = |name: &String| cluster.owner(name) != cluster.owner(key);
+    let guard = (0..).map(|n| format!("p:guard{n}")).find(elsewhere).unwrap();
+    let put = || Put {
+        key: key.to_owned(),
+        value: "--------identity".into(),
+        expect: Some("".into()),
+        guard: Some(Guard { key: guard.clone(), value: "mark".into() }),
+        ..Put::default()
+    };
+    let mark = Put { key: guard.clone(), value: "mark".into(), ..Put::default() };
+    store.write(WriteBatch { puts: &[mark], ..WriteBatch::default() }, soon()).await.unwrap();
+    // So that connections and scripts are there.
+    let batch = [put()];
+    let batch = || WriteBatch { puts: &batch, ..WriteBatch::default() };
+    assert_eq!(store.write(batch(), soon()).await.unwrap().stored, [true]);
+    store.remove(&[key], soon()).await.unwrap();
+    let before = cluster.calls("evalsha");
+
+    cluster.stop(cluster.owner(key));
+    let hasty = Deadline::after(Duration::from_millis(100));
+    assert!(store.write(batch(), hasty).await.unwrap_err().is_outage());
+    cluster.command_at(&guard, &["DEL", &guard]);
+    cluster.resume(cluster.owner(key));
+    // The put, and what takes it back.
+    eventually(PATIENCE, "it has arrived", || cluster.calls("evalsha") >= before + 2).await;
+    eventually(PATIENCE, "it is gone", || cluster.get(key).is_none()).await;
 }
 
 /// A value whose source was asked before its tag was invalidated is void, whoever fills under the

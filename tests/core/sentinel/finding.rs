@@ -144,6 +144,27 @@ async fn the_sentinel_with_the_newest_news_is_believed() {
     cache.shutdown().await;
 }
 
+/// Pinned: while those who knew better were away, one that was late brought the former one back.
+#[tokio::test]
+async fn the_former_primary_does_not_come_back_with_an_older_epoch() {
+    let (former, present) = (RedisServer::start(), RedisServer::start());
+    let late = FakeSentinel::start(former.port(), 4).await;
+    let new = [
+        FakeSentinel::start(present.port(), 5).await,
+        FakeSentinel::start(present.port(), 5).await,
+    ];
+    let hosts = [late.host(), new[0].host(), new[1].host()];
+    let cache = behind(fake(&hosts)).l1(false).build().unwrap();
+    cache.set("users", "1", "v").await.unwrap();
+    new.iter().for_each(|sentinel| sentinel.say(0, 0));
+    let asked = late.asked();
+    eventually(PATIENCE, "it alone is asked", || late.asked() > asked + 2).await;
+    cache.set("users", "2", "v").await.unwrap();
+    assert!(former.keys("*").is_empty(), "the former one is not written to");
+    assert!(present.get("coldcopy:users:v1:2").is_some());
+    cache.shutdown().await;
+}
+
 #[tokio::test]
 async fn sentinels_that_know_nothing_or_are_away() {
     let sentinel = FakeSentinel::start(0, 0).await;

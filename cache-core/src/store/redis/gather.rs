@@ -21,6 +21,7 @@ use super::NO_ANSWER;
 use super::wanted_keys::{MAX_KEYS, Places, Wanted};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
+use crate::store::Fetched;
 
 const MAX_MEMBERS: usize = 64;
 /// All members wait for all values; so where values are large, batches have fewer members.
@@ -54,6 +55,8 @@ struct Batch {
 enum Outcome {
     /// One for each key wanted.
     Values(Values),
+    /// As before, but some are not known.
+    Each(Vec<Fetched>),
     Failed(ErrorKind, String),
     /// The leader went away.
     Abandoned,
@@ -145,6 +148,15 @@ impl Leader {
         std::mem::take(&mut *lock(&self.batch.wanted))
     }
 
+    /// As [`land`](Self::land), where some keys may have failed: that is for those to know who asked
+    /// for them.
+    pub(super) fn land_each(self, wanted: &Wanted, result: Result<Vec<Fetched>, Error>) {
+        match result {
+            Ok(each) if each.iter().any(Result::is_err) => self.batch.end(Outcome::Each(each)),
+            result => self.land(wanted, result.and_then(|each| each.into_iter().collect())),
+        }
+    }
+
     /// Hands the answer to all.
     pub(super) fn land(self, wanted: &Wanted, result: Result<Values, Error>) {
         self.batch.end(match result {
@@ -188,6 +200,19 @@ impl Member {
             Outcome::Values(values) => {
                 let value = |place: &usize| values.get(*place).cloned().flatten();
                 Some(Ok(self.places.iter().map(value).collect()))
+            }
+            Outcome::Each(each) => {
+                let mut values = Values::with_capacity(self.places.len());
+                for place in self.places.iter() {
+                    match each.get(*place) {
+                        Some(Ok(value)) => values.push(value.clone()),
+                        Some(Err(e)) if e.is_outage() => {
+                            return Some(Err(Error::new(e.kind(), e.to_string())));
+                        }
+                        _ => return None,
+                    }
+                }
+                Some(Ok(values))
             }
             Outcome::Failed(kind, message) => {
                 let error = Error::new(*kind, message.clone());

@@ -10,8 +10,10 @@
 //!   put is taken back. What guards a put is a sweep's mark, and a sweep waits for
 //!   [`GUARD_LAG`] after it has changed the mark, so that a put that had seen the old one has arrived
 //!   when the walk begins. What remains: a put that reaches its node later than that stays until it
-//!   is taken back, which takes a round trip; or, if the process dies just then, until it expires.
+//!   is taken back, which takes a round trip; or, if the process dies just then, until it expires. One
+//!   that was not answered, or could not be looked at again, is taken back in the background.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bb8_redis::redis::Value;
@@ -24,12 +26,58 @@ use crate::codec::{is_tombstone, write_id};
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::fault::{protocol_error, server_error};
 use crate::store::redis::{RedisStore, script};
-use crate::store::{Put, Store, WriteBatch, Written};
+use crate::store::{Fetched, Put, Store, WriteBatch, Written};
 
 /// A put is sent so long after its guard was looked at, or not at all.
 const GUARDED_FOR: Duration = Duration::from_millis(250);
 /// How long after a guard has changed a put may arrive that has seen it unchanged.
 pub(super) const GUARD_LAG: Duration = Duration::from_millis(500);
+
+/// For so long at least what may be under a guard that has changed is taken back.
+const TAKEN_BACK_FOR: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_millis(1600);
+/// Of so many batches at once.
+pub(super) const MAX_TAKEN_BACK: u32 = 64;
+
+/// Puts under guards of which it is not known whether they are there, and whether they may be. What
+/// is left of them when this is dropped, by an error or because nobody waits any more, is taken back
+/// in the background.
+struct Unsettled<'s> {
+    cluster: &'s ClusterStore,
+    puts: Vec<Put>,
+}
+
+impl<'s> Unsettled<'s> {
+    fn new(cluster: &'s ClusterStore, puts: &[Put], stored: &[bool]) -> Self {
+        let may = puts.iter().zip(stored).filter(|(put, may)| **may && put.guard.is_some());
+        Self { cluster, puts: may.map(|(put, _)| gone(put)).collect() }
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if !self.puts.is_empty() {
+            let (cluster, back) = (self.cluster.clone(), std::mem::take(&mut self.puts));
+            if !self.cluster.shared.taking_back.try_spawn(cluster.keep_taking_back(back)) {
+                tracing::debug!(
+                    "no place to take back a put under a guard: it stays until it expires"
+                );
+            }
+        }
+    }
+}
+
+/// Put in place of another, this is gone as soon as it is there; where another's is, it does nothing.
+fn gone(put: &Put) -> Put {
+    Put {
+        key: put.key.clone(),
+        value: Bytes::new(),
+        keep_for: Some(1),
+        expect: Some(Bytes::copy_from_slice(&write_id(Some(&put.value)))),
+        guard: None,
+    }
+}
 
 impl ClusterStore {
     pub(super) async fn get_all(
@@ -41,14 +89,27 @@ impl ClusterStore {
         self.carry_out(&orders, deadline).await?.into_iter().map(string).collect()
     }
 
+    /// As [`get_all`](Self::get_all), but a node that is away is the trouble of its own keys only.
+    pub(super) async fn get_each(
+        &self,
+        keys: impl Iterator<Item = &str>,
+        deadline: Deadline,
+    ) -> Result<Vec<Fetched>, Error> {
+        let orders: Vec<Order<'_>> = keys.map(Order::Get).collect();
+        let answers = self.carry_out_each(&orders, deadline).await?;
+        Ok(answers.into_iter().map(|answer| answer.and_then(string)).collect())
+    }
+
     pub(super) async fn write_all(
         &self,
         batch: WriteBatch<'_>,
         deadline: Deadline,
     ) -> Result<Written, Error> {
-        let mut stored = self.are_guarded(batch.puts, deadline).await?;
         let any_guard = batch.puts.iter().any(|put| put.guard.is_some());
+        // From before they are looked at.
         let soon = if any_guard { deadline.min(Deadline::after(GUARDED_FOR)) } else { deadline };
+        let mut stored = self.are_guarded(batch.puts, soon).await?;
+        let mut unsettled = Unsettled::new(self, batch.puts, &stored);
         self.change_all(&batch, &mut stored, soon).await?;
         for (key, tail) in batch.tails {
             let answers = self.carry_out(&[Order::Tail(key, tail)], deadline).await?;
@@ -70,6 +131,7 @@ impl ClusterStore {
         let keys: Vec<&str> =
             guards.map(|guard| &*guard.key).chain(batch.read.iter().copied()).collect();
         if keys.is_empty() {
+            unsettled.puts.clear();
             return Ok(Written { stored, read: Vec::new() });
         }
         let found = self.get_all(keys.iter().copied(), deadline).await;
@@ -86,6 +148,7 @@ impl ClusterStore {
             self.take_back(batch.puts, &mut stored, &broken, deadline).await?;
         }
         found?;
+        unsettled.puts.clear();
         Ok(Written { stored, read })
     }
 
@@ -185,14 +248,6 @@ impl ClusterStore {
         keys: &[&str],
         deadline: Deadline,
     ) -> Result<(), Error> {
-        // Gone as soon as it is there.
-        let gone = |put: &Put| Put {
-            key: put.key.clone(),
-            value: Bytes::new(),
-            keep_for: Some(1),
-            expect: Some(Bytes::copy_from_slice(&write_id(Some(&put.value)))),
-            guard: None,
-        };
         let mut back = Vec::new();
         for (put, stored) in puts.iter().zip(stored) {
             if *stored && put.guard.is_some() && keys.contains(&put.key.as_str()) {
@@ -200,9 +255,29 @@ impl ClusterStore {
                 back.push(gone(put));
             }
         }
-        let batch = WriteBatch { puts: &back, ..WriteBatch::default() };
-        let mut none = vec![true; back.len()];
-        self.change_all(&batch, &mut none, deadline).await
+        self.put_each(&back, deadline).await
+    }
+
+    async fn put_each(&self, puts: &[Put], deadline: Deadline) -> Result<(), Error> {
+        let batch = WriteBatch { puts, ..WriteBatch::default() };
+        self.change_all(&batch, &mut vec![true; puts.len()], deadline).await
+    }
+
+    /// Takes back what may have been put, or may be yet: again and again for a while, since what was
+    /// sent and not answered may arrive after the first that takes it back.
+    async fn keep_taking_back(self, back: Vec<Put>) {
+        let (until, mut pause) = (Deadline::after(TAKEN_BACK_FOR), FIRST_PAUSE);
+        while !self.shared.ended.load(Ordering::Relaxed) {
+            for put in back.chunks(1) {
+                // One for which it can't be done yet is no trouble of the others.
+                let _ = self.put_each(put, Deadline::after(GUARD_LAG)).await;
+            }
+            if until.has_passed() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
     }
 
     /// Removes keys; how many there were.

@@ -30,6 +30,7 @@ use self::topology::{Node, Topology};
 use self::view::View;
 use super::gather::Gatherer;
 use super::{RedisOptions, RedisStore};
+use crate::background::Background;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::happenings::EventBus;
@@ -56,6 +57,7 @@ struct Shared {
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
     asking: Asking,
     gatherer: Arc<Gatherer>,
+    taking_back: Background,
     /// The caches that are told of breakers.
     told: Mutex<Vec<EventBus>>,
     ended: AtomicBool,
@@ -73,6 +75,7 @@ impl ClusterStore {
             nodes: Mutex::default(),
             asking: Asking::default(),
             gatherer: Arc::default(),
+            taking_back: Background::new(batch::MAX_TAKEN_BACK),
             told: Mutex::default(),
             ended: AtomicBool::new(false),
         });

@@ -11,7 +11,7 @@ const NO_NODE: &str = "not a node of a cluster: host:port, or a redis:// URL";
 impl RedisOptions {
     /// A Redis Cluster, known by some of its nodes: `host:port` each, or a URL as [`url`](Self::url)
     /// takes it. The others are learnt from them. What a URL says of user, password and TLS holds for
-    /// all nodes; of several URLs the first counts.
+    /// all nodes; of several URLs the first counts, and all have to say the same of TLS.
     ///
     /// ```
     /// use cache_core::{Cache, RedisOptions};
@@ -22,7 +22,8 @@ impl RedisOptions {
     /// ```
     ///
     /// # Errors
-    /// When there is no node, or one is neither; or a URL names a database other than 0.
+    /// When there is no node, or one is neither; when a URL names a database other than 0, or some have
+    /// TLS and some don't.
     pub fn cluster<N: AsRef<str>>(nodes: impl IntoIterator<Item = N>) -> Result<Self, Error> {
         let (mut first, mut first_url, mut addresses) = (None, None, Vec::new());
         for node in nodes {
@@ -31,6 +32,9 @@ impl RedisOptions {
             let one = if is_url { Self::url(node) } else { Self::url(&format!("redis://{node}")) };
             let one = one.map_err(|_| Error::config(NO_NODE))?;
             addresses.push(one.address().ok_or_else(|| Error::config(NO_NODE))?);
+            if is_url && first_url.as_ref().is_some_and(|url: &Self| url.is_tls() != one.is_tls()) {
+                return Err(Error::config("of the nodes of a cluster all have TLS, or none"));
+            }
             let kept = if is_url { &mut first_url } else { &mut first };
             kept.get_or_insert(one);
         }
@@ -95,6 +99,17 @@ mod tests {
         assert!(!one.is_cluster() && options.is_cluster());
         let shown = format!("{options:?}");
         assert!(!shown.contains("s3cret") && shown.contains("a:7000"), "{shown}");
+    }
+
+    /// Pinned: what the second URL said of TLS was passed over.
+    #[cfg(feature = "tls")]
+    #[test]
+    fn nodes_have_tls_or_have_none() {
+        for nodes in [["rediss://a", "redis://b"], ["redis://a", "rediss://b"]] {
+            let error = RedisOptions::cluster(nodes).unwrap_err().to_string();
+            assert!(error.contains("TLS"), "{error}");
+        }
+        assert!(RedisOptions::cluster(["rediss://a", "rediss://b", "c:1"]).unwrap().is_tls());
     }
 
     #[test]

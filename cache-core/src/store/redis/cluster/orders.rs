@@ -14,6 +14,7 @@
 //! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY`, no answer | the map is asked for in the background; an error |
 //! | any other | it is the answer |
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,8 +138,32 @@ impl ClusterStore {
         orders: &[Order<'_>],
         deadline: Deadline,
     ) -> Result<Vec<Value>, Error> {
+        let (answers, _) = self.carry_out_some(orders, deadline, false).await?;
+        Ok(answers)
+    }
+
+    /// As [`carry_out`](Self::carry_out), but those of a node that is away have its error, and the
+    /// others their answers.
+    pub(super) async fn carry_out_each(
+        &self,
+        orders: &[Order<'_>],
+        deadline: Deadline,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let (answers, mut errors) = self.carry_out_some(orders, deadline, true).await?;
+        let answers = answers.into_iter().enumerate();
+        Ok(answers.map(|(n, answer)| errors.remove(&n).map_or(Ok(answer), Err)).collect())
+    }
+
+    /// The answers, and the errors of those that have none: with `each`, or else any of them fails all.
+    async fn carry_out_some(
+        &self,
+        orders: &[Order<'_>],
+        deadline: Deadline,
+        each: bool,
+    ) -> Result<(Vec<Value>, HashMap<usize, Error>), Error> {
+        let mut errors = HashMap::new();
         if orders.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), errors));
         }
         let slots: SmallVec<[u16; 16]> = orders.iter().map(|order| slot_of(order.key())).collect();
         let mut answers = vec![Value::Nil; orders.len()];
@@ -162,6 +187,12 @@ impl ClusterStore {
                             again.push((&parcel.node, *index, *asking, reply));
                         }
                     }
+                    Err(error) if each => {
+                        shared.doubt();
+                        for (index, _) in &parcel.orders {
+                            errors.insert(*index, of_node(&parcel.node.address, &error));
+                        }
+                    }
                     Err(error) => {
                         failed = Some(worse(failed, of_node(&parcel.node.address, &error)));
                     }
@@ -174,7 +205,7 @@ impl ClusterStore {
             left = self.take_in(again, orders, (&slots, &mut answers), deadline).await?;
             if left.is_empty() {
                 return match shared.known() {
-                    Some(known) if known.incarnation() == first => Ok(answers),
+                    Some(known) if known.incarnation() == first => Ok((answers, errors)),
                     _ => Err(Error::new(ErrorKind::Unavailable, TAKEN_OVER)),
                 };
             }

@@ -18,7 +18,7 @@ use crate::rate::{Counted, Quota};
 use crate::store::redis::gather::{Joined, Leader};
 use crate::store::redis::{RedisStore, count, nothing, script};
 use crate::store::{
-    BoxFuture, ChangeSink, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
+    BoxFuture, ChangeSink, Fetched, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
 };
 
 /// Somebody asks for a sign of life every second, and so for the map.
@@ -30,8 +30,8 @@ impl ClusterStore {
         // Those who can run now may join.
         tokio::task::yield_now().await;
         let wanted = leader.close();
-        let result = self.get_all(wanted.keys(), deadline).await;
-        leader.land(&wanted, result);
+        let result = self.get_each(wanted.keys(), deadline).await;
+        leader.land_each(&wanted, result);
     }
 
     /// Asks all primaries the same.
@@ -120,6 +120,14 @@ impl Store for ClusterStore {
             // In a box of its own, so that those of the many are small.
             Box::pin(self.get_all(keys.iter().copied(), deadline)).await
         })
+    }
+
+    fn fetch_each<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Fetched>, Error>> {
+        Box::pin(self.get_each(keys.iter().copied(), deadline))
     }
 
     fn write<'a>(

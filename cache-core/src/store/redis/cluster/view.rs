@@ -88,7 +88,7 @@ impl View {
                 let [_, _, other, ..] = items(other)? else { return None };
                 replicas.insert(text(other)?.to_owned(), id.clone());
             }
-            let address = Address { host: asked.host([Some(host)]), port: number(port)? };
+            let address = Address { host: asked.host(Some(host)), port: number(port)? };
             let new = || Primary { id: id.clone(), address, slots: Vec::new() };
             primaries.entry(id.clone()).or_insert_with(new).slots.push(slots);
         }
@@ -102,15 +102,16 @@ impl View {
 impl AskedAt<'_> {
     fn address(self, node: &Value) -> Option<Address> {
         let port = field(node, if self.tls { "tls-port" } else { "port" }).and_then(number)?;
-        let host = self.host([field(node, "endpoint"), field(node, "ip")]);
+        // One that is told, but empty, stands for the host that was asked: the address may be one
+        // that can't be reached from here.
+        let host = self.host(field(node, "endpoint").or_else(|| field(node, "ip")));
         Some(Address { host, port })
     }
 
-    /// The first that says something.
-    fn host<'v>(self, told: impl IntoIterator<Item = Option<&'v Value>>) -> String {
-        let told = told.into_iter().flatten().filter_map(text);
-        let mut known = told.filter(|host| !host.is_empty() && *host != "?");
-        known.next().unwrap_or(self.host).to_owned()
+    /// The one that was asked, unless another is told.
+    fn host(self, told: Option<&Value>) -> String {
+        let known = told.and_then(text).filter(|host| !host.is_empty() && *host != "?");
+        known.unwrap_or(self.host).to_owned()
     }
 }
 
@@ -229,7 +230,9 @@ mod tests {
         let found: Vec<_> = view.primaries.iter().map(|p| (&*p.id, p.slots.clone())).collect();
         let expected = [("a", vec![]), ("b", vec![(0, 1), (5, 9)]), ("c", vec![(10, 12)])];
         assert_eq!(found, expected);
-        assert_eq!(view.primaries[0].address, address("10.0.0.1", 7000));
+        // Pinned: an endpoint that was told to be unknown was taken for the address inside.
+        assert_eq!(view.primaries[0].address, address("asked", 7000));
+        assert_eq!(view.primaries[2].address, address("asked", 7000));
         assert_eq!(view.primaries[1].address, address("b", 7000));
         assert_eq!(view.replicas.get("r").map(String::as_str), Some("b"));
         let tls = View::of_shards(&answer, AskedAt { tls: true, ..ASKED }).unwrap();

@@ -22,7 +22,14 @@ const SWITCHED: &str = "+switch-master";
 #[derive(Debug)]
 pub(super) struct Sentinel {
     address: ConnectionAddr,
-    kept: Mutex<Option<Wire>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    wire: Option<Wire>,
+    /// Nothing is kept any more.
+    closed: bool,
 }
 
 /// What one Sentinel says.
@@ -48,20 +55,20 @@ impl Sentinel {
         told: &Arc<Notify>,
     ) -> Result<Answer, Error> {
         let asking = async {
-            let kept = self.kept().take();
+            let kept = self.kept().wire.take();
             if let Some(mut kept) = kept {
                 // No answer may mean that the connection is dead, and the Sentinel well.
                 let limit = timeout / 3;
                 if let Ok(Ok(answer)) =
                     tokio::time::timeout(limit, question(&mut kept, master)).await
                 {
-                    *self.kept() = Some(kept);
+                    self.keep(kept);
                     return answer;
                 }
             }
             let mut fresh = self.connect(dialer, timeout, told).await?;
             let answer = question(&mut fresh, master).await?;
-            *self.kept() = Some(fresh);
+            self.keep(fresh);
             answer
         };
         let answer = match tokio::time::timeout(timeout, asking).await {
@@ -74,7 +81,15 @@ impl Sentinel {
     }
 
     pub(super) fn let_go(&self) {
-        self.kept().take();
+        *self.kept() = Kept { wire: None, closed: true };
+    }
+
+    /// For the next question, unless there will be none.
+    fn keep(&self, wire: Wire) {
+        let mut kept = self.kept();
+        if !kept.closed {
+            kept.wire = Some(wire);
+        }
     }
 
     async fn connect(
@@ -101,7 +116,7 @@ impl Sentinel {
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Wire>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

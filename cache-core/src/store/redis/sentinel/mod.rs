@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use self::ask::{Answer, Sentinel};
 use super::dial::Dialer;
+use super::fault::protocol_error;
 use super::identity::Identity;
 use super::tls::TlsOptions;
 use crate::background::Sole;
@@ -59,6 +60,8 @@ struct Known {
     /// The number of the round of questions that found it.
     round: u64,
     primary: Option<ConnectionAddr>,
+    /// The greatest that was told with it.
+    epoch: u64,
 }
 
 impl Sentinels {
@@ -88,8 +91,8 @@ impl Sentinels {
     pub(super) async fn primary(self: &Arc<Self>) -> Result<ConnectionAddr, Error> {
         self.ensure_watch();
         let round = self.rounds.fetch_add(1, Ordering::Relaxed) + 1;
-        let found = self.ask_all().await?;
-        Ok(self.settle(round, found))
+        let answers = self.ask_all().await?;
+        self.settle(round, &answers).ok_or_else(protocol_error)
     }
 
     /// Whether the primary is at this address, as far as is known.
@@ -103,7 +106,8 @@ impl Sentinels {
         self.asked.iter().for_each(Sentinel::let_go);
     }
 
-    async fn ask_all(self: &Arc<Self>) -> Result<ConnectionAddr, Error> {
+    /// What those say that answer: one at least.
+    async fn ask_all(self: &Arc<Self>) -> Result<Vec<Answer>, Error> {
         let mut asking = JoinSet::new();
         for number in 0..self.asked.len() {
             let me = Arc::clone(self);
@@ -124,20 +128,31 @@ impl Sentinels {
                 Some(Ok(None) | Err(_)) => {}
             }
         }
-        newest(&answers).ok_or_else(|| {
+        if answers.is_empty() {
             let why = failure.map_or_else(|| "none answers".to_owned(), |error| error.to_string());
             let text = format!("no Sentinel says where the primary is: {why}");
-            Error::new(ErrorKind::Unavailable, text)
-        })
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        Ok(answers)
     }
 
-    /// Takes note of what a round has found; what the latest one has found.
-    fn settle(&self, round: u64, found: ConnectionAddr) -> ConnectionAddr {
+    /// Takes note of what a round was answered; where the primary is, as far as is known then.
+    fn settle(&self, round: u64, answers: &[Answer]) -> Option<ConnectionAddr> {
         let mut known = self.known();
+        let Found { primary: found, epoch, said_by } = newest(answers, known.primary.as_ref())?;
         if round < known.round {
-            return known.primary.clone().unwrap_or(found);
+            return Some(known.primary.clone().unwrap_or(found));
         }
         known.round = round;
+        // Those who knew better may be away just now. (Not if most of all there are say so: epochs
+        // begin anew where Sentinels are set up anew.)
+        let is_older = epoch != 0 && epoch < known.epoch && said_by * 2 <= self.asked.len();
+        if is_older && known.primary.is_some() {
+            return known.primary.clone();
+        }
+        if epoch != 0 {
+            known.epoch = epoch;
+        }
         if known.primary.as_ref() != Some(&found) {
             let before = known.primary.replace(found.clone());
             if before.is_some() {
@@ -154,7 +169,7 @@ impl Sentinels {
                 }
             }
         }
-        found
+        Some(found)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -189,18 +204,30 @@ async fn watch(sentinels: Weak<Sentinels>, number: u64) {
             return;
         }
         let round = sentinels.rounds.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Ok(found) = sentinels.ask_all().await {
-            sentinels.settle(round, found);
+        if let Ok(answers) = sentinels.ask_all().await {
+            sentinels.settle(round, &answers);
         }
     }
 }
 
-/// What the Sentinels with the newest news say; where they differ, what most of them do.
-fn newest(answers: &[Answer]) -> Option<ConnectionAddr> {
+/// What a round has found.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    primary: ConnectionAddr,
+    epoch: u64,
+    /// By how many.
+    said_by: usize,
+}
+
+/// What the Sentinels with the newest news say; where they differ, what most of them do; where as
+/// many say the one as the other, what is known already.
+fn newest(answers: &[Answer], known: Option<&ConnectionAddr>) -> Option<Found> {
     let epoch = answers.iter().map(|answer| answer.epoch).max()?;
     let newest = || answers.iter().filter(|answer| answer.epoch == epoch);
     let votes = |primary: &ConnectionAddr| newest().filter(|a| a.primary == *primary).count();
-    newest().max_by_key(|answer| votes(&answer.primary)).map(|answer| answer.primary.clone())
+    let weight = |answer: &&Answer| (votes(&answer.primary), known == Some(&answer.primary));
+    let primary = newest().max_by_key(weight)?.primary.clone();
+    Some(Found { epoch, said_by: votes(&primary), primary })
 }
 
 #[cfg(test)]
@@ -211,44 +238,69 @@ mod tests {
         ConnectionAddr::Tcp("h".into(), port)
     }
 
+    fn says(port: u16, epoch: u64) -> Answer {
+        Answer { primary: at(port), epoch }
+    }
+
     fn sentinels() -> Arc<Sentinels> {
-        let options = SentinelOptions::new("m", ["127.0.0.1:1"]).unwrap();
+        let hosts = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"];
+        let options = SentinelOptions::new("m", hosts).unwrap();
         Arc::new(Sentinels::new(&options, None, Arc::default()).unwrap())
     }
 
     #[test]
-    fn the_newest_news_win_then_the_most_votes() {
-        let says = |port, epoch| Answer { primary: at(port), epoch };
-        assert_eq!(newest(&[]), None);
-        assert_eq!(newest(&[says(1, 0)]), Some(at(1)));
+    fn the_newest_news_win_then_the_most_votes_then_what_is_known() {
+        let newest = |answers: &[Answer], known: u16| {
+            super::newest(answers, Some(&at(known))).map(|found| (found.primary, found.said_by))
+        };
+        assert_eq!(newest(&[], 1), None);
+        assert_eq!(newest(&[says(1, 0)], 2), Some((at(1), 1)));
         // A minority that was cut off still names the former one.
-        assert_eq!(newest(&[says(1, 4), says(2, 5), says(1, 4)]), Some(at(2)));
-        assert_eq!(newest(&[says(1, 5), says(2, 5), says(2, 5)]), Some(at(2)));
+        assert_eq!(newest(&[says(1, 4), says(2, 5), says(1, 4)], 1), Some((at(2), 1)));
+        assert_eq!(newest(&[says(1, 5), says(2, 5), says(2, 5)], 1), Some((at(2), 2)));
         // One that may not tell the epoch counts only among its like.
-        assert_eq!(newest(&[says(1, 0), says(1, 0), says(2, 3)]), Some(at(2)));
+        assert_eq!(newest(&[says(1, 0), says(1, 0), says(2, 3)], 1), Some((at(2), 1)));
+        for known in [1, 2] {
+            assert_eq!(newest(&[says(1, 5), says(2, 5)], known), Some((at(known), 1)));
+        }
     }
 
     #[test]
     fn another_primary_is_another_server_and_an_old_answer_is_not_taken() {
         let sentinels = sentinels();
         let incarnation = || sentinels.identity.incarnation();
+        let settle = |round, port| sentinels.settle(round, &[says(port, 0)]);
         assert!(!sentinels.is_primary(&at(1)));
-        assert_eq!(sentinels.settle(2, at(1)), at(1));
+        assert_eq!(settle(2, 1), Some(at(1)));
         assert_eq!(incarnation(), 0, "the first is no other");
-        assert_eq!(sentinels.settle(3, at(1)), at(1));
+        assert_eq!(settle(3, 1), Some(at(1)));
         assert_eq!(incarnation(), 0);
-        assert_eq!(sentinels.settle(5, at(2)), at(2));
+        assert_eq!(settle(5, 2), Some(at(2)));
         assert_eq!(incarnation(), 1);
         assert!(sentinels.is_primary(&at(2)) && !sentinels.is_primary(&at(1)));
-        assert_eq!(sentinels.settle(4, at(1)), at(2), "asked earlier, answered later");
+        assert_eq!(settle(4, 1), Some(at(2)), "asked earlier, answered later");
         assert_eq!(incarnation(), 1);
+    }
+
+    /// Pinned: while those who knew better were away, one that was late brought the former back.
+    #[test]
+    fn an_older_epoch_counts_only_if_most_of_all_sentinels_say_so() {
+        let sentinels = sentinels();
+        let settle = |round, answers: &[Answer]| sentinels.settle(round, answers);
+        assert_eq!(settle(1, &[says(2, 5), says(1, 4)]), Some(at(2)));
+        assert_eq!(settle(2, &[says(1, 4)]), Some(at(2)));
+        assert_eq!(settle(3, &[says(2, 4)]), Some(at(2)), "nor does it lower what is known");
+        assert_eq!(settle(4, &[says(1, 4)]), Some(at(2)));
+        assert_eq!(sentinels.identity.incarnation(), 0);
+        assert_eq!(settle(5, &[says(1, 1), says(1, 1)]), Some(at(1)), "set up anew");
+        assert_eq!(settle(6, &[says(2, 2)]), Some(at(2)));
     }
 
     #[tokio::test]
     async fn without_a_sentinel_there_is_no_telling() {
         let sentinels = sentinels();
-        sentinels.settle(0, at(1));
+        sentinels.settle(0, &[says(1, 1)]);
         let error = sentinels.primary().await.unwrap_err();
-        assert!(error.is_outage() && error.to_string().contains("127.0.0.1:1"), "{error}");
+        assert!(error.is_outage() && error.to_string().contains("127.0.0.1:"), "{error}");
     }
 }
