@@ -264,8 +264,8 @@ impl Inner {
         for ((asked, answer), value) in answers.iter_mut().zip(found) {
             // Of what could not be asked nothing is known: neither that it is absent, nor that it
             // has changed.
-            let scopes = asked.generations.iter().chain(&asked.swept);
-            let lost = scopes.filter_map(|scope| wanted.error(&scope.cell)).next().map(again);
+            let mut scopes = asked.generations.iter().chain(&asked.swept);
+            let lost = scopes.find_map(|scope| wanted.error(&scope.cell)).map(again);
             let value = match (value, lost) {
                 (Ok(value), None) => value,
                 (_, Some(error)) | (Err(error), None) => {

@@ -60,7 +60,7 @@ async fn a_put_that_was_sent_and_not_answered_is_taken_back() {
     let store = store(&cluster);
     let key = "p:entry";
     let elsewhere = |name: &String| cluster.owner(name) != cluster.owner(key);
-    let guard = (0..).map(|n| format!("p:guard{n}")).find(elsewhere).unwrap();
+    let guard = (0..1_000).map(|n| format!("p:guard{n}")).find(elsewhere).unwrap();
     let put = || Put {
         key: key.to_owned(),
         value: "--------identity".into(),

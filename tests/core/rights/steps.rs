@@ -46,6 +46,7 @@ fn writes_over(command: &Command) -> bool {
     command.is("SET") && command.has("GET")
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as a filter answers")]
 fn refused() -> Option<String> {
     Some("-NOPERM this user has no permissions".to_owned())
 }

@@ -156,7 +156,9 @@ async fn the_former_primary_does_not_come_back_with_an_older_epoch() {
     let hosts = [late.host(), new[0].host(), new[1].host()];
     let cache = behind(fake(&hosts)).l1(false).build().unwrap();
     cache.set("users", "1", "v").await.unwrap();
-    new.iter().for_each(|sentinel| sentinel.say(0, 0));
+    for sentinel in &new {
+        sentinel.say(0, 0);
+    }
     let asked = late.asked();
     eventually(PATIENCE, "it alone is asked", || late.asked() > asked + 2).await;
     cache.set("users", "2", "v").await.unwrap();

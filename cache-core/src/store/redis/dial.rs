@@ -83,11 +83,11 @@ impl Dialer {
         let stream = self.stream(address).await?;
         let set_up = MultiplexedConnection::new_with_config(&login, stream, config).await;
         let (connection, driver) = set_up.map_err(|error| self.explained(error, address))?;
-        let driven = async move {
+        let until_its_end = async move {
             driver.await;
             at_end();
         };
-        let task = tokio::spawn(driven).abort_handle();
+        let task = tokio::spawn(until_its_end).abort_handle();
         let driver = Driver { task, _connection: connection.clone() };
         Ok(Wire { connection, driver })
     }

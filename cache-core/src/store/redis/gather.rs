@@ -203,7 +203,7 @@ impl Member {
             }
             Outcome::Each(each) => {
                 let mut values = Values::with_capacity(self.places.len());
-                for place in self.places.iter() {
+                for place in &self.places {
                     match each.get(*place) {
                         Some(Ok(value)) => values.push(value.clone()),
                         Some(Err(e)) if e.is_outage() => {
