@@ -10,6 +10,8 @@ fn a_set_knows_its_primary_and_can_fail_over() {
     let first = set.primary();
     assert_eq!(first, set.servers()[0]);
     assert!(!set.command(first, &["SET", "k", "v"]).is_error());
+    // The replica has it.
+    assert_eq!(set.command(first, &["WAIT", "1", "10000"]).int(), Some(1));
     let second = set.fail_over();
     assert_eq!(second, set.servers()[1]);
     assert_eq!(set.command(second, &["GET", "k"]).text(), "v");

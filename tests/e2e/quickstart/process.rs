@@ -55,7 +55,9 @@ fn an_invalid_variable_is_one_error_that_names_it_and_not_its_value() {
         ("SEARCH_CACHE_TTL", "-1"),
         ("REDIS_MAX_CONNECTIONS", "s3cret"),
         ("ENABLE_CACHING", "s3cret"),
-        ("REDIS_CLUSTER_NODES", "s3cret:1"),
+        ("REDIS_CLUSTER_NODES", "s3cret:port"),
+        ("REDIS_USE_SENTINEL", "s3cret"),
+        ("REDIS_SSL_ENABLED", "s3cret"),
     ] {
         let (status, text) = quickstart().env(name, value).run();
         assert_eq!(status.code(), Some(1), "{name}: {text}");

@@ -1,8 +1,10 @@
 //! `GET /entry`: what is known of one.
 
+use std::time::Duration;
+
 use cache_axum::admin::Admin;
 use cache_core::{Cache, Compression, Keyring, Namespace, RedisOptions, Scope, Tag, minutes};
-use cache_tests::RedisServer;
+use cache_tests::{RedisServer, eventually};
 
 use super::rig::{OPERATOR, REPORTS, WS1, WS2, encoded, json, rig, rig_with};
 use crate::setup::{memory_cache, redis_cache, shared_redis, unique_prefix};
@@ -14,8 +16,10 @@ fn entry(key: &str) -> String {
 #[tokio::test]
 async fn of_a_response_all_is_told_but_its_body() {
     for (cache, in_redis) in [(memory_cache(), false), (redis_cache(), true)] {
+        let background = cache.background().clone();
         let rig = rig(cache).await;
         rig.visit("/campaigns/7", "ws1").await;
+        eventually(Duration::from_secs(20), "it is written", || background.running() == 0).await;
         let key = rig.key_of("/campaigns/7", "ws1").await;
         let found = rig.get(&entry(&key), OPERATOR).await;
         assert_eq!(found.status, 200, "{key}: {}", found.text());
