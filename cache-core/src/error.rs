@@ -58,6 +58,16 @@ impl Error {
         Self::new(ErrorKind::Config, message)
     }
 
+    /// The same error for somebody else, without what caused it.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            message: self.message.clone(),
+            code: self.code.clone(),
+            source: None,
+        }
+    }
+
     /// Adds the error that caused this one.
     #[must_use]
     pub fn with_source(

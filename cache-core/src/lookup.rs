@@ -255,7 +255,7 @@ impl Inner {
             Ok(found) => found,
             Err(error) => {
                 for (_, answer) in answers {
-                    *answer = Answer::Failed(again(&error));
+                    *answer = Answer::Failed(error.again());
                 }
                 return;
             }
@@ -265,7 +265,7 @@ impl Inner {
             // Of what could not be asked nothing is known: neither that it is absent, nor that it
             // has changed.
             let mut scopes = asked.generations.iter().chain(&asked.swept);
-            let lost = scopes.find_map(|scope| wanted.error(&scope.cell)).map(again);
+            let lost = scopes.find_map(|scope| wanted.error(&scope.cell)).map(Error::again);
             let value = match (value, lost) {
                 (Ok(value), None) => value,
                 (_, Some(error)) | (Err(error), None) => {
@@ -335,10 +335,6 @@ impl Inner {
         }
         Some(slot)
     }
-}
-
-fn again(error: &Error) -> Error {
-    Error::new(error.kind(), error.to_string())
 }
 
 fn slot(

@@ -245,6 +245,21 @@ pub struct PoolState {
     pub max_operations: u32,
 }
 
+#[cfg(feature = "redis")]
+impl PoolState {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            idle: self.idle + other.idle,
+            max: self.max + other.max,
+            waiting: self.waiting + other.waiting,
+            operations: self.operations + other.operations,
+            max_operations: self.max_operations + other.max_operations,
+        }
+    }
+}
+
 /// What to write in one round trip.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WriteBatch<'a> {

@@ -4,17 +4,12 @@
 //! Closed, operations go out. Open, they fail at once. Half-open, they still do, while the one probe
 //! asks.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::cmd;
-
 use super::Inner;
-use super::commands::send;
-use super::fault::is_failure;
+use super::probe::{ensure_probe, suspect};
 use crate::background::Sole;
 use crate::clock::{Deadline, as_millis, spread};
 use crate::error::{Error, ErrorKind};
@@ -25,13 +20,6 @@ use crate::log_limit::LogLimit;
 const THRESHOLD: u32 = 3;
 const FIRST_PROBE_AFTER: Duration = Duration::from_millis(100);
 const LAST_PROBE_AFTER: Duration = Duration::from_millis(800);
-/// A probe wants an answer in this time; a server that is slower than that is of no use.
-const PROBE_BUDGET: Duration = Duration::from_millis(500);
-/// Where operations are few, those that had no answer are few, too: after the first of them it is
-/// asked at once whether Redis answers at all. With the budget of that one it is a quarter of a second
-/// until the breaker opens, however little is asked. But whoever has waited longer than this in vain is
-/// no reason to give the question less time than that.
-const SUSPICION_BUDGET: Duration = Duration::from_millis(180);
 /// It is asked once in this time, more or less, however many had no answer: what is slow may be the
 /// process itself.
 const SUSPICION_EVERY: Duration = Duration::from_secs(1);
@@ -47,11 +35,11 @@ pub(super) struct Breaker {
     state: AtomicU8,
     /// How often it has opened: an operation that began before says nothing about the time after.
     openings: AtomicU32,
-    probing: Sole,
-    suspecting: Sole,
+    pub(super) probing: Sole,
+    pub(super) suspecting: Sole,
     /// When the next suspicion may ask.
     suspect_from: Mutex<Option<Deadline>>,
-    ended: AtomicBool,
+    pub(super) ended: AtomicBool,
     /// How long to wait before the next probe, in milliseconds; zero: the shortest time.
     probe_after: AtomicU64,
     /// Why it is open.
@@ -87,7 +75,7 @@ impl Breaker {
 
     /// A probe has had an answer. Whether operations have one in their time is another question:
     /// the first that does not opens the breaker again, for longer.
-    fn close_on_probation(&self) {
+    pub(super) fn close_on_probation(&self) {
         self.failures.store(THRESHOLD - 1, Ordering::Relaxed);
         if !self.turn(HALF_OPEN, CLOSED) {
             return;
@@ -137,7 +125,7 @@ impl Breaker {
     }
 
     /// The time to the next probe: twice as long each time, until an operation succeeds.
-    fn next_wait(&self) -> Duration {
+    pub(super) fn next_wait(&self) -> Duration {
         let first = as_millis(FIRST_PROBE_AFTER);
         let wait = self.probe_after.load(Ordering::Relaxed).max(first);
         self.probe_after.store((wait * 2).min(as_millis(LAST_PROBE_AFTER)), Ordering::Relaxed);
@@ -159,15 +147,17 @@ impl Breaker {
     }
 
     /// When a suspicion may ask; the one after it may some time later.
-    fn next_suspicion(&self) -> Option<Deadline> {
+    pub(super) fn next_suspicion(&self) -> Option<Deadline> {
         let mut from = self.suspect_from.lock().unwrap_or_else(PoisonError::into_inner);
-        let permitted = from.filter(|from| !from.has_passed());
-        *from = permitted.is_none().then(|| Deadline::after(spread(SUSPICION_EVERY))).or(*from);
-        permitted
+        if let Some(from) = from.filter(|from| !from.has_passed()) {
+            return Some(from);
+        }
+        *from = Some(Deadline::after(spread(SUSPICION_EVERY)));
+        None
     }
 
     /// Whether nobody has had an answer since somebody had none, and it is not open yet.
-    fn is_in_doubt(&self) -> bool {
+    pub(super) fn is_in_doubt(&self) -> bool {
         self.is_closed() && self.failures.load(Ordering::Relaxed) > 0
     }
 
@@ -182,14 +172,14 @@ impl Breaker {
     }
 
     /// A probe begins.
-    fn try_it(&self) {
+    pub(super) fn try_it(&self) {
         if self.turn(OPEN, HALF_OPEN) {
             self.tell(BreakerState::HalfOpen, None);
         }
     }
 
     /// It had no answer, or did not come to its end.
-    fn give_up_trying(&self, error: Option<&Error>) {
+    pub(super) fn give_up_trying(&self, error: Option<&Error>) {
         if let Some(error) = error {
             self.set_reason(error);
             self.warn(error);
@@ -224,7 +214,8 @@ pub(super) fn count_slow(inner: &Arc<Inner>, openings: u32, waited: Duration) {
     }
 }
 
-fn open(inner: &Arc<Inner>, error: &Error) {
+/// Nobody waits for Redis any more.
+pub(super) fn open(inner: &Arc<Inner>, error: &Error) {
     let breaker = &inner.breaker;
     if !breaker.turn(CLOSED, OPEN) {
         return;
@@ -235,134 +226,6 @@ fn open(inner: &Arc<Inner>, error: &Error) {
     breaker.warn(error);
     inner.discard_connections();
     ensure_probe(inner);
-}
-
-/// Asks whether Redis answers at all, unless that is being asked; if not, and nobody has had an answer
-/// meanwhile, the breaker opens.
-fn suspect(inner: &Arc<Inner>, waited: Duration) {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    let Some(number) = inner.breaker.suspecting.begin() else { return };
-    let (suspected, openings) = (Arc::downgrade(inner), inner.breaker.openings());
-    runtime.spawn(async move {
-        let next = || suspected.upgrade().and_then(|inner| inner.breaker.next_suspicion());
-        while let Some(from) = next() {
-            tokio::time::sleep_until(from.instant()).await;
-        }
-        let Some(inner) = suspected.upgrade() else { return };
-        let is_in_doubt = || openings == inner.breaker.openings() && inner.breaker.is_in_doubt();
-        if is_in_doubt()
-            && let Err(error) = ask_twice(&inner, SUSPICION_BUDGET.max(waited)).await
-            && is_in_doubt()
-        {
-            open(&inner, &error);
-        }
-        inner.breaker.suspecting.end(number);
-    });
-}
-
-/// Asks over a connection that there is and over a new one; either answer will do. The one that there
-/// is may lead nowhere while Redis is well. But a new one takes several round trips, for which a busy
-/// process may have no time, and Sentinels that say where to: if those are away, their primary need
-/// not be, and the connections to it are not given up.
-async fn ask_twice(inner: &Inner, budget: Duration) -> Result<(), Error> {
-    let asked = async {
-        let (mut present, mut anew) = (pin!(ask_present(inner)), pin!(probe(inner, budget)));
-        tokio::select! {
-            answer = &mut present => match answer {
-                Ok(()) => Ok(()),
-                Err(_) => anew.await,
-            },
-            answer = &mut anew => match answer {
-                Ok(()) => Ok(()),
-                Err(error) => present.await.map_err(|_| error),
-            },
-        }
-    };
-    tokio::time::timeout(budget, asked).await.unwrap_or_else(|_| Err(unanswered()))
-}
-
-async fn ask_present(inner: &Inner) -> Result<(), Error> {
-    let (mut connection, _) = inner.connections.get().await?;
-    ask(&mut connection).await
-}
-
-/// Starts the one probe, unless it runs. (It ends with the runtime it was started on; another
-/// operation then starts it anew; as it does if nobody drives that runtime any more.)
-pub(super) fn ensure_probe(inner: &Arc<Inner>) {
-    if inner.breaker.ended.load(Ordering::Relaxed) {
-        return;
-    }
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    if let Some(number) = inner.breaker.probing.begin() {
-        let running = Probe { inner: Arc::downgrade(inner), number };
-        runtime.spawn(running.run());
-    }
-}
-
-/// Clears the mark however the task ends.
-struct Probe {
-    inner: Weak<Inner>,
-    number: u64,
-}
-
-impl Probe {
-    async fn run(self) {
-        loop {
-            let Some(wait) = self.inner.upgrade().map(|inner| inner.breaker.next_wait()) else {
-                return;
-            };
-            // Spread out, so that many instances do not knock at the same moment.
-            tokio::time::sleep(spread(wait)).await;
-            let Some(inner) = self.inner.upgrade() else { return };
-            if inner.breaker.ended.load(Ordering::Relaxed)
-                || !inner.breaker.probing.go_on(self.number)
-            {
-                return;
-            }
-            inner.breaker.try_it();
-            match probe(&inner, PROBE_BUDGET).await {
-                Ok(()) => {
-                    inner.breaker.close_on_probation();
-                    return;
-                }
-                Err(error) => inner.breaker.give_up_trying(Some(&error)),
-            }
-        }
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade()
-            && inner.breaker.probing.end(self.number)
-        {
-            inner.breaker.give_up_trying(None);
-        }
-    }
-}
-
-/// Over a connection of its own: those of before may lead nowhere.
-async fn probe(inner: &Inner, budget: Duration) -> Result<(), Error> {
-    let asked = async {
-        let mut connection = inner.connections.connect_anew().await?;
-        ask(connection.commands()).await?;
-        inner.connections.adopt(connection);
-        Ok(())
-    };
-    tokio::time::timeout(budget, asked).await.unwrap_or_else(|_| Err(unanswered()))
-}
-
-/// Whether who answers there is of use.
-async fn ask(connection: &mut MultiplexedConnection) -> Result<(), Error> {
-    match send(connection, &cmd("PING")).await {
-        Err(error) if is_failure(&error) => Err(error),
-        // Who refuses is there; and may refuse nothing else.
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-fn unanswered() -> Error {
-    Error::new(ErrorKind::Timeout, "Redis did not answer a probe")
 }
 
 #[cfg(test)]

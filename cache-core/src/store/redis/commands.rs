@@ -20,11 +20,30 @@ pub(super) fn put_command(put: &Put) -> Cmd {
 
 /// Whatever is there.
 pub(super) fn put_plainly(put: &Put) -> Cmd {
+    set_command(&put.key, &put.value, put.keep_for)
+}
+
+/// Puts a value under a key, for so long or until it is removed.
+pub(super) fn set_command(key: &str, value: &[u8], keep_for: Option<Millis>) -> Cmd {
     let mut command = cmd("SET");
-    command.arg(&put.key).arg(&put.value[..]);
-    if let Some(keep_for) = put.keep_for {
+    command.arg(key).arg(value);
+    if let Some(keep_for) = keep_for {
         command.arg("PX").arg(longest(keep_for));
     }
+    command
+}
+
+/// Gives a key a value unless it has one.
+pub(super) fn create_command(key: &str, value: &str, keep_for: Millis) -> Cmd {
+    let mut command = set_command(key, value.as_bytes(), Some(keep_for));
+    command.arg("NX");
+    command
+}
+
+/// Asks for a part of what is under a key, from the first byte to the last.
+pub(super) fn range_command(key: &str, from: isize, to: isize) -> Cmd {
+    let mut command = cmd("GETRANGE");
+    command.arg(key).arg(from).arg(to);
     command
 }
 
@@ -139,16 +158,24 @@ pub(super) async fn values_among<'k>(
 ) -> Result<Vec<&'k str>, Error> {
     let mut heads = pipe();
     for key in keys {
-        heads.cmd("GETRANGE").arg(key).arg(0).arg(5);
+        heads.add_command(range_command(key, HEAD.0, HEAD.1));
     }
     let heads = send_all(connection, &heads).await?;
-    let is_value = |head: &Value| match head {
+    let values = keys.iter().zip(&heads).filter(|(_, head)| is_value(head, only_there));
+    Ok(values.map(|(key, _)| *key).collect())
+}
+
+/// The bytes by which [`is_value`] goes: the first and the last.
+pub(super) const HEAD: (isize, isize) = (0, 5);
+
+/// Whether what begins so is a value, not a tombstone; with `only_there`, whether it is anything. What
+/// is no string can't be a tombstone.
+pub(super) fn is_value(head: &Value, only_there: bool) -> bool {
+    match head {
         Value::BulkString(head) if only_there && head.is_empty() => false,
         Value::BulkString(head) => !is_tombstone(head),
         _ => true,
-    };
-    let values = keys.iter().zip(&heads).filter(|(_, head)| is_value(head));
-    Ok(values.map(|(key, _)| *key).collect())
+    }
 }
 
 /// The strings of an `MGET` reply; what is not a string counts as absent.

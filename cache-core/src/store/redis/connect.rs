@@ -2,7 +2,8 @@
 //!
 //! A multiplexed connection carries the commands of any number of tasks, so an operation takes a
 //! clone of one and gives its place in the pool back at once. What bb8's own manager can't do is
-//! done here: sockets without Nagle's delay and with keepalive, and knowing a broken connection.
+//! done here: knowing a broken connection, and learning at each new one who the server is and what
+//! it allows.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -3,7 +3,7 @@
 use bb8_redis::redis::{Pipeline, Value, aio::MultiplexedConnection, pipe};
 use bytes::Bytes;
 
-use super::commands::{longest, send_all, strings, unlink};
+use super::commands::{create_command, send_all, strings, unlink};
 use super::fault::server_error;
 use super::watch::Announcer;
 use crate::clock::Millis;
@@ -18,8 +18,7 @@ pub(super) async fn create(
 ) -> Result<Vec<Option<Bytes>>, Error> {
     let mut commands = pipe();
     for (key, value) in entries {
-        let set = commands.cmd("SET").arg(key).arg(value);
-        set.arg("NX").arg("PX").arg(longest(keep_for));
+        commands.add_command(create_command(key, value, keep_for));
     }
     let keys: Vec<&str> = entries.iter().map(|(key, _)| *key).collect();
     commands.cmd("MGET").arg(&keys);

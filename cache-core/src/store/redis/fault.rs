@@ -45,6 +45,11 @@ pub(super) fn server_error(reply: Value) -> Result<Value, Error> {
     }
 }
 
+/// Whether a key holds something else than the string that was asked for: none of ours.
+pub(super) fn is_of_another_type(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "WRONGTYPE")
+}
+
 /// The server answered with something that the command never answers.
 pub(super) fn protocol_error() -> Error {
     Error::new(ErrorKind::Protocol, "Redis answered with an unexpected type")

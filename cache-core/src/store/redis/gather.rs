@@ -57,7 +57,7 @@ enum Outcome {
     Values(Values),
     /// As before, but some are not known.
     Each(Vec<Fetched>),
-    Failed(ErrorKind, String),
+    Failed(Error),
     /// The leader went away.
     Abandoned,
 }
@@ -166,7 +166,7 @@ impl Leader {
                 self.gatherer.bytes_each.store(each, Ordering::Relaxed);
                 Outcome::Values(values)
             }
-            Err(error) => Outcome::Failed(error.kind(), error.to_string()),
+            Err(error) => Outcome::Failed(error),
         });
     }
 }
@@ -206,18 +206,13 @@ impl Member {
                 for place in &self.places {
                     match each.get(*place) {
                         Some(Ok(value)) => values.push(value.clone()),
-                        Some(Err(e)) if e.is_outage() => {
-                            return Some(Err(Error::new(e.kind(), e.to_string())));
-                        }
+                        Some(Err(error)) if error.is_outage() => return Some(Err(error.again())),
                         _ => return None,
                     }
                 }
                 Some(Ok(values))
             }
-            Outcome::Failed(kind, message) => {
-                let error = Error::new(*kind, message.clone());
-                error.is_outage().then_some(Err(error))
-            }
+            Outcome::Failed(error) => error.is_outage().then(|| Err(error.again())),
             Outcome::Abandoned => None,
         }
     }

@@ -96,12 +96,9 @@ impl Lanes {
             max.saturating_sub(u32::try_from(places.available_permits()).unwrap_or(max))
         };
         PoolState {
-            connections: small.connections + large.connections,
-            idle: small.idle + large.idle,
-            max: small.max + large.max,
-            waiting: small.waiting + large.waiting,
             operations: taken(&self.places, self.max) + taken(&self.large_places, MAX_LARGE),
             max_operations: self.max + MAX_LARGE,
+            ..small.and(large)
         }
     }
 }

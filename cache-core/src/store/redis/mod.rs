@@ -9,7 +9,7 @@
 //! - `lanes`, `large_keys`: how much is asked at once, and large values out of the way of small ones;
 //! - `identity`: which server it is;
 //! - `fetch`, `gather`: reads, of which those that come at the same moment go out as one;
-//! - `budget`: the deadline and the breaker around every operation;
+//! - `budget`: the breaker around every operation; `probe`: whether Redis answers;
 //! - `run`: what every operation goes through; `write`: a batch in one round trip;
 //! - `pace`: how long a step of a walk may be;
 //! - `script`: compare-and-set;
@@ -40,6 +40,7 @@ mod large_keys;
 mod lengthen;
 mod options;
 mod pace;
+mod probe;
 mod rights;
 mod run;
 mod script;
@@ -64,7 +65,7 @@ use bb8_redis::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 
 use self::budget::Breaker;
-use self::commands::{send, send_all, strings, unlink, values_among};
+use self::commands::{range_command, send, send_all, strings, unlink, values_among};
 use self::connect::Connections;
 use self::count::Counting;
 use self::exclusive::Exclusive;
@@ -246,7 +247,7 @@ impl Store for RedisStore {
         Box::pin(self.run(deadline, async move |mut connection| {
             let mut ids = pipe();
             for key in keys {
-                ids.cmd("GETRANGE").arg(key).arg(8).arg(15);
+                ids.add_command(range_command(key, 8, 15));
             }
             strings(Value::Array(send_all(&mut connection, &ids).await?), keys.len())
         }))
@@ -322,7 +323,7 @@ impl Store for RedisStore {
     fn is_available(&self) -> bool {
         let closed = self.inner.breaker.is_closed();
         if !closed {
-            budget::ensure_probe(&self.inner);
+            probe::ensure_probe(&self.inner);
         }
         closed
     }

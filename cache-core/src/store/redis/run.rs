@@ -9,7 +9,7 @@ use super::connect::Connections;
 use super::connection::State;
 use super::fault::is_failure;
 use super::lanes::Lane;
-use super::{Inner, NO_ANSWER, RedisStore, budget};
+use super::{Inner, NO_ANSWER, RedisStore, budget, probe};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::{Error, ErrorKind};
 
@@ -68,7 +68,7 @@ impl RedisStore {
         let inner = &self.inner;
         let openings = inner.breaker.openings();
         if !inner.breaker.is_closed() {
-            budget::ensure_probe(inner);
+            probe::ensure_probe(inner);
             return Err(inner.breaker.refusal());
         }
         if deadline.has_passed() {

@@ -20,11 +20,12 @@ use bb8_redis::redis::Value;
 use bytes::Bytes;
 
 use super::ClusterStore;
-use super::orders::Order;
+use super::order::Order;
 use crate::clock::{Deadline, Millis};
-use crate::codec::{is_tombstone, write_id};
+use crate::codec::write_id;
 use crate::error::{Error, ErrorKind};
-use crate::store::redis::fault::{protocol_error, server_error};
+use crate::store::redis::commands::{HEAD, is_value};
+use crate::store::redis::fault::{is_of_another_type, protocol_error, server_error};
 use crate::store::redis::{RedisStore, script};
 use crate::store::{Fetched, Put, Store, WriteBatch, Written};
 
@@ -339,25 +340,19 @@ impl ClusterStore {
         only_there: bool,
         deadline: Deadline,
     ) -> Result<Vec<&'k str>, Error> {
-        let orders: Vec<Order<'_>> = keys.iter().map(|key| Order::Range(key, 0, 5)).collect();
+        let head = |key: &&'k str| Order::Range(key, HEAD.0, HEAD.1);
+        let orders: Vec<Order<'_>> = keys.iter().map(head).collect();
+        let heads = self.carry_out(&orders, deadline).await?;
         let mut values = Vec::with_capacity(keys.len());
-        for (key, head) in keys.iter().zip(self.carry_out(&orders, deadline).await?) {
-            let head = string(head)?;
-            let is_value = match head {
-                Some(head) if only_there && head.is_empty() => false,
-                // What is no string is none of ours.
-                head => !head.is_some_and(|head| is_tombstone(&head)),
-            };
-            if is_value {
+        for (key, head) in keys.iter().zip(heads) {
+            if is_value(&head, only_there) {
                 values.push(*key);
             }
+            // What a node refuses to tell is not known.
+            string(head)?;
         }
         Ok(values)
     }
-}
-
-fn is_of_another_type(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if error.code() == "WRONGTYPE")
 }
 
 /// What is under a key; what is not a string counts as absent, as `MGET` has it.

@@ -3,12 +3,13 @@
 //! - `options`: its nodes; `slot`: which slot a key is in (pure);
 //! - `view`: what a node says of the cluster (pure); `topology`: the map that comes of it;
 //!   `refresh`: asking for it;
-//! - `orders`: commands about one key each, and where they are sent;
+//! - `order`: a command about one key (pure); `orders`: where they are sent;
 //! - `batch`: writes of several keys, and what holds for them; `store`: all operations;
 //! - `scan`: walking over the keys of all primaries; `watch`: hearing of changes on all of them.
 
 mod batch;
 mod options;
+mod order;
 mod orders;
 mod refresh;
 mod scan;
@@ -19,11 +20,8 @@ mod view;
 mod watch;
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::Poll;
 
 use self::refresh::Asking;
 use self::topology::{Node, Topology};
@@ -159,24 +157,4 @@ impl Shared {
 /// The error of one of several servers.
 fn of_node(address: &Address, error: &Error) -> Error {
     Error::new(error.kind(), format!("{address}: {error}"))
-}
-
-/// Waits for all of them, side by side.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
-    let mut outputs: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
-    poll_fn(|cx| {
-        let mut all = Poll::Ready(());
-        for (future, output) in waiting.iter_mut().zip(&mut outputs) {
-            if output.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(ready) => *output = Some(ready),
-                    Poll::Pending => all = Poll::Pending,
-                }
-            }
-        }
-        all
-    })
-    .await;
-    outputs.into_iter().flatten().collect()
 }

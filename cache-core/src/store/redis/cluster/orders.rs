@@ -1,4 +1,4 @@
-//! Commands about one key each, sent to whoever serves the key, and sent again where it has moved.
+//! Orders, which are about one key each, sent to whoever serves the key, and sent again where it has moved.
 //!
 //! Those for one node go out as one pipeline, and all nodes are asked at the same moment. What each
 //! is answered with comes back in the order of the commands. No command is about two keys: what is
@@ -18,36 +18,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bb8_redis::redis::{Cmd, ServerErrorKind, Value, aio::MultiplexedConnection, cmd, pipe};
+use bb8_redis::redis::{Value, aio::MultiplexedConnection, pipe};
+use futures_util::future::join_all;
 use smallvec::SmallVec;
 
+use super::order::{Next, Order, is_of_trouble, next};
 use super::slot::slot_of;
 use super::topology::Node;
 use super::view::Address;
-use super::{ClusterStore, join_all, of_node};
-use crate::clock::{Deadline, Millis};
+use super::{ClusterStore, of_node};
+use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind};
-use crate::rate::Quota;
-use crate::store::Put;
-use crate::store::redis::commands::{extend_command, longest, put_command, send_all};
+use crate::store::redis::commands::send_all;
 use crate::store::redis::lanes::Lane;
-use crate::store::redis::{count, script};
-
-/// A command about one key.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Order<'a> {
-    Get(&'a str),
-    /// Some of the bytes under a key, from the first to the last.
-    Range(&'a str, isize, isize),
-    Put(&'a Put),
-    Tail(&'a str, &'a str),
-    Remove(&'a str),
-    Extend(&'a str, Millis),
-    /// Gives a key a value unless it has one.
-    Create(&'a str, &'a str, Millis),
-    /// Counts a use; by the text of the script, or by its name.
-    Count(&'a str, &'a Quota, bool),
-}
+use crate::store::redis::script;
 
 /// Redirections of one command that are followed before it is given up. A slot that moves while it
 /// is asked for costs two or three.
@@ -64,67 +48,11 @@ enum Route {
     Ask(Address),
 }
 
-/// What an answer asks for.
-enum Next {
-    Done,
-    Moved(Address),
-    Ask(Address),
-    Again,
-    LoadScripts,
-}
-
 /// What goes to one node.
 struct Parcel {
     node: Arc<Node>,
     /// Which orders, and whether behind `ASKING`.
     orders: Vec<(usize, bool)>,
-}
-
-impl Order<'_> {
-    fn key(&self) -> &str {
-        match self {
-            Self::Put(put) => &put.key,
-            Self::Get(key)
-            | Self::Range(key, ..)
-            | Self::Tail(key, _)
-            | Self::Remove(key)
-            | Self::Extend(key, _)
-            | Self::Create(key, ..)
-            | Self::Count(key, ..) => key,
-        }
-    }
-
-    fn command(&self) -> Cmd {
-        let mut command;
-        match *self {
-            Self::Put(put) => return put_command(put),
-            Self::Tail(key, tail) => return script::tail_command(key, tail),
-            Self::Count(key, quota, by_text) => return count::script_command(by_text, key, quota),
-            Self::Extend(key, keep_for) => return extend_command(key, keep_for),
-            Self::Get(key) => {
-                command = cmd("GET");
-                command.arg(key);
-            }
-            Self::Range(key, from, to) => {
-                command = cmd("GETRANGE");
-                command.arg(key).arg(from).arg(to);
-            }
-            Self::Remove(key) => {
-                command = cmd("UNLINK");
-                command.arg(key);
-            }
-            Self::Create(key, value, keep_for) => {
-                command = cmd("SET");
-                command.arg(key).arg(value).arg("NX").arg("PX").arg(longest(keep_for));
-            }
-        }
-        command
-    }
-
-    /// Whether others have to hear of it.
-    fn changes(&self) -> bool {
-        matches!(self, Self::Put(_) | Self::Tail(..) | Self::Remove(_) | Self::Create(..))
-    }
 }
 
 impl ClusterStore {
@@ -177,7 +105,7 @@ impl ClusterStore {
                 tokio::time::sleep_until(until.instant()).await;
             }
             let parcels = self.parcels(&left, &slots, deadline).await?;
-            let sent = parcels.iter().map(|parcel| self.send(parcel, orders, deadline)).collect();
+            let sent = parcels.iter().map(|parcel| self.send(parcel, orders, deadline));
             let mut failed = None;
             let mut again = Vec::new();
             for (parcel, result) in parcels.iter().zip(join_all(sent).await) {
@@ -341,36 +269,6 @@ impl ClusterStore {
 
 const TAKEN_OVER: &str = "another server has taken the place of one";
 
-fn next(reply: &Value, said_by: &Address) -> Next {
-    let Value::ServerError(error) = reply else { return Next::Done };
-    // Such as `3999 127.0.0.1:6381`.
-    let place = || {
-        let place = error.details()?.split_ascii_whitespace().nth(1)?;
-        Address::parse(place, &said_by.host)
-    };
-    match error.kind() {
-        Some(ServerErrorKind::Moved) => place().map_or(Next::Again, Next::Moved),
-        Some(ServerErrorKind::Ask) => place().map_or(Next::Again, Next::Ask),
-        Some(ServerErrorKind::TryAgain) => Next::Again,
-        Some(ServerErrorKind::NoScript) => Next::LoadScripts,
-        _ => Next::Done,
-    }
-}
-
-/// Whether it may come of a map that is out of date, or soon will be.
-fn is_of_trouble(reply: &Value) -> bool {
-    let Value::ServerError(error) = reply else { return false };
-    matches!(
-        error.kind(),
-        Some(
-            ServerErrorKind::ClusterDown
-                | ServerErrorKind::BusyLoading
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::ReadOnly
-        )
-    )
-}
-
 /// Of several errors the one that says most: what has to be told again later must not look refused.
 pub(super) fn worse(earlier: Option<Error>, error: Error) -> Error {
     match earlier {
@@ -381,37 +279,7 @@ pub(super) fn worse(earlier: Option<Error>, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use bb8_redis::redis::parse_redis_value;
-
     use super::*;
-
-    fn told(reply: &[u8]) -> String {
-        let said_by = Address { host: "said".to_owned(), port: 1 };
-        match next(&parse_redis_value(reply).unwrap(), &said_by) {
-            Next::Done => "done".to_owned(),
-            Next::Moved(to) => format!("moved {to}"),
-            Next::Ask(to) => format!("ask {to}"),
-            Next::Again => "again".to_owned(),
-            Next::LoadScripts => "load".to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_each_answer_asks_for() {
-        for (reply, what) in [
-            (&b"-MOVED 3999 127.0.0.1:6381\r\n"[..], "moved 127.0.0.1:6381"),
-            (b"-MOVED 3999 :6381\r\n", "moved said:6381"),
-            (b"-ASK 3999 a.b:6381\r\n", "ask a.b:6381"),
-            (b"-MOVED nonsense\r\n", "again"),
-            (b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "again"),
-            (b"-NOSCRIPT No matching script.\r\n", "load"),
-            (b"-CLUSTERDOWN The cluster is down\r\n", "done"),
-            (b"-OOM command not allowed\r\n", "done"),
-            (b"$-1\r\n", "done"),
-        ] {
-            assert_eq!(told(reply), what);
-        }
-    }
 
     #[test]
     fn an_outage_is_told_before_a_refusal() {

@@ -45,7 +45,7 @@ pub(super) struct Asking {
 struct Last {
     began: Option<Stopwatch>,
     ended: Option<Stopwatch>,
-    failure: Option<(ErrorKind, String)>,
+    failure: Option<Error>,
     agreed: Option<Agreed>,
 }
 
@@ -98,7 +98,7 @@ impl Asking {
 impl Last {
     fn error(&self) -> Error {
         match &self.failure {
-            Some((kind, why)) => Error::new(*kind, why.clone()),
+            Some(error) => error.again(),
             None => Error::new(ErrorKind::Unavailable, "no node of the cluster has answered yet"),
         }
     }
@@ -249,7 +249,7 @@ impl Round {
             }
             Err(error) => {
                 tracing::debug!(%error, "the cluster has told no map");
-                last.failure = Some((error.kind(), error.to_string()));
+                last.failure = Some(error);
             }
         }
     }

@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 
-use super::orders::{Order, worse};
+use super::order::Order;
+use super::orders::worse;
 use super::slot::slot_of;
 use super::topology::Node;
-use super::{ClusterStore, batch, join_all, of_node, watch};
+use super::{ClusterStore, batch, of_node, watch};
 use crate::admin::ServerStats;
 use crate::clock::{Deadline, Millis};
 use crate::error::{Error, ErrorKind};
@@ -44,7 +46,7 @@ impl ClusterStore {
         F: Future<Output = Result<T, Error>>,
     {
         let topology = self.shared.topology(deadline).await?;
-        let asked = topology.members.iter().map(|member| ask(member.node.store.clone())).collect();
+        let asked = topology.members.iter().map(|member| ask(member.node.store.clone()));
         let (mut told, mut failed) = (Vec::new(), None);
         for (member, result) in topology.members.iter().zip(join_all(asked).await) {
             match result {
@@ -174,7 +176,7 @@ impl Store for ClusterStore {
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             let values = self.values_of(keys, false, deadline).await?;
-            if values.is_empty() { Ok(0) } else { self.remove_all(&values, deadline).await }
+            self.remove_all(&values, deadline).await
         })
     }
 
@@ -279,17 +281,9 @@ impl Store for ClusterStore {
     }
 
     fn pool(&self) -> Option<PoolState> {
-        let mut sum = PoolState::default();
-        for node in self.shared.nodes().values() {
-            let pool = node.store.pool().unwrap_or_default();
-            sum.connections += pool.connections;
-            sum.idle += pool.idle;
-            sum.max += pool.max;
-            sum.waiting += pool.waiting;
-            sum.operations += pool.operations;
-            sum.max_operations += pool.max_operations;
-        }
-        Some(sum)
+        let nodes = self.shared.nodes();
+        let pools = nodes.values().filter_map(|node| node.store.pool());
+        Some(pools.fold(PoolState::default(), PoolState::and))
     }
 
     fn missing_abilities(&self) -> Vec<MissingAbility> {

@@ -13,17 +13,13 @@ use tokio::task::JoinSet;
 use super::Shared;
 use super::topology::Topology;
 use super::view::Address;
-use crate::clock::{Deadline, Stopwatch};
+use crate::clock::{Deadline, Stopwatch, spread};
 use crate::coherence::CoherenceMode;
 use crate::store::ChangeSink;
-use crate::store::redis::watch as one;
+use crate::store::redis::watch::{self as one, FIRST_RETRY, LAST_RETRY, PATIENCE};
 
 /// How often all are asked whom they know.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(2);
 
 /// Tells the sink what changes under the prefix, until the store is closed or gone.
 pub(super) async fn watch(cluster: Weak<Shared>, prefix: String, sink: Arc<dyn ChangeSink>) {
@@ -50,7 +46,7 @@ pub(super) async fn watch(cluster: Weak<Shared>, prefix: String, sink: Arc<dyn C
             }
         };
         // Spread out, so that many instances do not come back at the same moment.
-        tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+        tokio::time::sleep(spread(wait)).await;
     }
 }
 

@@ -24,6 +24,7 @@ use super::fault::protocol_error;
 use super::identity::Identity;
 use super::tls::TlsOptions;
 use crate::background::Sole;
+use crate::clock::spread;
 use crate::error::{Error, ErrorKind};
 use crate::log_limit::LogLimit;
 
@@ -90,9 +91,14 @@ impl Sentinels {
     /// last known one may have been replaced.)
     pub(super) async fn primary(self: &Arc<Self>) -> Result<ConnectionAddr, Error> {
         self.ensure_watch();
+        self.ask_round().await?.ok_or_else(protocol_error)
+    }
+
+    /// Asks all, and takes note of what they say; where the primary is, as far as is known then.
+    async fn ask_round(self: &Arc<Self>) -> Result<Option<ConnectionAddr>, Error> {
         let round = self.rounds.fetch_add(1, Ordering::Relaxed) + 1;
         let answers = self.ask_all().await?;
-        self.settle(round, &answers).ok_or_else(protocol_error)
+        Ok(self.settle(round, &answers))
     }
 
     /// Whether the primary is at this address, as far as is known.
@@ -194,19 +200,16 @@ async fn watch(sentinels: Weak<Sentinels>, number: u64) {
             return;
         };
         // Spread out, so that many instances do not ask at the same moment.
-        let wait = POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(spread(POLL)) => {}
             () = told.notified() => {}
         }
         let Some(sentinels) = sentinels.upgrade() else { return };
         if sentinels.closed.load(Ordering::Relaxed) || !sentinels.watching.go_on(number) {
             return;
         }
-        let round = sentinels.rounds.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Ok(answers) = sentinels.ask_all().await {
-            sentinels.settle(round, &answers);
-        }
+        // If none answers, it is not known to be another.
+        let _ = sentinels.ask_round().await;
     }
 }
 

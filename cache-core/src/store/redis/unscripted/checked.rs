@@ -18,7 +18,7 @@ use crate::codec::write_id;
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::Inner;
 use crate::store::redis::commands::{put_plainly, send_all, unlink};
-use crate::store::redis::fault::{protocol_error, server_error};
+use crate::store::redis::fault::{is_of_another_type, protocol_error, server_error};
 use crate::store::redis::watch::Announcer;
 use crate::store::{Put, WriteBatch};
 
@@ -63,9 +63,11 @@ fn spoilt<'b>(batch: &WriteBatch<'b>, answers: &[Value]) -> Vec<&'b str> {
         let guard = put.guard.as_ref().map(|guard| &*guard.key);
         put.expect.is_some().then_some(&*put.key).into_iter().chain(guard)
     });
-    let is_spoilt =
-        |answer: &Value| matches!(answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
-    asked.zip(answers).filter(|(_, answer)| is_spoilt(answer)).map(|(key, _)| key).collect()
+    asked
+        .zip(answers)
+        .filter(|(_, answer)| is_of_another_type(answer))
+        .map(|(key, _)| key)
+        .collect()
 }
 
 /// Writes, and takes back what should not have been written; for each put, whether that stays.

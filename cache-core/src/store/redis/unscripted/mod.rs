@@ -16,7 +16,8 @@ use bb8_redis::redis::{Pipeline, Value};
 use bytes::Bytes;
 
 use super::RedisStore;
-use super::fault::server_error;
+use super::commands::range_command;
+use super::fault::{is_of_another_type, server_error};
 use super::write::Outcome;
 use crate::clock::Deadline;
 use crate::codec::write_id;
@@ -58,7 +59,7 @@ enum Holds {
 /// Asks for what the conditions of a put are about.
 fn ask(questions: &mut Pipeline, put: &Put) {
     if put.expect.is_some() {
-        questions.cmd("GETRANGE").arg(&put.key).arg(0).arg(15);
+        questions.add_command(range_command(&put.key, 0, 15));
     }
     if let Some(guard) = &put.guard {
         questions.cmd("GET").arg(&guard.key);
@@ -98,7 +99,7 @@ fn strings(replies: Vec<Value>) -> impl FnMut() -> Result<Option<Bytes>, Error> 
     move || match replies.next() {
         Some(Value::BulkString(bytes)) => Ok(Some(bytes.into())),
         // Put there by somebody else, it is none of ours: as if nothing were there.
-        Some(Value::ServerError(error)) if error.code() == "WRONGTYPE" => Ok(None),
+        Some(reply) if is_of_another_type(&reply) => Ok(None),
         Some(reply) => server_error(reply).map(|_| None),
         None => Ok(None),
     }

@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind};
 use crate::fill::TOMBSTONE;
 use crate::store::Put;
 use crate::store::redis::NO_ANSWER;
-use crate::store::redis::commands::{longest, send_all};
-use crate::store::redis::fault::{protocol_error, server_error};
+use crate::store::redis::commands::{send_all, set_command};
+use crate::store::redis::fault::{is_of_another_type, protocol_error, server_error};
 use crate::store::redis::rights::is_refused;
 use crate::store::redis::watch::Announcer;
 
@@ -82,11 +82,7 @@ impl Repair {
             command.arg(&self.key);
             return command;
         };
-        let mut command = cmd("SET");
-        command.arg(&self.key).arg(&wanted[..]);
-        if let Some(keep_for) = self.keep_for {
-            command.arg("PX").arg(longest(keep_for));
-        }
+        let mut command = set_command(&self.key, wanted, self.keep_for);
         command.arg("GET");
         command
     }
@@ -102,7 +98,7 @@ impl Repair {
             Value::BulkString(bytes) => Some(bytes.into()),
             Value::Int(_) => return Ok(None),
             // Whoever put that there was later.
-            Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(None),
+            reply if is_of_another_type(&reply) => return Ok(None),
             other => return Err(server_error(other).err().unwrap_or_else(protocol_error)),
         };
         if is_same(found.as_ref(), self.placed.as_ref())

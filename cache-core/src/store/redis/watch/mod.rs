@@ -25,15 +25,15 @@ use crate::store::ChangeSink;
 
 pub(super) use announce::{Announcer, channel};
 
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(2);
+pub(super) const FIRST_RETRY: Duration = Duration::from_millis(100);
+pub(super) const LAST_RETRY: Duration = Duration::from_secs(2);
 /// Whoever changes the rights of a user does so while the service runs.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// How often it is looked whether Redis is back, while waiting for the next try.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long one step of a session may take, connecting among them: a way that leads nowhere is not to
 /// be waited for when there is another.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a session came to its end, or never began.
 enum Ended {
