@@ -26,6 +26,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::cluster_nodes::{Line, owner_of};
 use crate::ports::{free_port, local};
 use crate::process::Process;
 use crate::resp::{Connection, Reply};
@@ -108,16 +109,6 @@ pub struct RedisCluster {
     revived: Mutex<BTreeMap<u16, Process>>,
     _process: Process, // ends before its directory goes
     dir: TempDir,
-}
-
-/// What a node says of one of them.
-#[derive(Debug, Clone)]
-struct Line {
-    id: String,
-    port: u16,
-    is_primary: bool,
-    has_failed: bool,
-    slots: Vec<(u16, u16)>,
 }
 
 impl RedisCluster {
@@ -308,13 +299,21 @@ impl RedisCluster {
         keys.len()
     }
 
-    /// The slot has moved.
+    /// The slot has moved. All primaries are told, its new one first, and agree when this returns:
+    /// left to themselves, two that were given slots in the same moment may send everyone to each
+    /// other for a while.
     #[track_caller]
     pub fn end_move(&self, slot: u16, to: u16) {
         let (from, target) = (self.owner_of(slot).expect("served").port, self.line(to).id);
-        for port in [to, from] {
+        let others = self.primaries().into_iter().filter(|port| *port != to && *port != from);
+        for port in [to, from].into_iter().chain(others) {
             self.expect(port, &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &target]);
         }
+        let agree = || {
+            let says = |port| owner_of(slot, &lines_of(port)?).map(|line| line.port);
+            self.primaries().into_iter().all(|port| says(port) == Some(to)).then_some(())
+        };
+        poll_blocking(PATIENCE, agree).expect("all agree about the slot");
     }
 
     /// `redis-cli --cluster reshard`: moves so many slots; returns when they have moved.
@@ -352,11 +351,7 @@ impl RedisCluster {
 
     #[track_caller]
     fn owner_of(&self, slot: u16) -> Option<Line> {
-        let serves = |line: &Line| {
-            let mut slots = line.slots.iter();
-            line.is_primary && slots.any(|(from, to)| (*from..=*to).contains(&slot))
-        };
-        self.lines().into_iter().find(serves)
+        owner_of(slot, &self.lines()).cloned()
     }
 
     #[track_caller]
@@ -371,10 +366,8 @@ impl RedisCluster {
 
     /// What the first that answers says of all.
     fn lines_of_others(&self, but: u16) -> Option<Vec<Line>> {
-        let others = self.ports.iter().filter(|port| **port != but && !self.is_stopped(**port));
-        let ask = |port: &u16| try_command(*port, &[b"CLUSTER", b"NODES"]);
-        let text = others.filter_map(ask).find(|reply| !reply.is_error())?.text();
-        Some(text.lines().filter_map(Line::parse).collect())
+        let mut others = self.ports.iter().filter(|port| **port != but && !self.is_stopped(**port));
+        others.find_map(|port| lines_of(*port))
     }
 
     fn is_stopped(&self, port: u16) -> bool {
@@ -395,24 +388,10 @@ impl RedisCluster {
     }
 }
 
-impl Line {
-    /// `id ip:port@bus flags primary ping pong epoch link slots..`
-    fn parse(line: &str) -> Option<Self> {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [id, address, flags, _, _, _, _, _, slots @ ..] = &words[..] else { return None };
-        let port = address.split('@').next()?.rsplit(':').next()?.parse().ok()?;
-        let range = |word: &&str| {
-            let (from, to) = word.split_once('-').unwrap_or((word, word));
-            Some((from.parse().ok()?, to.parse().ok()?))
-        };
-        Some(Self {
-            id: (*id).to_owned(),
-            port,
-            is_primary: flags.split(',').any(|flag| flag == "master"),
-            has_failed: flags.split(',').any(|flag| flag == "fail"),
-            slots: slots.iter().filter_map(range).collect(),
-        })
-    }
+/// What one node says of all.
+fn lines_of(port: u16) -> Option<Vec<Line>> {
+    let reply = try_command(port, &[b"CLUSTER", b"NODES"]).filter(|reply| !reply.is_error())?;
+    Some(reply.text().lines().filter_map(Line::parse).collect())
 }
 
 /// `None`: it does not answer.

@@ -31,6 +31,18 @@ fn scopes_on_two_nodes(cluster: &RedisCluster) {
     }
 }
 
+/// With a budget as usual, on a cluster where all have a value; and reads one.
+async fn with_all_there(cluster: &RedisCluster) -> Cache {
+    let cache =
+        Cache::builder().prefix("coldcopy").redis(nodes(cluster)).l1(false).build().unwrap();
+    for name in names(60) {
+        on(cluster).build().unwrap().set("users", name.as_str(), "v").await.unwrap();
+    }
+    scopes_on_two_nodes(cluster);
+    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
+    cache
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_others_go_on_and_its_replica_takes_over_without_what_was_invalidated() {
     let cluster = failing_over_soon();
@@ -122,13 +134,7 @@ async fn a_replica_that_lagged_brings_nothing_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {
     let cluster = RedisCluster::start();
-    let cache =
-        Cache::builder().prefix("coldcopy").redis(nodes(&cluster)).l1(false).build().unwrap();
-    for name in names(60) {
-        on(&cluster).build().unwrap().set("users", name.as_str(), "v").await.unwrap();
-    }
-    scopes_on_two_nodes(&cluster);
-    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
+    let cache = with_all_there(&cluster).await;
     let lost = dispensable(&cluster);
     let (gone, kept) = split(&cluster, names(60), lost);
     cluster.stop(lost);
@@ -157,13 +163,7 @@ async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_reads_at_once_only_those_of_the_lost_node_miss() {
     let cluster = RedisCluster::start();
-    let cache =
-        Cache::builder().prefix("coldcopy").redis(nodes(&cluster)).l1(false).build().unwrap();
-    for name in names(60) {
-        on(&cluster).build().unwrap().set("users", name.as_str(), "v").await.unwrap();
-    }
-    scopes_on_two_nodes(&cluster);
-    assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("v"));
+    let cache = with_all_there(&cluster).await;
     let (gone, kept) = split(&cluster, names(60), dispensable(&cluster));
     cluster.stop(dispensable(&cluster));
     // After a few that waited in vain it is known.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cache_core::store::{Guard, Put, Store, WriteBatch};
 use cache_core::{Cache, Deadline, Key, Lookup, TagFamily};
+use cache_tests::clock::Stopwatch;
 use cache_tests::{RedisCluster, eventually};
 
 use super::{on, soon, store};
@@ -17,6 +18,9 @@ async fn a_put_that_crosses_a_change_of_its_guard_is_taken_back() {
     let cluster = shared_cluster();
     let (here, there) = (store(cluster), store(cluster));
     let (mut kept, mut refused) = (0, 0);
+    // How long the guard is left alone: longer after each put that was refused, shorter after each
+    // that was kept, so that they cross however fast either is here.
+    let mut head_start = Duration::ZERO;
     for n in 0..150 {
         let prefix = unique_prefix();
         let (guard, key) = (format!("{prefix}:guard"), format!("{prefix}:entry"));
@@ -26,8 +30,8 @@ async fn a_put_that_crosses_a_change_of_its_guard_is_taken_back() {
         let sweeper = Arc::clone(&there);
         let mark = guard.clone();
         let sweep = tokio::spawn(async move {
-            // Spread over the time that the write takes.
-            for _ in 0..n % 30 {
+            let begun = Stopwatch::start();
+            while begun.elapsed() < head_start {
                 tokio::task::yield_now().await;
             }
             sweeper.remove(&[&mark], soon()).await.unwrap();
@@ -48,7 +52,13 @@ async fn a_put_that_crosses_a_change_of_its_guard_is_taken_back() {
         let found = there.fetch(&[&key], soon()).await.unwrap().remove(0);
         let found = found.filter(|found| !found.is_empty());
         assert_eq!(found.is_some(), stored, "{n}");
-        if stored { kept += 1 } else { refused += 1 }
+        if stored {
+            kept += 1;
+            head_start = head_start * 3 / 4;
+        } else {
+            refused += 1;
+            head_start = head_start * 5 / 4 + Duration::from_micros(20);
+        }
     }
     assert!(kept > 0 && refused > 0, "{kept} kept, {refused} refused: they never crossed");
 }
