@@ -57,7 +57,7 @@ pub struct Health {
     /// When it last did, in unix milliseconds.
     pub store_changed_at: Option<Millis>,
     /// Whether nothing is read from the store for now, since after such a change other processes
-    /// may still have to repeat what it has forgotten (for 4 seconds).
+    /// may still have to repeat what it has forgotten (for 1.5 seconds).
     pub reads_held: bool,
     /// When the generations of scopes in use were last read to keep them alive, in unix
     /// milliseconds.

@@ -12,7 +12,7 @@ fn build(redis: &RedisServer) -> Cache {
 }
 
 /// Pinned: the first instance to come found the server empty and read it at once; the others found
-/// what that one had filled, and read nothing for four seconds.
+/// what that one had filled, and read nothing for a while.
 #[tokio::test]
 async fn all_instances_read_it_at_once() {
     let redis = RedisServer::start();

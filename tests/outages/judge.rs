@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::drill::{Drill, Ends};
+use crate::drill::Drill;
 use crate::figures::{Figures, is_fetched, is_from_memory};
 use crate::load::{Record, nanos};
 use crate::run::Outcome;
@@ -15,9 +15,6 @@ const WAITING: Duration = Duration::from_millis(250);
 /// Slower than without a cache by so much is slow.
 const SLOWER: Duration = Duration::from_millis(25);
 const BACK_WITHIN: Duration = Duration::from_secs(2);
-/// After a failover nothing is read from Redis for so long (`cache-core/src/invalidate/rollback.rs`):
-/// recovery is counted to the end of that.
-const HELD: Duration = Duration::from_secs(4);
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// A service that has just started, or is on a busy machine, is not held to less than this.
 const L1_NOISE: Duration = Duration::from_micros(5);
@@ -118,9 +115,7 @@ impl Verdict {
         miss(self.hits.p50 <= hit, &|| {
             format!("hits in memory {} > {}", Shown(self.hits.p50), Shown(hit))
         });
-        let held = if drill.ends == Ends::Replaced { HELD } else { Duration::ZERO };
-        let back_within = held + BACK_WITHIN;
-        miss(!late(self.back, back_within), &|| format!("not back within {}", Shown(back_within)));
+        miss(!late(self.back, BACK_WITHIN), &|| "not back within 2 s".to_owned());
         miss(!late(self.hears, BACK_WITHIN), &|| "hears nothing within 2 s".to_owned());
         let slow_start = self.first.is_some_and(|first| first > FIRST_WITHIN);
         miss(!slow_start, &|| "no first answer within 1 s".to_owned());

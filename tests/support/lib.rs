@@ -41,6 +41,7 @@ pub mod body;
 pub mod browser;
 pub mod certificates;
 pub mod clock;
+mod cluster_moves;
 mod cluster_nodes;
 pub mod command_filter;
 pub mod example;

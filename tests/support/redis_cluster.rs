@@ -26,7 +26,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::cluster_nodes::{Line, owner_of};
+use crate::certificates::Certificates;
+use crate::cluster_nodes::{Line, lines_of, owner_of};
 use crate::ports::{free_port, local};
 use crate::process::Process;
 use crate::resp::{Connection, Reply};
@@ -35,7 +36,7 @@ use crate::wait::poll_blocking;
 const NODES: usize = 6;
 const READY: Duration = Duration::from_secs(30);
 /// How long a failover or the word of a change may take to get around.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How to start a [`RedisCluster`].
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Builder {
     args: Vec<String>,
     node_timeout: Option<Duration>,
+    tls: Option<PathBuf>,
 }
 
 impl Builder {
@@ -55,6 +57,13 @@ impl Builder {
     /// After how long a silent node counts as failed. Default: 15 s, so that a busy machine is none.
     pub fn node_timeout(mut self, timeout: Duration) -> Self {
         self.node_timeout = Some(timeout);
+        self
+    }
+
+    /// TLS among the nodes, with `ca.pem`, `server.pem` and `server.key`, and for clients on ports of
+    /// their own. Slots that hold something can't be moved then.
+    pub fn tls(mut self, certificates: &Certificates) -> Self {
+        self.tls = Some(certificates.dir().to_owned());
         self
     }
 
@@ -77,8 +86,15 @@ impl Builder {
         let timeout = self.node_timeout.unwrap_or(Duration::from_secs(15));
         let errors = File::create(dir.path().join("errors")).expect("a file");
         let mut command = Command::new(script());
-        command.arg(dir.path()).args(ports.iter().map(|port| format!("{port}:{}", free_port())));
+        let tls_ports: Vec<u16> =
+            self.tls.iter().flat_map(|_| &ports).map(|_| free_port()).collect();
+        let node = |number: usize| match (ports[number], free_port(), tls_ports.get(number)) {
+            (port, bus, Some(tls)) => format!("{port}:{bus}:{tls}"),
+            (port, bus, None) => format!("{port}:{bus}"),
+        };
+        command.arg(dir.path()).args((0..NODES).map(node));
         command.arg("--").args(&self.args).env("NODE_TIMEOUT", timeout.as_millis().to_string());
+        command.envs(self.tls.iter().map(|dir| ("TLS", dir)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let mut process = Process::spawn_group(&mut command);
         let output = process.child().stdout.take().expect("piped");
@@ -96,7 +112,8 @@ impl Builder {
             return Err(fs::read_to_string(dir.path().join("errors")).unwrap_or_default());
         }
         let revived = Mutex::default();
-        Ok(RedisCluster { ports, args: self.args.clone(), revived, _process: process, dir })
+        let args = self.args.clone();
+        Ok(RedisCluster { ports, tls_ports, args, revived, _process: process, dir })
     }
 }
 
@@ -104,6 +121,7 @@ impl Builder {
 #[derive(Debug)]
 pub struct RedisCluster {
     ports: Vec<u16>,
+    tls_ports: Vec<u16>,
     args: Vec<String>,
     /// Those that were started again.
     revived: Mutex<BTreeMap<u16, Process>>,
@@ -126,6 +144,11 @@ impl RedisCluster {
     /// `127.0.0.1:PORT` of each node.
     pub fn nodes(&self) -> Vec<String> {
         self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
+    /// `rediss://127.0.0.1:PORT` of each node, with [TLS](Builder::tls).
+    pub fn tls_nodes(&self) -> Vec<String> {
+        self.tls_ports.iter().map(|port| format!("rediss://127.0.0.1:{port}")).collect()
     }
 
     /// The ports of all nodes.
@@ -266,78 +289,8 @@ impl RedisCluster {
         poll_blocking(PATIENCE, over).expect("a replica takes over");
     }
 
-    /// Moves a slot, with all it holds, to another primary.
     #[track_caller]
-    pub fn move_slot(&self, slot: u16, to: u16) {
-        self.begin_move(slot, to);
-        while self.move_some(slot, to, 100) > 0 {}
-        self.end_move(slot, to);
-    }
-
-    /// A slot is to move: from now on keys that are not there any more are asked for elsewhere.
-    #[track_caller]
-    pub fn begin_move(&self, slot: u16, to: u16) {
-        let (from, number) = (self.owner_of(slot).expect("served"), slot.to_string());
-        let target = self.line(to).id;
-        self.expect(to, &["CLUSTER", "SETSLOT", &number, "IMPORTING", &from.id]);
-        self.expect(from.port, &["CLUSTER", "SETSLOT", &number, "MIGRATING", &target]);
-    }
-
-    /// Moves some of the keys of a slot; how many.
-    #[track_caller]
-    pub fn move_some(&self, slot: u16, to: u16, most: usize) -> usize {
-        let from = self.owner_of(slot).expect("served").port;
-        let (slot, most, to) = (slot.to_string(), most.to_string(), to.to_string());
-        let keys = self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot, &most]);
-        let keys: Vec<String> = keys.items().iter().map(Reply::text).collect();
-        if keys.is_empty() {
-            return 0;
-        }
-        let mut migrate = vec!["MIGRATE", "127.0.0.1", &to, "", "0", "5000", "KEYS"];
-        migrate.extend(keys.iter().map(String::as_str));
-        self.expect(from, &migrate);
-        keys.len()
-    }
-
-    /// The slot has moved. All primaries are told, its new one first, and agree when this returns:
-    /// left to themselves, two that were given slots in the same moment may send everyone to each
-    /// other for a while.
-    #[track_caller]
-    pub fn end_move(&self, slot: u16, to: u16) {
-        let (from, target) = (self.owner_of(slot).expect("served").port, self.line(to).id);
-        let others = self.primaries().into_iter().filter(|port| *port != to && *port != from);
-        for port in [to, from].into_iter().chain(others) {
-            self.expect(port, &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &target]);
-        }
-        let agree = || {
-            let says = |port| owner_of(slot, &lines_of(port)?).map(|line| line.port);
-            self.primaries().into_iter().all(|port| says(port) == Some(to)).then_some(())
-        };
-        poll_blocking(PATIENCE, agree).expect("all agree about the slot");
-    }
-
-    /// `redis-cli --cluster reshard`: moves so many slots; returns when they have moved.
-    #[track_caller]
-    pub fn reshard(&self, slots: u16, from: u16, to: u16) {
-        let (from, to) = (self.line(from), self.line(to));
-        let mut command = Command::new("redis-cli");
-        command.args(["--cluster", "reshard", &format!("127.0.0.1:{}", from.port)]);
-        command.args(["--cluster-from", &from.id, "--cluster-to", &to.id]);
-        command.args(["--cluster-slots", &slots.to_string(), "--cluster-yes"]);
-        command.stdin(Stdio::null());
-        let mut text = String::new();
-        let done = poll_blocking(PATIENCE, || {
-            let output = command.output().expect("redis-cli is there");
-            text = String::from_utf8_lossy(&output.stdout).into_owned();
-            // What it has done before gets around in its time; until then it refuses.
-            let waits = text.contains("Nodes don't agree") && !text.contains("Moving slot");
-            (!waits).then(|| output.status.success())
-        });
-        assert_eq!(done, Some(true), "redis-cli --cluster reshard: {text}");
-    }
-
-    #[track_caller]
-    fn expect(&self, port: u16, args: &[&str]) {
+    pub(crate) fn expect(&self, port: u16, args: &[&str]) {
         let reply = self.command(port, args);
         assert!(!reply.is_error(), "`{}` on {port}: {}", args.join(" "), reply.text());
     }
@@ -350,12 +303,12 @@ impl RedisCluster {
     }
 
     #[track_caller]
-    fn owner_of(&self, slot: u16) -> Option<Line> {
+    pub(crate) fn owner_of(&self, slot: u16) -> Option<Line> {
         owner_of(slot, &self.lines()).cloned()
     }
 
     #[track_caller]
-    fn line(&self, port: u16) -> Line {
+    pub(crate) fn line(&self, port: u16) -> Line {
         self.lines().into_iter().find(|line| line.port == port).expect("a node of the cluster")
     }
 
@@ -388,14 +341,8 @@ impl RedisCluster {
     }
 }
 
-/// What one node says of all.
-fn lines_of(port: u16) -> Option<Vec<Line>> {
-    let reply = try_command(port, &[b"CLUSTER", b"NODES"]).filter(|reply| !reply.is_error())?;
-    Some(reply.text().lines().filter_map(Line::parse).collect())
-}
-
 /// `None`: it does not answer.
-fn try_command(port: u16, args: &[&[u8]]) -> Option<Reply> {
+pub(crate) fn try_command(port: u16, args: &[&[u8]]) -> Option<Reply> {
     Connection::open(local(port)).ok()?.command(args).ok()
 }
 

@@ -7,8 +7,8 @@
 //! the old one. Generations that nobody uses are left alone: they expire. So it is with the boards of
 //! namespaces (see `board`).
 //!
-//! Every second the store is asked for a sign of life. So also a process that has nothing to do
-//! notices when the store is another than before, and repeats what that has forgotten (see
+//! Four times a second the store is asked for a sign of life. So also a process that has nothing to
+//! do notices when the store is another than before, and repeats what that has forgotten (see
 //! `rollback`), before others read it again.
 //!
 //! Now and then tables that have been large give back what they do not need any more.
@@ -25,17 +25,19 @@ use crate::invalidate::wanted::WantedScopes;
 use crate::state::Inner;
 use crate::store::Store;
 
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(250);
 /// Generations are read again every so many ticks.
-const ROUND: u64 = 5;
+const ROUND: u64 = 20;
 /// Memory is given back every so many ticks.
-const TIDYING: u64 = 60;
+const TIDYING: u64 = 240;
 /// No more scopes than this in one round; the others' turn comes in the next.
 const MOST: usize = 2048;
 const AT_ONCE: usize = 256;
 /// One may have been sent on a connection that had died already, and so may the next.
 const SIGNS_OF_LIFE: usize = 3;
-/// Nobody waits for this; but what takes longer than this has been lost.
+/// A sign of life that takes longer than this has been lost.
+const SIGN_WITHIN: Duration = Duration::from_millis(200);
+/// Nobody waits for the rest; but what takes longer than this has been lost.
 const LONGEST: Duration = Duration::from_millis(500);
 
 /// The mark that the task runs, and how far it has got.
@@ -128,10 +130,11 @@ impl Drop for Keeper {
 impl Inner {
     async fn look_after(&self, store: &dyn Store, round: bool) -> Result<(), Error> {
         let soon = || Deadline::after(self.budget.min(LONGEST));
-        let mut alive = store.ping(soon()).await;
+        let sign = || store.ping(Deadline::after(self.budget.min(SIGN_WITHIN)));
+        let mut alive = sign().await;
         for _ in 1..SIGNS_OF_LIFE {
             if alive.is_err() {
-                alive = store.ping(soon()).await;
+                alive = sign().await;
             }
         }
         alive?;

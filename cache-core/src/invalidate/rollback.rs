@@ -29,8 +29,10 @@ use crate::store::{BoxFuture, Fetched, Store};
 
 /// So many removals are remembered one by one.
 const MOST: usize = 4096;
-/// Longer than it takes an instance that has nothing to do to notice (see `keepalive`).
-pub(crate) const OTHERS_NOTICE_WITHIN: Duration = Duration::from_secs(4);
+/// Longer than it takes an instance that has nothing to do to notice, and to repeat its own: a probe
+/// of a server that was away (half a second at most between two), or a question to Sentinels or to a
+/// cluster (as often), then a tick and three signs of life (see `keepalive`), and the repeating.
+const OTHERS_NOTICE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What has to be done once the store turns out to be another.
 #[derive(Debug)]

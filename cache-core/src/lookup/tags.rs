@@ -46,12 +46,13 @@ impl Inner {
         let mut wanted = WantedScopes::new(&cells);
         let keys: Vec<&str> = wanted.names().collect();
         // What could not be invalidated since the first look must not be learnt again.
-        let found = if self.unconfirmed.settle(store, deadline).await {
-            self.fetch(store, &keys, deadline).await.unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        wanted.answer(&found);
+        let mut told = false;
+        if self.unconfirmed.settle(store, deadline).await
+            && let Ok(found) = self.fetch_each(store, &keys, deadline).await
+        {
+            wanted.answer_each(found);
+            told = true;
+        }
         for entry in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()) {
             entry.take_if(|StoredEntry { entry, generations, vouched_for, .. }| {
                 if *vouched_for {
@@ -59,6 +60,10 @@ impl Inner {
                 }
                 let of_key = generations.len() - entry.tags.len();
                 let (_, tags) = generations.split_at_mut(of_key);
+                // Of what could not be asked nothing is known, and nothing is learnt.
+                if !told || tags.iter().any(|tag| wanted.error(&tag.cell).is_some()) {
+                    return true;
+                }
                 let mut crossed = false;
                 for tag in &mut *tags {
                     crossed |= !tag.observe(wanted.found(&tag.cell));

@@ -1,6 +1,6 @@
 //! A node that is lost costs what is in its slots, until its replica has taken them over.
 
-use cache_core::{Cache, Scope, Stopwatch};
+use cache_core::{Cache, Scope, Stopwatch, Tag};
 use cache_tests::wait::eventually_some;
 use cache_tests::{RedisCluster, eventually};
 
@@ -189,5 +189,48 @@ async fn of_many_reads_at_once_only_those_of_the_lost_node_miss() {
     let found: Vec<Option<String>> = cache.get_many("users", keys).await.unwrap();
     for (name, found) in all.iter().zip(found) {
         assert_eq!(found.is_some(), kept.contains(name), "{name}");
+    }
+}
+
+/// Pinned: the tags of all entries that were read were asked for at once, and one node that was lost
+/// made all of them misses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_tagged_entries_only_those_miss_that_have_something_on_the_lost_node() {
+    let cluster = RedisCluster::start();
+    let writer = on(&cluster).l1(false).build().unwrap();
+    for name in names(60) {
+        let tag = Tag::new(name.clone());
+        writer.namespace("users").set(name.as_str(), "v").tag(tag).await.unwrap();
+    }
+    // The others may be on the lost node: of the scopes of all entries none is.
+    let of_all = ["coldcopy:gen:p:coldcopy", "coldcopy:gen:n:users"];
+    let homes = of_all.map(|scope| cluster.owner(scope));
+    let free = |port: &&u16| !homes.contains(port);
+    let lost = *cluster.primaries().iter().find(free).expect("two scopes on two nodes at most");
+    cluster.stop(lost);
+    let is_there = |key: &str| cluster.owner(key) != lost;
+    let kept =
+        |name: &String| is_there(&rendered(name)) && is_there(&format!("coldcopy:gen:t:{name}"));
+    // After a few that waited in vain it is known.
+    let cache = Cache::builder().prefix("coldcopy").redis(nodes(&cluster)).l1(false);
+    let cache = cache.build().unwrap();
+    for name in names(60).iter().filter(|name| !is_there(&rendered(name))).take(6) {
+        assert_eq!(text(&cache, "users", name).await, None);
+    }
+    let all = names(60);
+    let found = async || {
+        let keys = all.iter().map(String::as_str);
+        let found: Vec<Option<String>> = cache.get_many("users", keys).await.unwrap();
+        let found = all.iter().zip(found);
+        found.filter_map(|(name, found)| found.map(|_| name.clone())).collect::<Vec<_>>()
+    };
+    let kept: Vec<String> = all.iter().filter(|name| kept(name)).cloned().collect();
+    assert!(kept.len() > 10 && kept.len() < 50, "{kept:?}");
+    eventually_some(PATIENCE, "all others are found", async || {
+        (found().await == kept).then_some(())
+    })
+    .await;
+    for _ in 0..10 {
+        assert_eq!(found().await, kept);
     }
 }

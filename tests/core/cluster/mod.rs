@@ -8,6 +8,7 @@ mod hearing;
 mod loss;
 mod moving;
 mod steps;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

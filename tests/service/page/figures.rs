@@ -1,6 +1,6 @@
 //! What the page shows, and that it moves.
 
-use cache_core::{Cache, RedisOptions, Tag};
+use cache_core::{Ability, Cache, RedisOptions, Tag};
 use cache_tests::{RedisServer, http_client};
 
 use super::board::{Board, OPERATOR};
@@ -134,6 +134,28 @@ async fn the_store_its_pool_and_its_breaker_are_shown() {
     redis.restart();
     board.until_says("health", "Closed").await;
     board.until_says("events", "The store is back").await;
+    board.is_clean().await;
+}
+
+/// What Redis refuses its user, and what is done instead.
+#[tokio::test]
+async fn what_the_store_refuses_is_shown() {
+    let redis = RedisServer::start();
+    let user = ["ACL", "SETUSER", "least", "reset", "on", ">pw", "~*", "+@read", "+@write"];
+    let reply = redis.command(&[&user[..], &["+@connection"]].concat());
+    assert!(!reply.is_error(), "{}", reply.text());
+    let options = RedisOptions::url(&redis.url()).unwrap();
+    let options = options.credentials(Some("least"), Some("pw"));
+    let cache = Cache::builder().prefix(unique_prefix()).redis(options).build().unwrap();
+    let board = Board::of(cache).await;
+    board.sign_in(OPERATOR).await;
+    board.ask("ws1", "1", 1).await;
+    let told = board.cache.health().await.missing_abilities;
+    assert!(told.iter().any(|missing| missing.ability == Ability::Scripts), "{told:?}");
+    for missing in told {
+        board.until_says("health", &missing.ability.to_string()).await;
+        board.until_says("health", missing.instead).await;
+    }
     board.is_clean().await;
 }
 

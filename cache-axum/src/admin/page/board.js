@@ -42,6 +42,7 @@ function showHealth({ status, ready, details }, stats) {
   if (!details) return;
   const { store, memory } = stats;
   const facts = [overall(status, ready, details), ...storeFacts(details, store), coherenceFact(details)];
+  for (const { ability, instead } of details.missing_abilities) facts.push(['Refused', ability, { mood: 'warn', note: instead }]);
   if (details.queued_invalidations > 0) {
     facts.push(['Waiting', several(details.queued_invalidations, 'invalidation', 'invalidations'), { mood: 'warn', note: `since ${clock(details.queued_at)}: the store is told once it is back` }]);
   }

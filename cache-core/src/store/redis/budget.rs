@@ -19,7 +19,7 @@ use crate::log_limit::LogLimit;
 /// Failures in a row after which the breaker opens.
 const THRESHOLD: u32 = 3;
 const FIRST_PROBE_AFTER: Duration = Duration::from_millis(100);
-const LAST_PROBE_AFTER: Duration = Duration::from_millis(800);
+const LAST_PROBE_AFTER: Duration = Duration::from_millis(500);
 /// It is asked once in this time, more or less, however many had no answer: what is slow may be the
 /// process itself.
 const SUSPICION_EVERY: Duration = Duration::from_secs(1);
@@ -262,7 +262,7 @@ mod tests {
     fn probes_become_rare_until_an_operation_succeeds() {
         let breaker = Breaker::default();
         let waits: Vec<_> = (0..6).map(|_| breaker.next_wait().as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 800, 800]);
+        assert_eq!(waits, [100, 200, 400, 500, 500, 500]);
         breaker.close_on_probation();
         breaker.succeeded();
         assert_eq!(breaker.next_wait(), FIRST_PROBE_AFTER);

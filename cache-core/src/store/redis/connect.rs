@@ -101,6 +101,11 @@ impl Connections {
         Self { settings: self.settings(), place, max, min: 0, waiting }
     }
 
+    /// Who is met on them.
+    pub(super) fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.settings.identity)
+    }
+
     /// A clone of a connection that is not known to be broken, with its state. Fails as soon as
     /// an attempt to connect has failed; the caller bounds the wait.
     pub(super) async fn get(&self) -> Result<(MultiplexedConnection, Arc<State>), Error> {

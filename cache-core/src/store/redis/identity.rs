@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bb8_redis::redis::Value;
+use tokio::sync::Notify;
 
 use super::fault::server_error;
 use crate::error::Error;
@@ -18,6 +19,8 @@ pub(super) struct Identity {
     incarnation: AtomicU64,
     /// Whether a connection was lost since the last one was made.
     lost: AtomicBool,
+    /// Told when somebody says that another server is in its place.
+    successor: Notify,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,13 @@ impl Identity {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         *met = Met::Nobody;
         self.incarnation.fetch_add(1, Ordering::AcqRel);
+        self.successor.notify_one();
+    }
+
+    /// Until another server is [said](Self::replaced) to be in the place of this one, be it since
+    /// the last time. For one that waits.
+    pub(super) async fn successor(&self) {
+        self.successor.notified().await;
     }
 
     /// The name of the server that was met last, if it has one.
@@ -158,6 +168,21 @@ mod tests {
         identity.note_loss();
         identity.replaced();
         assert_eq!(identity.meet(None), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_waits_hears_of_a_successor_though_it_came_before() {
+        let identity = Identity::default();
+        let heard = async || {
+            let limit = std::time::Duration::from_secs(9);
+            tokio::time::timeout(limit, identity.successor()).await.is_ok()
+        };
+        assert!(!heard().await);
+        identity.replaced();
+        assert!(heard().await && !heard().await);
+        identity.meet(named("a"));
+        identity.doubt();
+        assert!(!heard().await, "nobody has said so");
     }
 
     #[test]

@@ -94,11 +94,14 @@ struct Probe {
 impl Probe {
     async fn run(self) {
         loop {
-            let Some(wait) = self.inner.upgrade().map(|inner| inner.breaker.next_wait()) else {
-                return;
-            };
+            let before =
+                |inner: Arc<Inner>| (inner.breaker.next_wait(), inner.connections.identity());
+            let Some((wait, identity)) = self.inner.upgrade().map(before) else { return };
             // Spread out, so that many instances do not knock at the same moment.
-            tokio::time::sleep(spread(wait)).await;
+            tokio::select! {
+                () = tokio::time::sleep(spread(wait)) => {}
+                () = identity.successor() => {}
+            }
             let Some(inner) = self.inner.upgrade() else { return };
             if inner.breaker.ended.load(Ordering::Relaxed)
                 || !inner.breaker.probing.go_on(self.number)

@@ -23,8 +23,8 @@ use crate::store::{
     BoxFuture, ChangeSink, Fetched, MissingAbility, PoolState, ScanStep, Store, WriteBatch, Written,
 };
 
-/// Somebody asks for a sign of life every second, and so for the map.
-const EVERY_SECOND: Duration = Duration::from_millis(900);
+/// How often, at most, those who ask for a sign of life ask for the map, too.
+const MAP_EVERY: Duration = Duration::from_millis(400);
 
 impl ClusterStore {
     /// As [`RedisStore`] does it.
@@ -225,7 +225,7 @@ impl Store for ClusterStore {
     fn ping(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             // So a process that has nothing to do notices what becomes of the cluster, too.
-            self.shared.doubt_after(EVERY_SECOND);
+            self.shared.doubt_after(MAP_EVERY);
             let ping = move |node: RedisStore| async move { node.ping(deadline).await };
             self.ask_each(deadline, ping).await.map(drop)
         })

@@ -181,7 +181,7 @@ const BY_STREAM: &str = "the server's time is taken from the id of a stream entr
 const OWN_CLOCK: &str = "this machine's clock, so machines whose clocks differ do not agree on how \
      old an entry is; the TTLs in Redis hold all the same";
 const EACH_LOSS: &str = "each loss of a connection counts as a change of the server: what was \
-     removed is removed once more, and for 4 seconds nothing is read";
+     removed is removed once more, and for 1.5 seconds nothing is read";
 const IN_TWO_STEPS: &str = "a life is read, then lengthened";
 
 /// Whether this user may not do that, or the server does not know how.

@@ -3,7 +3,7 @@
 //! - `options`: where the Sentinels are;
 //! - `ask`: one of them is asked.
 //!
-//! All are asked at once, at each connect, and once a second as long as the store is used; each also
+//! All are asked at once, at each connect, and twice a second as long as the store is used; each also
 //! tells by itself of a failover. When they name another server, no connection to the former one is
 //! used any more: it may still believe that it is the primary.
 
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// How long others are waited for once one has answered.
 const GRACE: Duration = Duration::from_millis(100);
 /// How often they are asked while nobody connects.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(500);
 
 /// The Sentinels of one primary.
 #[derive(Debug)]

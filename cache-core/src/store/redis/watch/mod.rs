@@ -26,7 +26,7 @@ use crate::store::ChangeSink;
 pub(super) use announce::{Announcer, channel};
 
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(100);
-pub(super) const LAST_RETRY: Duration = Duration::from_secs(2);
+pub(super) const LAST_RETRY: Duration = Duration::from_millis(500);
 /// Whoever changes the rights of a user does so while the service runs.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// How often it is looked whether Redis is back, while waiting for the next try.
