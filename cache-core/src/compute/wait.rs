@@ -45,27 +45,50 @@ impl Call<'_> {
     /// Waits for somebody else's computation.
     pub(super) async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
         &self,
-        mut follower: Follower<Shared>,
+        follower: Follower<Shared>,
         may_stand_in: bool,
         patience: Option<Deadline>,
     ) -> Ended<V, E> {
-        let until = self.until(may_stand_in, patience);
-        let hung = Deadline::after(follower.left_of(longest(&self.options)));
-        let end = until.map_or(hung, |until| until.min(hung));
-        let landing = match timeout_at(end.instant(), follower.wait()).await {
-            Ok(Landing::Landed(shared)) => shared,
-            Ok(Landing::Abandoned) => return Ended::Abandoned,
-            Err(_) if until.is_none_or(|until| until > end) => return Ended::Hung,
-            Err(_) => return Ended::TooLong,
-        };
-        match outcome::<E>(&landing) {
-            Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
-                Some(value) => Ended::Done(Ok(value)),
-                None => Ended::Alone,
+        let longest = longest(&self.options);
+        let landing = match self.until(may_stand_in, patience) {
+            None => match follower.wait_within(longest).await {
+                Some(landing) => landing,
+                None => return Ended::Hung,
             },
-            Some(Outcome::Failed(error)) => Ended::Done(Err(ComputeError::Compute(error))),
-            Some(Outcome::NotShared) | None => Ended::Alone,
+            // With a timer of its own, which the others need no room for.
+            Some(until) => match Box::pin(within(until, longest, &follower)).await {
+                Ok(landing) => landing,
+                Err(ended) => return ended,
+            },
+        };
+        match landing {
+            Landing::Landed(shared) => given(shared),
+            Landing::Abandoned => Ended::Abandoned,
         }
+    }
+}
+
+/// No longer than until then, nor than it may last.
+async fn within<V, E>(
+    until: Deadline,
+    longest: Duration,
+    follower: &Follower<Shared>,
+) -> Result<Landing<&Shared>, Ended<V, E>> {
+    let hung = Deadline::after(follower.left_of(longest));
+    let end = until.min(hung);
+    let in_time = timeout_at(end.instant(), follower.wait()).await;
+    in_time.map_err(|_| if until > end { Ended::Hung } else { Ended::TooLong })
+}
+
+/// What an outcome is to one who has waited for it.
+fn given<V: DeserializeOwned, E: Send + Sync + 'static>(shared: &Shared) -> Ended<V, E> {
+    match outcome::<E>(shared) {
+        Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
+            Some(value) => Ended::Done(Ok(value)),
+            None => Ended::Alone,
+        },
+        Some(Outcome::Failed(error)) => Ended::Done(Err(ComputeError::Compute(error))),
+        Some(Outcome::NotShared) | None => Ended::Alone,
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-use crate::clock::Stopwatch;
+use super::landing::{Board, Landing};
+use crate::clock::{Deadline, Stopwatch};
 use crate::fill::{Fill, FillWatch};
 use crate::l1::Shared;
 use crate::state::EntryKey;
@@ -25,7 +24,7 @@ struct Flight<T> {
     since: Option<Stopwatch>,
     key: Arc<EntryKey>,
     fill: FillWatch,
-    landing: watch::Receiver<Option<T>>,
+    board: Arc<Board<T>>,
 }
 
 /// As many flights at once are nothing unusual.
@@ -46,7 +45,7 @@ pub enum Joined<T> {
 pub struct Leader<T> {
     key: u128,
     number: u64,
-    landing: watch::Sender<Option<T>>,
+    board: Arc<Board<T>>,
     flights: Arc<Mutex<HashMap<u128, Flight<T>>>>,
 }
 
@@ -57,16 +56,7 @@ pub struct Follower<T> {
     since: Option<Stopwatch>,
     /// The leader's.
     key: Arc<EntryKey>,
-    landing: watch::Receiver<Option<T>>,
-}
-
-/// How a flight ended.
-#[derive(Debug)]
-pub enum Landing<T> {
-    /// With this outcome.
-    Landed(T),
-    /// The leader went away (failed, panicked, was cancelled).
-    Abandoned,
+    board: Arc<Board<T>>,
 }
 
 impl<T> Default for Flights<T> {
@@ -90,20 +80,21 @@ impl<T: Clone> Flights<T> {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(&key)
             && flight.fill.may_serve(fill)
-            && !is_abandoned(&flight.landing)
+            && !flight.board.is_abandoned()
             && flight.since.is_none_or(|since| since.elapsed() < longest)
         {
             let (since, key) = (flight.since, Arc::clone(&flight.key));
-            let landing = flight.landing.clone();
-            return Joined::Follower(Follower { since, key, landing });
+            let board = Arc::clone(&flight.board);
+            return Joined::Follower(Follower { since, key, board });
         }
-        let (sender, landing) = watch::channel(None);
+        let board = Arc::<Board<T>>::default();
         let number = fastrand::u64(..);
         let (entry, fill) = (Arc::clone(fill.key()), fill.watch());
         let since = Some(fill.began());
-        flights.insert(key, Flight { number, since, key: entry, fill, landing });
+        let flight = Flight { number, since, key: entry, fill, board: Arc::clone(&board) };
+        flights.insert(key, flight);
         let flights = Arc::clone(&self.flights);
-        Joined::Leader(Leader { key, number, landing: sender, flights })
+        Joined::Leader(Leader { key, number, board, flights })
     }
 
     /// How many flights are in progress.
@@ -117,14 +108,11 @@ impl<T: Clone> Flights<T> {
     }
 }
 
-fn is_abandoned<T>(landing: &watch::Receiver<Option<T>>) -> bool {
-    landing.has_changed().is_err() && landing.borrow().is_none()
-}
-
 impl<T> Leader<T> {
-    /// Gives the outcome to all who wait, and to those who join until this is dropped.
+    /// Gives the outcome to all who wait, and to those who join until this is dropped. The first one
+    /// counts.
     pub fn land(&self, outcome: T) {
-        self.landing.send_replace(Some(outcome));
+        self.board.end(Landing::Landed(outcome));
     }
 
     /// From now on it waits for others, and does not last.
@@ -144,12 +132,6 @@ impl<T> Leader<T> {
             flight.since = since;
         }
     }
-
-    /// How many wait.
-    pub fn followers(&self) -> usize {
-        // One receiver is the table's.
-        self.landing.receiver_count().saturating_sub(1)
-    }
 }
 
 impl<T> Drop for Leader<T> {
@@ -162,6 +144,8 @@ impl<T> Drop for Leader<T> {
         if flights.is_empty() && flights.capacity() > SMALL_TABLE {
             flights.shrink_to_fit();
         }
+        drop(flights);
+        self.board.end(Landing::Abandoned);
     }
 }
 
@@ -180,19 +164,25 @@ impl<T> Follower<T> {
 impl<T: Clone> Follower<T> {
     /// Waits for the outcome.
     pub async fn landing(self) -> Landing<T> {
-        let mut this = self;
-        this.wait().await
-    }
-
-    /// As [`landing`](Self::landing), for those who may wait again.
-    pub(crate) async fn wait(&mut self) -> Landing<T> {
-        match self.landing.wait_for(Option::is_some).await {
-            Ok(outcome) => match &*outcome {
-                Some(outcome) => Landing::Landed(outcome.clone()),
-                None => Landing::Abandoned,
-            },
-            Err(_) => Landing::Abandoned,
+        match self.wait().await {
+            Landing::Landed(outcome) => Landing::Landed(outcome.clone()),
+            Landing::Abandoned => Landing::Abandoned,
         }
+    }
+}
+
+impl<T> Follower<T> {
+    /// As [`landing`](Self::landing), for those who may wait again.
+    pub(crate) async fn wait(&self) -> Landing<&T> {
+        self.board.ended().await
+    }
+}
+
+impl<T: Send + Sync + 'static> Follower<T> {
+    /// As [`wait`](Self::wait), until the flight has lasted for this long: then `None`. What would be
+    /// a timer for each of a thousand is one for all of them.
+    pub(crate) async fn wait_within(&self, longest: Duration) -> Option<Landing<&T>> {
+        self.board.ended_by(Deadline::after(self.left_of(longest))).await
     }
 }
 

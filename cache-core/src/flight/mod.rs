@@ -8,16 +8,19 @@
 //! not proven that this process is told of all changes: who looks for a key does not ask for tags.
 //!
 //! - `local`: within one process;
+//! - `landing`: how a flight ends, told to all who wait for it;
 //! - `lease`: one process computes for all that share the store.
 
+mod landing;
 mod lease;
 mod local;
 
 use std::time::Duration;
 
+pub use landing::Landing;
 pub use lease::FLEET_LEASE;
 pub(crate) use lease::{Lease, Taken};
-pub use local::{Flights, Follower, Joined, Landing, Leader};
+pub use local::{Flights, Follower, Joined, Leader};
 
 /// How long a computation in progress is shared with those who come, where nothing can tell whether
 /// it was overtaken by an invalidation elsewhere: the store is away, or full, when it begins or when

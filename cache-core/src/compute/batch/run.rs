@@ -323,7 +323,7 @@ where
     ) -> (Vec<Item<K>>, Vec<Lead<K>>) {
         let (mut again, mut alone) = (Vec::new(), Vec::new());
         let soft = self.terms.how.options.soft_timeout.map(Deadline::after);
-        for Follow { item, mut follower, former, fence, hung } in follows {
+        for Follow { item, follower, former, fence, hung } in follows {
             let ends = [Some(hung), patience, soft.filter(|_| former.is_some())];
             let end = ends.into_iter().flatten().min().unwrap_or(hung);
             let instead = |error| {
@@ -332,7 +332,7 @@ where
                 stand_in(inner, &item.key, true, former.as_ref(), read).ok_or(error)
             };
             let landed = match timeout_at(end.instant(), follower.wait()).await {
-                Ok(Landing::Landed(shared)) => outcome::<E>(&shared),
+                Ok(Landing::Landed(shared)) => outcome::<E>(shared),
                 Ok(Landing::Abandoned) => {
                     again.push(item);
                     continue;

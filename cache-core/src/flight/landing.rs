@@ -1,0 +1,235 @@
+//! How a flight ends, told to all who wait for it at the same moment.
+//!
+//! When it does, a thousand may be waiting, and each of them costs the last one time. So they share
+//! what can be shared: the outcome, which is looked at where it is, and one timer.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use smallvec::SmallVec;
+use tokio::runtime;
+use tokio::sync::Notify;
+
+use crate::clock::Deadline;
+
+/// How a flight ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landing<T> {
+    /// With this outcome.
+    Landed(T),
+    /// The leader went away (failed, panicked, was cancelled).
+    Abandoned,
+}
+
+/// Where it is told.
+#[derive(Debug)]
+pub(super) struct Board<T> {
+    landing: OnceLock<Landing<T>>,
+    /// That it has ended, or has lasted for long.
+    told: Notify,
+    /// The runtimes on which somebody looks at the clock for all who wait there. (A runtime that nobody
+    /// drives any more looks at no clock, and must not be relied on by others.)
+    watched: Mutex<SmallVec<[runtime::Id; 1]>>,
+}
+
+impl<T> Default for Board<T> {
+    fn default() -> Self {
+        Self { landing: OnceLock::new(), told: Notify::new(), watched: Mutex::default() }
+    }
+}
+
+impl<T> Board<T> {
+    /// The flight has ended, unless it has already.
+    pub(super) fn end(&self, landing: Landing<T>) {
+        if self.landing.set(landing).is_ok() {
+            self.told.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        matches!(self.landing(), Some(Landing::Abandoned))
+    }
+
+    fn landing(&self) -> Option<Landing<&T>> {
+        match self.landing.get()? {
+            Landing::Landed(outcome) => Some(Landing::Landed(outcome)),
+            Landing::Abandoned => Some(Landing::Abandoned),
+        }
+    }
+
+    /// Waits for the end.
+    pub(super) async fn ended(&self) -> Landing<&T> {
+        loop {
+            // From before it is looked at: what is told in between is told this one, too.
+            let told = pin!(self.told.notified());
+            if let Some(landing) = self.landing() {
+                return landing;
+            }
+            told.await;
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, SmallVec<[runtime::Id; 1]>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + Sync + 'static> Board<T> {
+    /// As [`ended`](Self::ended), but no longer than until then: then `None`.
+    pub(super) async fn ended_by(self: &Arc<Self>, until: Deadline) -> Option<Landing<&T>> {
+        loop {
+            let told = pin!(self.told.notified());
+            if let Some(landing) = self.landing() {
+                return Some(landing);
+            }
+            if until.has_passed() {
+                return None;
+            }
+            self.ensure_watch(until);
+            told.await;
+        }
+    }
+
+    /// Has somebody look at the clock on this runtime, and tell all at this time at the latest; unless
+    /// somebody does so already. (Those who wait for longer are told, too, and have it done again.)
+    fn ensure_watch(self: &Arc<Self>, until: Deadline) {
+        let Ok(runtime) = runtime::Handle::try_current() else { return };
+        let id = runtime.id();
+        {
+            let mut watched = self.watched();
+            if watched.contains(&id) {
+                return;
+            }
+            watched.push(id);
+        }
+        let watch = Watch { board: Arc::clone(self), id };
+        // One for each flight that somebody waits for, and no longer than that.
+        runtime.spawn(async move {
+            let ended = watch.board.ended();
+            let _ = tokio::time::timeout_at(until.instant(), ended).await;
+        });
+    }
+}
+
+/// However it ends, those who wait take care that somebody else does it, or have their outcome.
+struct Watch<T> {
+    board: Arc<Board<T>>,
+    id: runtime::Id,
+}
+
+impl<T> Drop for Watch<T> {
+    fn drop(&mut self) {
+        self.board.watched().retain(|id| *id != self.id);
+        if self.board.landing().is_none() {
+            self.board.told.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Stopwatch;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn board() -> Arc<Board<u8>> {
+        Arc::default()
+    }
+
+    /// What it comes to; `None`: it took too long.
+    type Waiting = tokio::task::JoinHandle<Option<Landing<u8>>>;
+
+    fn waiting(board: &Arc<Board<u8>>, so_long: Duration) -> Waiting {
+        let (board, until) = (Arc::clone(board), Deadline::after(so_long));
+        tokio::spawn(async move {
+            Some(match board.ended_by(until).await? {
+                Landing::Landed(outcome) => Landing::Landed(*outcome),
+                Landing::Abandoned => Landing::Abandoned,
+            })
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_outcome_is_that_of_all_whenever_they_ask() {
+        let board = board();
+        let early = waiting(&board, LONG);
+        tokio::task::yield_now().await;
+        board.end(Landing::Landed(1));
+        board.end(Landing::Landed(2));
+        board.end(Landing::Abandoned);
+        assert_eq!(early.await.unwrap(), Some(Landing::Landed(1)));
+        assert_eq!(board.ended().await, Landing::Landed(&1));
+        assert!(!board.is_abandoned());
+        let abandoned = self::board();
+        let early = waiting(&abandoned, LONG);
+        tokio::task::yield_now().await;
+        abandoned.end(Landing::Abandoned);
+        assert_eq!(early.await.unwrap(), Some(Landing::Abandoned));
+        assert!(abandoned.is_abandoned());
+        assert_eq!(abandoned.ended().await, Landing::Abandoned);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_waits_for_its_own_time_and_one_looks_at_the_clock() {
+        let board = board();
+        let begun = Stopwatch::start();
+        let waits: Vec<_> = (1..=3).map(|n| waiting(&board, LONG * n)).collect();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let alive = || runtime::Handle::current().metrics().num_alive_tasks();
+        assert_eq!(alive(), 3 + 1, "and one that looks at the clock");
+        for (wait, n) in waits.into_iter().zip(1..) {
+            assert_eq!(wait.await.unwrap(), None);
+            assert_eq!(begun.elapsed().as_secs(), LONG.as_secs() * n);
+        }
+        let last = waiting(&board, LONG);
+        tokio::task::yield_now().await;
+        board.end(Landing::Landed(1));
+        last.await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(alive(), 0, "nobody looks at the clock any more");
+    }
+
+    /// Who began to wait, and is not polled any more, holds nobody up.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_are_not_polled_are_not_relied_on() {
+        let board = board();
+        let until = Deadline::after(LONG);
+        let mut stuck = pin!(board.ended_by(until));
+        let polled = std::future::poll_fn(|context| Poll::Ready(stuck.as_mut().poll(context)));
+        assert!(polled.await.is_pending());
+        assert_eq!(board.ended_by(until).await, None);
+        assert_eq!(stuck.await, None);
+    }
+
+    #[test]
+    fn a_runtime_that_nobody_drives_is_not_relied_on_nor_one_that_has_ended() {
+        let of_one = || {
+            let mut builder = runtime::Builder::new_current_thread();
+            builder.enable_time().start_paused(true).build().unwrap()
+        };
+        let (idle, ended, driven) = (of_one(), of_one(), of_one());
+        let board = board();
+        for runtime in [&idle, &ended] {
+            runtime.block_on(async {
+                waiting(&board, LONG);
+                tokio::task::yield_now().await;
+            });
+        }
+        assert_eq!(board.watched().len(), 2);
+        driven.block_on(async {
+            let wait = waiting(&board, LONG);
+            tokio::task::yield_now().await;
+            ended.shutdown_background();
+            assert_eq!(board.watched().len(), 2, "the idle one, and this");
+            assert_eq!(wait.await.unwrap(), None);
+        });
+        drop(idle);
+        assert!(board.watched().is_empty());
+    }
+}
