@@ -34,7 +34,7 @@ use crate::flight::Flights;
 use crate::happenings::{EventBus, Happenings};
 use crate::invalidate::fence::Fences;
 use crate::invalidate::generation::GenerationTable;
-use crate::invalidate::keepalive::KeepAlive;
+use crate::invalidate::keepalive::{self, KeepAlive};
 use crate::invalidate::rollback::Rollback;
 use crate::invalidate::scope::ScopeNames;
 use crate::invalidate::unconfirmed::Unconfirmed;
@@ -268,14 +268,15 @@ impl Builder {
         let (names, generations) = (ScopeNames::new(&prefix), GenerationTable::default());
         let everything = generations.cell(&names.everything());
         let incarnation = store.as_ref().map_or(0, |store| store.incarnation());
-        let rollback = Rollback::new(Arc::clone(&everything.name), clock.clone(), incarnation);
-        let rollback = Arc::new(rollback);
+        let budget = self.budget.unwrap_or(Duration::from_millis(50));
+        let (name, noticed) = (Arc::clone(&everything.name), keepalive::noticed_within(budget));
+        let rollback = Arc::new(Rollback::new(name, clock.clone(), noticed, incarnation));
         let inner = Inner {
             me: Weak::new(),
             prefix,
             enabled,
             clock,
-            budget: self.budget.unwrap_or(Duration::from_millis(50)),
+            budget,
             store,
             names,
             generations,

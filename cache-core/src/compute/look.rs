@@ -82,7 +82,7 @@ impl Call<'_> {
                 }
                 Looked::Led(Box::new((fill, former, leader)))
             }
-            Joined::Follower(follower) => {
+            Joined::Follower(mut follower) => {
                 // Whoever waits lets go of what is its own while there is time: when the value is
                 // there, a thousand do at once.
                 if let Some(key) = follower.key(&self.key) {

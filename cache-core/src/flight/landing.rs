@@ -5,12 +5,13 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::runtime;
 use tokio::sync::Notify;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 
 /// How a flight ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +28,17 @@ pub(super) struct Board<T> {
     landing: OnceLock<Landing<T>>,
     /// That it has ended, or has lasted for long.
     told: Notify,
-    /// The runtimes on which somebody looks at the clock for all who wait there. (A runtime that nobody
-    /// drives any more looks at no clock, and must not be relied on by others.)
-    watched: Mutex<SmallVec<[runtime::Id; 1]>>,
+    /// On which runtimes somebody looks at the clock for all who wait there, and until when. (A runtime
+    /// that nobody drives any more looks at no clock, and must not be relied on by others.)
+    watched: Mutex<SmallVec<[(runtime::Id, Deadline); 1]>>,
+    /// When it was put up.
+    since: Stopwatch,
 }
 
 impl<T> Default for Board<T> {
     fn default() -> Self {
-        Self { landing: OnceLock::new(), told: Notify::new(), watched: Mutex::default() }
+        let (landing, told, watched) = (OnceLock::new(), Notify::new(), Mutex::default());
+        Self { landing, told, watched, since: Stopwatch::start() }
     }
 }
 
@@ -69,7 +73,14 @@ impl<T> Board<T> {
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, SmallVec<[runtime::Id; 1]>> {
+    /// The time to the next of those moments that lie so far from each other: the same for all who wait.
+    pub(super) fn left_of_round(&self, round: Duration) -> Duration {
+        let (past, round) = (self.since.elapsed().as_nanos(), round.as_nanos().max(1));
+        let left = round - past % round;
+        u64::try_from(left).map_or(Duration::MAX, Duration::from_nanos)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, SmallVec<[(runtime::Id, Deadline); 1]>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,20 +104,25 @@ impl<T: Send + Sync + 'static> Board<T> {
     /// Has somebody look at the clock on this runtime, and tell all at this time at the latest; unless
     /// somebody does so already. (Those who wait for longer are told, too, and have it done again.)
     fn ensure_watch(self: &Arc<Self>, until: Deadline) {
-        let Ok(runtime) = runtime::Handle::try_current() else { return };
+        let runtime = runtime::Handle::current();
         let id = runtime.id();
         {
             let mut watched = self.watched();
-            if watched.contains(&id) {
+            if watched.iter().any(|(other, earlier)| *other == id && *earlier <= until) {
                 return;
             }
-            watched.push(id);
+            watched.push((id, until));
         }
-        let watch = Watch { board: Arc::clone(self), id };
-        // One for each flight that somebody waits for, and no longer than that.
+        let mut watch = Watch { board: Arc::clone(self), id, until, has_begun: false };
+        let in_time = tokio::time::sleep_until(until.instant());
+        // One for each flight that somebody waits for, and no longer than that. (Those who wait have one
+        // end, or two, if it has begun anew meanwhile.)
         runtime.spawn(async move {
-            let ended = watch.board.ended();
-            let _ = tokio::time::timeout_at(until.instant(), ended).await;
+            watch.has_begun = true;
+            tokio::select! {
+                _ = watch.board.ended() => {}
+                () = in_time => {}
+            }
         });
     }
 }
@@ -115,12 +131,16 @@ impl<T: Send + Sync + 'static> Board<T> {
 struct Watch<T> {
     board: Arc<Board<T>>,
     id: runtime::Id,
+    until: Deadline,
+    /// False where the runtime takes no task any more: to tell those who wait would have them try again
+    /// at once, and for ever.
+    has_begun: bool,
 }
 
 impl<T> Drop for Watch<T> {
     fn drop(&mut self) {
-        self.board.watched().retain(|id| *id != self.id);
-        if self.board.landing().is_none() {
+        self.board.watched().retain(|one| *one != (self.id, self.until));
+        if self.has_begun && self.board.landing().is_none() {
             self.board.told.notify_waiters();
         }
     }
@@ -129,10 +149,8 @@ impl<T> Drop for Watch<T> {
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
-    use std::time::Duration;
 
     use super::*;
-    use crate::clock::Stopwatch;
 
     const LONG: Duration = Duration::from_secs(10);
 
@@ -177,15 +195,18 @@ mod tests {
     async fn each_waits_for_its_own_time_and_one_looks_at_the_clock() {
         let board = board();
         let begun = Stopwatch::start();
-        let waits: Vec<_> = (1..=3).map(|n| waiting(&board, LONG * n)).collect();
+        let alive = || runtime::Handle::current().metrics().num_alive_tasks();
+        // Who comes later may have to be told earlier.
+        let mut waits: Vec<_> = [2, 3, 1].map(|n| (n, waiting(&board, LONG * n))).into();
+        waits.extend((0..50).map(|_| (3, waiting(&board, LONG * 3))));
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        let alive = || runtime::Handle::current().metrics().num_alive_tasks();
-        assert_eq!(alive(), 3 + 1, "and one that looks at the clock");
-        for (wait, n) in waits.into_iter().zip(1..) {
+        assert_eq!(alive(), 53 + 2, "and two that look at the clock");
+        waits.sort_by_key(|(n, _)| *n);
+        for (n, wait) in waits {
             assert_eq!(wait.await.unwrap(), None);
-            assert_eq!(begun.elapsed().as_secs(), LONG.as_secs() * n);
+            assert_eq!(begun.elapsed(), LONG * n);
         }
         let last = waiting(&board, LONG);
         tokio::task::yield_now().await;
@@ -193,6 +214,16 @@ mod tests {
         last.await.unwrap();
         tokio::task::yield_now().await;
         assert_eq!(alive(), 0, "nobody looks at the clock any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_end_for_all_at_the_same_moments() {
+        let board = board();
+        tokio::time::advance(LONG / 4).await;
+        assert_eq!(board.left_of_round(LONG), LONG * 3 / 4);
+        tokio::time::advance(LONG * 3 / 4).await;
+        assert_eq!(board.left_of_round(LONG), LONG, "nobody has to come back at once");
+        assert_eq!(board.left_of_round(Duration::ZERO), Duration::from_nanos(1));
     }
 
     /// Who began to wait, and is not polled any more, holds nobody up.
@@ -229,6 +260,15 @@ mod tests {
             assert_eq!(board.watched().len(), 2, "the idle one, and this");
             assert_eq!(wait.await.unwrap(), None);
         });
+        // Nor does one that takes no task any more keep anybody busy.
+        let handle = driven.handle().clone();
+        driven.shutdown_background();
+        let wait = handle.block_on(async {
+            let mut wait = pin!(board.ended_by(Deadline::after(LONG)));
+            std::future::poll_fn(|context| Poll::Ready(wait.as_mut().poll(context).is_pending()))
+                .await
+        });
+        assert!(wait);
         drop(idle);
         assert!(board.watched().is_empty());
     }

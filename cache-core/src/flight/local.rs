@@ -54,8 +54,8 @@ pub struct Leader<T> {
 pub struct Follower<T> {
     /// From when on the flight lasts.
     since: Option<Stopwatch>,
-    /// The leader's.
-    key: Arc<EntryKey>,
+    /// The leader's, until it is taken.
+    key: Option<Arc<EntryKey>>,
     board: Arc<Board<T>>,
 }
 
@@ -83,7 +83,7 @@ impl<T: Clone> Flights<T> {
             && !flight.board.is_abandoned()
             && flight.since.is_none_or(|since| since.elapsed() < longest)
         {
-            let (since, key) = (flight.since, Arc::clone(&flight.key));
+            let (since, key) = (flight.since, Some(Arc::clone(&flight.key)));
             let board = Arc::clone(&flight.board);
             return Joined::Follower(Follower { since, key, board });
         }
@@ -150,14 +150,18 @@ impl<T> Drop for Leader<T> {
 }
 
 impl<T> Follower<T> {
-    /// The leader's key, in place of one that is the same.
-    pub(crate) fn key(&self, own: &EntryKey) -> Option<Arc<EntryKey>> {
-        self.key.is_as(own).then(|| Arc::clone(&self.key))
+    /// The leader's key, in place of one that is the same. Once.
+    pub(crate) fn key(&mut self, own: &EntryKey) -> Option<Arc<EntryKey>> {
+        self.key.take_if(|key| key.is_as(own))
     }
 
     /// How long it is until the flight has lasted for this long.
     pub(crate) fn left_of(&self, longest: Duration) -> Duration {
-        self.since.map_or(longest, |since| longest.saturating_sub(since.elapsed()))
+        match self.since {
+            Some(since) => longest.saturating_sub(since.elapsed()),
+            // Nobody knows: then it is looked again what it has come to.
+            None => self.board.left_of_round(longest),
+        }
     }
 }
 

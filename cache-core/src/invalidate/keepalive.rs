@@ -7,9 +7,9 @@
 //! the old one. Generations that nobody uses are left alone: they expire. So it is with the boards of
 //! namespaces (see `board`).
 //!
-//! Four times a second the store is asked for a sign of life. So also a process that has nothing to
-//! do notices when the store is another than before, and repeats what that has forgotten (see
-//! `rollback`), before others read it again.
+//! Three times a second the store is asked for a sign of life, and ten times a second it is looked
+//! whether it is another than before. So also a process that has nothing to do notices, and repeats
+//! what the store has forgotten (see `rollback`), before others read it again.
 //!
 //! Now and then tables that have been large give back what they do not need any more.
 
@@ -25,20 +25,31 @@ use crate::invalidate::wanted::WantedScopes;
 use crate::state::Inner;
 use crate::store::Store;
 
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(100);
+/// It is asked for a sign of life every so many ticks.
+const SIGN: u64 = 3;
 /// Generations are read again every so many ticks.
-const ROUND: u64 = 20;
+const ROUND: u64 = 51;
 /// Memory is given back every so many ticks.
-const TIDYING: u64 = 240;
+const TIDYING: u64 = 600;
 /// No more scopes than this in one round; the others' turn comes in the next.
 const MOST: usize = 2048;
 const AT_ONCE: usize = 256;
 /// One may have been sent on a connection that had died already, and so may the next.
-const SIGNS_OF_LIFE: usize = 3;
-/// A sign of life that takes longer than this has been lost.
-const SIGN_WITHIN: Duration = Duration::from_millis(200);
-/// Nobody waits for the rest; but what takes longer than this has been lost.
+const SIGNS_OF_LIFE: u32 = 3;
+/// Nobody waits for this; but what takes longer than this has been lost.
 const LONGEST: Duration = Duration::from_millis(500);
+/// As long as it takes to notice, signs of life in vain left out: a probe of a server that is away may
+/// have just begun (half a second, if it leads nowhere), and the next comes up to 625 ms later; the map
+/// of a cluster is asked for as often, and Sentinels more often. Then a tick, connecting, and repeating.
+const NOTICE: Duration = Duration::from_millis(1350);
+
+/// How long a process that has nothing to do, and whose operations have this budget, takes to notice
+/// that the store is another than before, and to repeat what that has forgotten. (Unless something
+/// holds it up for as long.)
+pub(crate) fn noticed_within(budget: Duration) -> Duration {
+    NOTICE + budget.min(LONGEST) * SIGNS_OF_LIFE
+}
 
 /// The mark that the task runs, and how far it has got.
 #[derive(Debug, Default)]
@@ -110,6 +121,10 @@ impl Keeper {
         if !store.is_available() {
             return true;
         }
+        let is_another = !inner.rollback.is_settled(store.incarnation());
+        if !tick.is_multiple_of(SIGN) && !is_another {
+            return true;
+        }
         match inner.look_after(&**store, tick.is_multiple_of(ROUND)).await {
             Err(error) if error.kind() == ErrorKind::Closed => return false,
             Err(error) => tracing::debug!(%error, "generations are not kept alive"),
@@ -130,19 +145,20 @@ impl Drop for Keeper {
 impl Inner {
     async fn look_after(&self, store: &dyn Store, round: bool) -> Result<(), Error> {
         let soon = || Deadline::after(self.budget.min(LONGEST));
-        let sign = || store.ping(Deadline::after(self.budget.min(SIGN_WITHIN)));
-        let mut alive = sign().await;
+        let mut alive = store.ping(soon()).await;
         for _ in 1..SIGNS_OF_LIFE {
             if alive.is_err() {
-                alive = sign().await;
+                alive = store.ping(soon()).await;
             }
         }
-        alive?;
         if !self.rollback.is_settled(store.incarnation()) {
             // Nor is it known how long it keeps what it has kept.
             self.generations.forget_extensions();
         }
-        if !self.unconfirmed.settle(store, soon()).await || !round || self.rollback.holds_reads() {
+        // Whatever came of that: of a cluster one node may be silent, and another have forgotten.
+        let is_settled = self.unconfirmed.settle(store, soon()).await;
+        alive?;
+        if !is_settled || !round || self.rollback.holds_reads() {
             return Ok(());
         }
         let mut cells = vec![Arc::clone(&self.everything)];

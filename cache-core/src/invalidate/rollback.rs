@@ -29,10 +29,6 @@ use crate::store::{BoxFuture, Fetched, Store};
 
 /// So many removals are remembered one by one.
 const MOST: usize = 4096;
-/// Longer than it takes an instance that has nothing to do to notice, and to repeat its own: a probe
-/// of a server that was away (half a second at most between two), or a question to Sentinels or to a
-/// cluster (as often), then a tick and three signs of life (see `keepalive`), and the repeating.
-const OTHERS_NOTICE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What has to be done once the store turns out to be another.
 #[derive(Debug)]
@@ -43,6 +39,8 @@ pub(crate) struct Rollback {
     settled: AtomicU64,
     held: AtomicBool,
     clock: Clock,
+    /// How long it takes others to notice, too.
+    noticed_within: Duration,
     /// The generation of everything.
     everything: Arc<str>,
 }
@@ -67,13 +65,19 @@ pub(crate) struct RollbackState {
 }
 
 impl Rollback {
-    pub(crate) fn new(everything: Arc<str>, clock: Clock, incarnation: u64) -> Self {
+    pub(crate) fn new(
+        everything: Arc<str>,
+        clock: Clock,
+        noticed_within: Duration,
+        incarnation: u64,
+    ) -> Self {
         Self {
             journal: Mutex::default(),
             changes: Mutex::new(Changes { begun: incarnation, ..Changes::default() }),
             settled: AtomicU64::new(incarnation),
             held: AtomicBool::new(false),
             clock,
+            noticed_within,
             everything,
         }
     }
@@ -113,7 +117,7 @@ impl Rollback {
     /// store is empty.
     pub(super) fn settle(&self, incarnation: u64, empty: bool) {
         let mut changes = lock(&self.changes);
-        changes.hold_until = (!empty).then(|| Deadline::after(OTHERS_NOTICE_WITHIN));
+        changes.hold_until = (!empty).then(|| Deadline::after(self.noticed_within));
         self.held.store(!empty, Ordering::Release);
         self.settled.store(incarnation, Ordering::Release);
     }
@@ -202,9 +206,10 @@ mod tests {
     use crate::store::Put;
 
     const EVERYTHING: &str = "p:gen:p";
+    const HELD: Duration = Duration::from_secs(4);
 
     fn rollback() -> Rollback {
-        Rollback::new(EVERYTHING.into(), Clock::manual(7), 0)
+        Rollback::new(EVERYTHING.into(), Clock::manual(7), HELD, 0)
     }
 
     fn entry(n: usize) -> Pending {
@@ -254,12 +259,12 @@ mod tests {
         let rollback = rollback();
         rollback.settle(1, false);
         assert!(rollback.is_settled(1) && rollback.holds_reads());
-        tokio::time::advance(OTHERS_NOTICE_WITHIN / 2).await;
+        tokio::time::advance(HELD / 2).await;
         // Once more.
         rollback.settle(2, false);
-        tokio::time::advance(OTHERS_NOTICE_WITHIN / 2).await;
+        tokio::time::advance(HELD / 2).await;
         assert!(rollback.holds_reads());
-        tokio::time::advance(OTHERS_NOTICE_WITHIN / 2).await;
+        tokio::time::advance(HELD / 2).await;
         assert!(!rollback.holds_reads());
     }
 }

@@ -8,6 +8,7 @@ use crate::codec::{Decoded, Wrapping, WriteId, decode, write_id};
 use crate::entry::{Entry, EntryTimes};
 use crate::error::Error;
 use crate::invalidate::generation::{GenerationRefs, Standing};
+use crate::state::EntryKey;
 
 /// An entry that came back from the store.
 pub(crate) struct StoredEntry {
@@ -21,6 +22,12 @@ pub(crate) struct StoredEntry {
 }
 
 impl StoredEntry {
+    /// How many of the generations, the first ones, are those of the key. For one whose tags have been
+    /// looked up.
+    pub(super) fn generations_of_key(&self) -> usize {
+        self.generations.len().saturating_sub(self.entry.tags.len())
+    }
+
     /// Its times; as they are since the latest soft invalidation, if there was one.
     pub(crate) fn times(&self, now: Millis) -> EntryTimes {
         match Standing::of(&self.generations) {
@@ -76,13 +83,18 @@ impl Answer {
     }
 }
 
+/// A key could not be looked up.
+pub(super) fn note_failure(key: &EntryKey, error: &Error) {
+    key.note(|counts| counts.errors.one());
+    tracing::debug!(%error, key = %key.shown(), "lookup failed");
+}
+
 /// Drops what is expired, bound to another key, or of an older generation.
 pub(super) fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
     let key = asked.key;
     match answer {
         Answer::Failed(error) => {
-            key.note(|counts| counts.errors.one());
-            tracing::debug!(%error, key = %key.shown(), "lookup failed");
+            note_failure(key, error);
         }
         Answer::Found { entry, corrupt, .. } => {
             if *corrupt {

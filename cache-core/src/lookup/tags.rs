@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Asked, StoredEntry};
+use super::answer::note_failure;
+use super::{Answer, Asked};
 use crate::clock::Deadline;
 use crate::entry::Entry;
+use crate::error::{Error, ErrorKind};
 use crate::invalidate::generation::{GenerationCell, GenerationRef, GenerationRefs};
 use crate::invalidate::wanted::WantedScopes;
 use crate::state::Inner;
@@ -46,29 +48,46 @@ impl Inner {
         let mut wanted = WantedScopes::new(&cells);
         let keys: Vec<&str> = wanted.names().collect();
         // What could not be invalidated since the first look must not be learnt again.
-        let mut told = false;
-        if self.unconfirmed.settle(store, deadline).await
-            && let Ok(found) = self.fetch_each(store, &keys, deadline).await
-        {
-            wanted.answer_each(found);
-            told = true;
-        }
-        for entry in answers.iter_mut().filter_map(|(_, answer)| answer.tagged_entry()) {
-            entry.take_if(|StoredEntry { entry, generations, vouched_for, .. }| {
-                if *vouched_for {
+        let found = if !self.unconfirmed.settle(store, deadline).await {
+            Err(Error::new(ErrorKind::Unavailable, "an invalidation waits for the store"))
+        } else if let [_] = answers {
+            // What is asked for by itself is asked for together with what others ask for.
+            self.fetch(store, &keys, deadline)
+                .await
+                .map(|found| found.into_iter().map(Ok).collect())
+        } else {
+            self.fetch_each(store, &keys, deadline).await
+        };
+        let unasked = match found {
+            Ok(found) => {
+                wanted.answer_each(found);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        for (asked, answer) in answers.iter_mut() {
+            let Some(entry) = answer.tagged_entry() else { continue };
+            // Of what could not be asked nothing is known, and nothing is learnt.
+            let lost = entry.as_ref().filter(|stored| !stored.vouched_for).and_then(|stored| {
+                let (_, tags) = stored.generations.split_at(stored.generations_of_key());
+                unasked.as_ref().or_else(|| tags.iter().find_map(|tag| wanted.error(&tag.cell)))
+            });
+            if let Some(error) = lost {
+                note_failure(asked.key, error);
+                *answer = Answer::Failed(error.again());
+                continue;
+            }
+            entry.take_if(|stored| {
+                if stored.vouched_for {
                     return false;
                 }
-                let of_key = generations.len() - entry.tags.len();
-                let (_, tags) = generations.split_at_mut(of_key);
-                // Of what could not be asked nothing is known, and nothing is learnt.
-                if !told || tags.iter().any(|tag| wanted.error(&tag.cell).is_some()) {
-                    return true;
-                }
+                let of_key = stored.generations_of_key();
+                let (_, tags) = stored.generations.split_at_mut(of_key);
                 let mut crossed = false;
                 for tag in &mut *tags {
                     crossed |= !tag.observe(wanted.found(&tag.cell));
                 }
-                match of_entry(tags, entry).filter(|_| !crossed) {
+                match of_entry(tags, &stored.entry).filter(|_| !crossed) {
                     Some(current) => tags.clone_from_slice(&current),
                     None => return true,
                 }

@@ -130,6 +130,38 @@ async fn a_replica_that_lagged_brings_nothing_back() {
     }
 }
 
+/// Pinned: as long as any node was silent, a process that had nothing to do repeated nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_was_not_told_is_repeated_though_another_node_is_silent() {
+    let cluster = failing_over_soon();
+    let key = rendered("0");
+    on(&cluster).build().unwrap().set("users", "0", "old").await.unwrap();
+    let idle = on(&cluster).l1(false).build().unwrap();
+    assert_eq!(text(&idle, "users", "0").await.as_deref(), Some("old"));
+    let (lost, old) = (cluster.owner(&key), cluster.get(&key));
+    let primaries = cluster.primaries();
+    let is_replica = |port: &u16| {
+        let told = cluster.command(*port, &["INFO", "replication"]).text();
+        !primaries.contains(port) && told.contains(&format!("master_port:{lost}"))
+    };
+    let replica = cluster.ports().iter().copied().find(is_replica).unwrap();
+    cluster.command(lost, &["WAIT", "1", "1000"]);
+    cluster.stop(replica);
+    cluster.command(lost, &["CLIENT", "KILL", "TYPE", "replica"]);
+    assert!(idle.delete("users", "0").await.unwrap().is_complete());
+
+    let silent = primaries.into_iter().find(|port| *port != lost).unwrap();
+    cluster.stop(silent);
+    cluster.kill(lost);
+    cluster.resume(replica);
+    // Without asking the others, of whom there are too few.
+    cluster.command(replica, &["CLUSTER", "FAILOVER", "TAKEOVER"]);
+    let held = || cluster.command(replica, &["GET", &key]);
+    eventually(PATIENCE, "it has taken over", || !held().is_error()).await;
+    eventually(PATIENCE, "it was told", || held().bytes() != old.as_deref()).await;
+    cluster.resume(silent);
+}
+
 /// It answers nothing, and its connections stay open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {

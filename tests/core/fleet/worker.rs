@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cache_core::{Cache, RedisOptions, minutes};
+use cache_core::{Cache, RedisOptions, Values, minutes};
 use cache_tests::clock::monotonic;
 use cache_tests::twin::PROGRESS;
 use serde::{Deserialize, Serialize};
@@ -93,41 +93,62 @@ async fn work(orders: Orders) {
     }
     let mut log = std::fs::File::create(&orders.log).unwrap();
     // What the callers themselves do is kept small: it takes place in the time that is measured.
-    let orders = Arc::new(orders);
     let none = || [const { AtomicU64::new(0) }; 2];
-    let seen: Arc<[[AtomicU64; 2]]> = (0..orders.callers).map(|_| none()).collect();
-    let (left, done) = (Arc::new(AtomicUsize::new(orders.callers)), Arc::new(Notify::new()));
-    for caller in 0..orders.callers {
-        let (reports, orders) = (reports.clone(), Arc::clone(&orders));
-        let (seen, left, done) = (Arc::clone(&seen), Arc::clone(&left), Arc::clone(&done));
+    let crowd = Arc::new(Crowd {
+        reports,
+        seen: (0..orders.callers).map(|_| none()).collect(),
+        left: AtomicUsize::new(orders.callers),
+        done: Notify::new(),
+        orders,
+    });
+    for caller in 0..crowd.orders.callers {
+        let crowd = Arc::clone(&crowd);
         tokio::spawn(async move {
-            let compute = async || {
-                // A line for each, written before anything may happen to this process.
-                let mut log = std::fs::OpenOptions::new().append(true).open(&orders.log)?;
-                log.write_all(b"computes\n")?;
-                say(COMPUTING);
-                tokio::time::sleep(Duration::from_millis(orders.computation_ms)).await;
-                Ok::<_, std::io::Error>(monotonic())
-            };
-            let end: u64 = reports.get_or_compute("1", compute).once_per_fleet().await.unwrap();
-            seen[caller][0].store(monotonic().saturating_sub(end), Ordering::Relaxed);
-            seen[caller][1].store(end, Ordering::Relaxed);
-            if left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                done.notify_one();
-            }
+            let compute = async || crowd.compute().await;
+            let computed = crowd.reports.get_or_compute("1", compute).once_per_fleet();
+            crowd.note(caller, computed.await.unwrap());
         });
     }
-    done.notified().await;
+    crowd.done.notified().await;
     say(DONE);
     // What follows would hold up those of other processes that still wait.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let mut lines = String::new();
-    for [wait, end] in &*seen {
+    for [wait, end] in &*crowd.seen {
         let (wait, end) = (wait.load(Ordering::Relaxed), end.load(Ordering::Relaxed));
         let _ = writeln!(lines, "{wait} {end}");
     }
     std::io::Seek::seek(&mut log, std::io::SeekFrom::End(0)).unwrap();
     log.write_all(lines.as_bytes()).unwrap();
+}
+
+/// What the callers have in common.
+struct Crowd {
+    reports: Values,
+    /// For each, how long it waited, and the end of the computation.
+    seen: Box<[[AtomicU64; 2]]>,
+    left: AtomicUsize,
+    done: Notify,
+    orders: Orders,
+}
+
+impl Crowd {
+    async fn compute(&self) -> std::io::Result<u64> {
+        // A line for each, written before anything may happen to this process.
+        let mut log = std::fs::OpenOptions::new().append(true).open(&self.orders.log)?;
+        log.write_all(b"computes\n")?;
+        say(COMPUTING);
+        tokio::time::sleep(Duration::from_millis(self.orders.computation_ms)).await;
+        Ok(monotonic())
+    }
+
+    fn note(&self, caller: usize, end: u64) {
+        self.seen[caller][0].store(monotonic().saturating_sub(end), Ordering::Relaxed);
+        self.seen[caller][1].store(end, Ordering::Relaxed);
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.notify_one();
+        }
+    }
 }
 
 fn say(progress: u64) {

@@ -8,7 +8,7 @@ use crate::ttl::seconds;
 const EVERYTHING: &str = "p:gen:p";
 
 fn queue() -> (Unconfirmed, MemoryStore) {
-    let rollback = Rollback::new(EVERYTHING.into(), Clock::manual(0), 0);
+    let rollback = Rollback::new(EVERYTHING.into(), Clock::manual(0), Duration::from_secs(4), 0);
     (Unconfirmed::new(EVERYTHING.into(), Arc::new(rollback)), MemoryStore::new(Clock::manual(0)))
 }
 

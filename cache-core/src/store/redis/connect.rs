@@ -101,9 +101,9 @@ impl Connections {
         Self { settings: self.settings(), place, max, min: 0, waiting }
     }
 
-    /// Who is met on them.
-    pub(super) fn identity(&self) -> Arc<Identity> {
-        Arc::clone(&self.settings.identity)
+    /// Told when another server is said to be in the place of the one last met.
+    pub(super) fn successors(&self) -> watch::Receiver<u64> {
+        self.settings.identity.successors()
     }
 
     /// A clone of a connection that is not known to be broken, with its state. Fails as soon as

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bb8_redis::redis::Value;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::fault::server_error;
 use crate::error::Error;
@@ -19,8 +19,8 @@ pub(super) struct Identity {
     incarnation: AtomicU64,
     /// Whether a connection was lost since the last one was made.
     lost: AtomicBool,
-    /// Told when somebody says that another server is in its place.
-    successor: Notify,
+    /// How often somebody has said that another server is in its place.
+    successors: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -67,13 +67,12 @@ impl Identity {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         *met = Met::Nobody;
         self.incarnation.fetch_add(1, Ordering::AcqRel);
-        self.successor.notify_one();
+        self.successors.send_modify(|count| *count += 1);
     }
 
-    /// Until another server is [said](Self::replaced) to be in the place of this one, be it since
-    /// the last time. For one that waits.
-    pub(super) async fn successor(&self) {
-        self.successor.notified().await;
+    /// Told each time that another server is [said](Self::replaced) to be in the place of this one.
+    pub(super) fn successors(&self) -> watch::Receiver<u64> {
+        self.successors.subscribe()
     }
 
     /// The name of the server that was met last, if it has one.
@@ -170,19 +169,17 @@ mod tests {
         assert_eq!(identity.meet(None), 2);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_who_waits_hears_of_a_successor_though_it_came_before() {
+    #[test]
+    fn all_who_wait_hear_of_a_successor_and_of_nothing_else() {
         let identity = Identity::default();
-        let heard = async || {
-            let limit = std::time::Duration::from_secs(9);
-            tokio::time::timeout(limit, identity.successor()).await.is_ok()
-        };
-        assert!(!heard().await);
-        identity.replaced();
-        assert!(heard().await && !heard().await);
+        let heard = [identity.successors(), identity.successors()];
         identity.meet(named("a"));
+        identity.meet(named("b"));
         identity.doubt();
-        assert!(!heard().await, "nobody has said so");
+        assert!(heard.iter().all(|heard| !heard.has_changed().unwrap()), "nobody has said so");
+        identity.replaced();
+        assert!(heard.iter().all(|heard| heard.has_changed().unwrap()));
+        assert!(!identity.successors().has_changed().unwrap(), "what was before");
     }
 
     #[test]

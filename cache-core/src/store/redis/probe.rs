@@ -93,15 +93,17 @@ struct Probe {
 
 impl Probe {
     async fn run(self) {
+        let Some(mut successors) = self.inner.upgrade().map(|inner| inner.connections.successors())
+        else {
+            return;
+        };
         loop {
-            let before =
-                |inner: Arc<Inner>| (inner.breaker.next_wait(), inner.connections.identity());
-            let Some((wait, identity)) = self.inner.upgrade().map(before) else { return };
-            // Spread out, so that many instances do not knock at the same moment.
-            tokio::select! {
-                () = tokio::time::sleep(spread(wait)) => {}
-                () = identity.successor() => {}
-            }
+            let Some(wait) = self.inner.upgrade().map(|inner| inner.breaker.next_wait()) else {
+                return;
+            };
+            // Spread out, so that many instances do not knock at the same moment. Whether it is heard
+            // of a successor or of the end of this: go on.
+            let _ = tokio::time::timeout(spread(wait), successors.changed()).await;
             let Some(inner) = self.inner.upgrade() else { return };
             if inner.breaker.ended.load(Ordering::Relaxed)
                 || !inner.breaker.probing.go_on(self.number)
@@ -109,7 +111,12 @@ impl Probe {
                 return;
             }
             inner.breaker.try_it();
-            match probe(&inner, PROBE_BUDGET).await {
+            let answer = tokio::select! {
+                answer = probe(&inner, PROBE_BUDGET) => answer,
+                // What may be waited for in vain is the server of before.
+                Ok(()) = successors.changed() => probe(&inner, PROBE_BUDGET).await,
+            };
+            match answer {
                 Ok(()) => {
                     inner.breaker.close_on_probation();
                     return;

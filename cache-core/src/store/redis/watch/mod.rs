@@ -18,6 +18,7 @@ use bb8_redis::redis::{ErrorKind as RedisKind, RedisError};
 use super::Inner;
 use super::connect::Settings;
 use super::fault::is_about_login;
+use super::probe::ensure_probe;
 use crate::clock::{Stopwatch, as_millis, spread};
 use crate::coherence::CoherenceMode;
 use crate::error::{Error, ErrorKind};
@@ -30,7 +31,7 @@ pub(super) const LAST_RETRY: Duration = Duration::from_millis(500);
 /// Whoever changes the rights of a user does so while the service runs.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// How often it is looked whether Redis is back, while waiting for the next try.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long one step of a session may take, connecting among them: a way that leads nowhere is not to
 /// be waited for when there is another.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -78,16 +79,21 @@ pub(super) async fn watch(store: Weak<Inner>, prefix: String, sink: Arc<dyn Chan
     }
 }
 
-/// Waits; but no longer than until Redis, if it was away meanwhile, is back.
+/// Waits; and as long as Redis is away, which others look after, until it is back, and no longer.
 async fn rest(store: &Weak<Inner>, wait: Duration) {
     let (began, mut was_away) = (Stopwatch::start(), false);
-    while let Some(left) = wait.checked_sub(began.elapsed()) {
-        match store.upgrade().map(|inner| inner.breaker.is_closed()) {
-            Some(false) => was_away = true,
-            Some(true) if !was_away => {}
+    loop {
+        let left = wait.saturating_sub(began.elapsed());
+        match store.upgrade().filter(|inner| !inner.breaker.has_ended()) {
+            Some(inner) if !inner.breaker.is_closed() => {
+                was_away = true;
+                ensure_probe(&inner);
+            }
+            Some(_) if !was_away && !left.is_zero() => {}
             _ => return,
         }
-        tokio::time::sleep(left.min(LOOK_EVERY)).await;
+        let pause = if was_away { LOOK_EVERY } else { left.min(LOOK_EVERY) };
+        tokio::time::sleep(pause).await;
     }
 }
 
