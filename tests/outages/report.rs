@@ -35,7 +35,7 @@ Redis. Then something goes wrong (`tests/outages/trouble`), and after a while is
 | failures | none: no request without its own whole page, status 200, within 10 s |
 | p99 of misses | while it lasts, the larger of twice that in good health, and that of all requests without a cache and 25 ms |
 | hits in memory | their median, while it lasts, at most 1.2 × that in good health (within 5 µs) |
-| back | within 2 s of Redis taking commands what one instance writes to it another reads from it, and the service is told of changes again; after a failover it is read within 6 s |
+| back | within 2 s of Redis taking commands what one instance writes to it another reads from it, and the service is told of changes again |
 | waiting for Redis | where Redis says nothing, it is given up within 250 ms, and then asked nothing until it is back |
 | first answer | where it is so from the start, within 1 s |
 
@@ -44,7 +44,7 @@ from when they were due; of hits in memory, from when they reached the service.
 
 After a failover (`sentinel failover`, `primary lost`) Redis is another than before, and may have
 forgotten what was invalidated last. Until all instances have noticed that and repeated what they
-invalidated, nothing is read from it: for 4 s, by design (`cache-core/src/invalidate/rollback.rs`).
+invalidated, nothing is read from it: for 1.5 s, by design (`cache-core/src/invalidate/rollback.rs`).
 (Nor is an entry written to it then: that begins with reading generations.) So recovery of a failover is
 counted to the end of that hold, which is in the times after which Redis is written to and read again,
 and `while it lasts` is all of the time until then. Redis takes commands again when its
