@@ -28,17 +28,16 @@ use crate::ttl::Ttl;
 static NOT_SERIALIZED: LogLimit = LogLimit::new();
 
 /// What those who wait are given.
-#[derive(Clone)]
-pub(super) enum Outcome<E = ()> {
+pub(super) enum Outcome<P, E> {
     /// The serialized value.
-    Value(Format, Bytes),
-    Failed(Arc<E>),
+    Value(Format, P),
+    Failed(E),
     /// It can't be serialized, so it can't be shared.
     NotShared,
 }
 
 /// As it lies in a flight, which knows no types: of an error an `Arc<E>`.
-type Landed = Outcome<Shared>;
+type Landed = Outcome<Bytes, Shared>;
 
 /// What is said of the value before it is there.
 #[derive(Clone, Copy)]
@@ -55,10 +54,13 @@ pub(super) struct How {
     pub(super) allowance: Allowance,
 }
 
-/// The outcome of a flight; `None` if it is not one of this kind of computation.
-pub(super) fn outcome<E: Send + Sync + 'static>(landed: &Shared) -> Option<Outcome<E>> {
+/// The outcome of a flight; `None` if it is not one of this kind of computation. The value is looked at
+/// where it is: a thousand may do so at the same moment.
+pub(super) fn outcome<E: Send + Sync + 'static>(
+    landed: &Shared,
+) -> Option<Outcome<&Bytes, Arc<E>>> {
     Some(match landed.downcast_ref::<Landed>()? {
-        Outcome::Value(format, payload) => Outcome::Value(*format, payload.clone()),
+        Outcome::Value(format, payload) => Outcome::Value(*format, payload),
         Outcome::Failed(error) => Outcome::Failed(Shared::clone(error).downcast::<E>().ok()?),
         Outcome::NotShared => Outcome::NotShared,
     })

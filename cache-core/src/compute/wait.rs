@@ -83,7 +83,7 @@ async fn within<V, E>(
 /// What an outcome is to one who has waited for it.
 fn given<V: DeserializeOwned, E: Send + Sync + 'static>(shared: &Shared) -> Ended<V, E> {
     match outcome::<E>(shared) {
-        Some(Outcome::Value(format, payload)) => match from_bytes(format, &payload) {
+        Some(Outcome::Value(format, payload)) => match from_bytes(format, payload) {
             Some(value) => Ended::Done(Ok(value)),
             None => Ended::Alone,
         },

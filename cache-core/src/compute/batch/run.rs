@@ -348,7 +348,7 @@ where
                 }
             };
             let placed = match landed {
-                Some(Outcome::Value(format, payload)) => read_as(format, &payload).map(Ok),
+                Some(Outcome::Value(format, payload)) => read_as(format, payload).map(Ok),
                 Some(Outcome::Failed(error)) => Some(instead(ComputeError::Compute(error))),
                 Some(Outcome::NotShared) | None => None,
             };
