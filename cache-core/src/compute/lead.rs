@@ -234,7 +234,7 @@ pub(super) fn fail(
         let (key, error) = (fill.key().hash, Arc::clone(&error));
         inner.failures.remember(key, error, fill.watch(), as_millis(ttl));
     }
-    land(leader, Outcome::Failed(Arc::new(error)));
+    land(leader, Outcome::Failed(error));
 }
 
 fn land(leader: Option<&Leader<Shared>>, outcome: Landed) {
