@@ -1,7 +1,8 @@
 //! Redis before version 7, and servers that speak RESP2 only, as a filter before ours plays them.
 
 use cache_core::Ability::{Identity, Lengthening, Scripts, ServerTime, Tracking, Transactions};
-use cache_core::{Cache, Clock, days, hours};
+use cache_core::store::{RedisStore, Store, WriteBatch};
+use cache_core::{Cache, Clock, Deadline, days, hours, seconds};
 use cache_tests::command_filter::Command;
 use cache_tests::{CommandFilter, RedisServer};
 
@@ -53,6 +54,23 @@ async fn lives_are_lengthened_there_too() {
     assert!(left() >= thirty_days - 60_000, "it is not shortened: {}", left());
     let refused = old.commands().into_iter().filter(|c| c.is("PEXPIRE") && c.len() != 3);
     assert_eq!(refused.count(), 0, "what is known to be refused is not asked for");
+}
+
+/// Pinned: what was left of a write that only lengthens lives was a pipeline without commands, which
+/// failed as if Redis were away.
+#[tokio::test]
+async fn a_write_may_only_lengthen_lives_there_too() {
+    let redis = RedisServer::start();
+    let old = CommandFilter::start(redis.port(), as_redis_6_2);
+    let store = RedisStore::new(&options(&url(&old)), Clock::system()).unwrap();
+    redis.command(&["SET", "key", "v", "PX", "1000"]);
+    for _ in 0..5 {
+        let extend = [("key", 60_000), ("none", 60_000)];
+        let batch = WriteBatch { extend: &extend, ..WriteBatch::default() };
+        store.write(batch, Deadline::after(seconds(10))).await.unwrap();
+    }
+    assert!(redis.command(&["PTTL", "key"]).int().unwrap() > 50_000);
+    assert_eq!(redis.keys("*"), ["key"]);
 }
 
 /// By the clock of this machine, which no server has set.

@@ -127,6 +127,10 @@ pub(super) async fn send_all(
     commands: &Pipeline,
 ) -> Result<Vec<Value>, Error> {
     let expected = commands.len();
+    if expected == 0 {
+        // Nothing was left of them, which the client takes for a mistake.
+        return Ok(Vec::new());
+    }
     let replies = connection.send_packed_commands(commands, 0, expected).await?;
     if replies.len() == expected { Ok(replies) } else { Err(protocol_error()) }
 }
