@@ -151,12 +151,15 @@ impl Inner {
                 alive = store.ping(soon()).await;
             }
         }
-        if !self.rollback.is_settled(store.incarnation()) {
+        let is_another = !self.rollback.is_settled(store.incarnation());
+        if is_another {
             // Nor is it known how long it keeps what it has kept.
             self.generations.forget_extensions();
         }
         // Whatever came of that: of a cluster one node may be silent, and another have forgotten.
-        let is_settled = self.unconfirmed.settle(store, soon()).await;
+        // What has been forgotten may be much.
+        let limit = if is_another { Deadline::after(LONGEST) } else { soon() };
+        let is_settled = self.unconfirmed.settle(store, limit).await;
         alive?;
         if !is_settled || !round || self.rollback.holds_reads() {
             return Ok(());
@@ -205,5 +208,16 @@ impl Inner {
         }
         self.failures.tidy();
         self.fences.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_patience_operations_have_the_later_others_notice() {
+        let noticed = |budget| noticed_within(Duration::from_millis(budget)).as_millis();
+        assert_eq!([50, 200, 500, 10_000].map(noticed), [1500, 1950, 2850, 2850]);
     }
 }

@@ -24,7 +24,7 @@ use crate::store::{
 };
 
 /// How often, at most, those who ask for a sign of life ask for the map, too.
-const MAP_EVERY: Duration = Duration::from_millis(800);
+const MAP_EVERY: Duration = Duration::from_millis(500);
 
 impl ClusterStore {
     /// As [`RedisStore`] does it.
