@@ -93,9 +93,7 @@ pub(super) fn note_failure(key: &EntryKey, error: &Error) {
 pub(super) fn check_answer(asked: &Asked<'_>, answer: &mut Answer, now: Millis) {
     let key = asked.key;
     match answer {
-        Answer::Failed(error) => {
-            note_failure(key, error);
-        }
+        Answer::Failed(error) => note_failure(key, error),
         Answer::Found { entry, corrupt, .. } => {
             if *corrupt {
                 key.note(|counts| counts.errors.one());

@@ -13,9 +13,6 @@ pub(super) async fn in_two_steps(
     connection: &mut MultiplexedConnection,
     lives: &[(&str, Millis)],
 ) -> Result<(), Error> {
-    if lives.is_empty() {
-        return Ok(());
-    }
     let mut questions = pipe();
     for (key, _) in lives {
         questions.cmd("PTTL").arg(key);
@@ -30,8 +27,6 @@ pub(super) async fn in_two_steps(
             commands.cmd("PEXPIRE").arg(key).arg(keep_for);
         }
     }
-    if !commands.is_empty() {
-        send_all(connection, &commands).await?;
-    }
+    send_all(connection, &commands).await?;
     Ok(())
 }
