@@ -101,6 +101,13 @@ impl Key {
         Self { identity: Identity::plain(rendered), segments, tail }
     }
 
+    /// A key by its [identity](Self::identity).
+    pub(crate) fn of_identity(identity: &[u8], tail: bool) -> Self {
+        let identity = Identity(SmallVec::from_slice(identity));
+        let segments = identity.rendered().split(':').count();
+        Self { identity, segments, tail }
+    }
+
     /// The segment that tells values of one schema from those of others.
     pub(crate) fn schema_mark(schema: u32) -> String {
         format!("{SCHEMA}{schema}")
@@ -153,7 +160,7 @@ impl Key {
 
     /// The rendered first segment, if it names a workspace.
     pub(crate) fn workspace_part(&self) -> Option<&str> {
-        if self.identity.is_in_workspace() { self.parts().next() } else { None }
+        workspace_part(self.identity())
     }
 
     /// Declares that the first segment names a workspace.
@@ -190,13 +197,7 @@ impl Identity {
     }
 
     fn rendered(&self) -> &str {
-        // What is rendered is ASCII.
-        let rendered = self.0.get(1..).unwrap_or_default();
-        str::from_utf8(rendered).unwrap_or_default()
-    }
-
-    fn is_in_workspace(&self) -> bool {
-        self.0.first() == Some(&IN_WORKSPACE)
+        rendered(&self.0)
     }
 }
 
@@ -251,6 +252,22 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", self.as_str())
+    }
+}
+
+/// The rendered key in an identity.
+fn rendered(identity: &[u8]) -> &str {
+    // What is rendered is ASCII.
+    let rendered = identity.get(1..).unwrap_or_default();
+    str::from_utf8(rendered).unwrap_or_default()
+}
+
+/// The rendered first segment, if the identity says that it names a workspace.
+pub(crate) fn workspace_part(identity: &[u8]) -> Option<&str> {
+    if identity.first() == Some(&IN_WORKSPACE) {
+        rendered(identity).split(':').next()
+    } else {
+        None
     }
 }
 

@@ -292,9 +292,16 @@ impl Inner {
             rendered: fold([facts.base(), key.as_str()].concat()).into(),
             namespace: Arc::clone(namespace),
             workspace,
+            tail: key.has_tail(),
             cells,
             facts,
         }
+    }
+
+    /// A plain key, made again: others may have declared more since, or bumped the version.
+    pub(crate) fn made_again(&self, key: &EntryKey) -> Arc<EntryKey> {
+        let plain = Key::of_identity(&key.identity, key.tail);
+        self.plain_key(&key.namespace, &plain)
     }
 }
 

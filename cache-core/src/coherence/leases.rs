@@ -21,11 +21,10 @@ pub(crate) struct LeaseWatch {
 }
 
 impl Inner {
-    /// For one who waits until a key or its lease changes, with which keys to look again then;
-    /// `None` if too many wait.
-    pub(crate) fn wait_for_change(&self, key: &str, lease: &str) -> Option<Waiter<'_>> {
+    /// For one who waits until an entry or its lease changes; `None` if too many wait.
+    pub(crate) fn wait_for_change(&self, entry: &str, lease: &str) -> Option<Waiter<'_>> {
         if let Some(coherence) = &self.coherence {
-            return coherence.wait_for([key, lease]);
+            return coherence.wait_for(entry, lease);
         }
         let leases = &self.leases;
         let prefix = self.names.leases();
@@ -35,7 +34,7 @@ impl Inner {
             |inner| &inner.leases.watching,
             || Arc::new(Sink(Arc::downgrade(&leases.wakes))),
         );
-        leases.wakes.wait_for([key, lease].map(|key| super::hash(key.as_bytes())))
+        leases.wakes.wait_for(super::hash(entry.as_bytes()), super::hash(lease.as_bytes()))
     }
 }
 

@@ -67,7 +67,7 @@
 //! - `truth`: until when it is proven that nothing was missed;
 //! - `own`: what this process has written lately, whose echo is no news;
 //! - `recheck`: looks again at what was written here, and at generations that changed;
-//! - `wakes`: those who wait until a key changes;
+//! - `wakes`: those who wait until a value is made;
 //! - `watch`: the one task that listens;
 //! - `leases`: listens to the ends of leases, where nothing is kept in memory.
 
@@ -142,9 +142,9 @@ impl Coherence {
         self.wakes.wake_all();
     }
 
-    /// For one who waits until one of these keys changes; `None` if too many wait.
-    pub(crate) fn wait_for(&self, keys: [&str; 2]) -> Option<Waiter<'_>> {
-        self.wakes.wait_for(keys.map(|key| hash(key.as_bytes())))
+    /// For one who waits until an entry or its lease changes; `None` if too many wait.
+    pub(crate) fn wait_for(&self, entry: &str, lease: &str) -> Option<Waiter<'_>> {
+        self.wakes.wait_for(hash(entry.as_bytes()), hash(lease.as_bytes()))
     }
 
     /// A key has changed. True if there is something to look into.

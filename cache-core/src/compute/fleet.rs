@@ -174,7 +174,14 @@ async fn changes(
         // Spread out, so that not all ask at the same moment.
         let next = Deadline::after(spread(pause)).min(until);
         match &waiter {
-            Some(waiter) => drop(tokio::time::timeout_at(next.instant(), waiter.woken()).await),
+            Some(waiter) => {
+                let woken = tokio::time::timeout_at(next.instant(), waiter.woken()).await;
+                // An entry that has changed is looked for at once, in the round trip that would tell
+                // so. Leases change whenever they are renewed.
+                if woken == Ok(true) {
+                    return true;
+                }
+            }
             None => tokio::time::sleep_until(next.instant()).await,
         }
         pause = (pause * 3 / 2).min(LAST_PAUSE);

@@ -57,7 +57,7 @@ impl Call<'_> {
             }
             Found::Nothing(fill, former) => (fill, former),
         };
-        self.fence = former.as_ref().map(|_| fill.fence.again());
+        self.fence = former.as_ref().map(|_| Box::new(fill.fence.again()));
         if self.made_again(seen) {
             return Looked::Again;
         }
@@ -105,7 +105,7 @@ impl Call<'_> {
         let again = !seen.made_again && !self.key.is_up_to_date();
         if again {
             seen.made_again = true;
-            self.key = self.inner.plain_key(&self.key.namespace, &self.plain);
+            self.key = self.inner.made_again(&self.key);
         }
         again
     }

@@ -22,6 +22,7 @@ use crate::clock::Deadline;
 use crate::invalidate::{Tag, TagFamily};
 use crate::key::Key;
 use crate::middleware::Read;
+use crate::state::EntryKey;
 use crate::store::BoxFuture;
 use crate::ttl::Ttl;
 use crate::typed::{Typed, typed};
@@ -201,12 +202,9 @@ where
             }
             return Computing::Found(Some(value));
         }
-        let families = families(&self.tags, self.rich, &key);
-        let (entry_key, plain) = (inner.plain_key(&state, &key), key);
         let call = Call {
             inner: Arc::clone(inner),
-            plain,
-            key: entry_key,
+            key: inner.plain_key(&state, &key),
             options,
             tags: self.tags,
             read: self.read,
@@ -214,7 +212,6 @@ where
             counted: self.counted,
             launch: self.launch,
             rich: self.rich,
-            families,
             allowance: Allowance::new(inner.budget),
             others: Deadline::after(FOLLOW_FOR),
             refreshing: false,
@@ -226,7 +223,7 @@ where
 
 /// Those whose tags the value has, or may turn out to have. Who waits for it looks at them, not at
 /// the tags.
-pub(super) fn families(tags: &[Tag], rich: bool, key: &Key) -> Vec<TagFamily> {
+pub(super) fn families(tags: &[Tag], rich: bool, key: &EntryKey) -> Vec<TagFamily> {
     let mut families: Vec<TagFamily> = tags.iter().map(|tag| tag.family().clone()).collect();
     if rich {
         families.push(TagFamily::global());

@@ -12,6 +12,7 @@ use super::lead::{How, lead};
 use super::limits::{Allowance, within};
 use super::look::{Looked, Seen};
 use super::options::Options;
+use super::request::families;
 use super::wait::{Ended, longest};
 use super::{BoxCompute, ComputeError};
 use crate::audit::{self, Operation};
@@ -20,9 +21,8 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::codec::from_bytes;
 use crate::fill::{Fill, LONGEST_FILL};
 use crate::flight::{Joined, Leader};
+use crate::invalidate::Tag;
 use crate::invalidate::fence::Fence;
-use crate::invalidate::{Tag, TagFamily};
-use crate::key::Key;
 use crate::l1::{Shared, Slot};
 use crate::middleware::Read;
 use crate::state::{EntryKey, Inner};
@@ -38,8 +38,6 @@ pub(super) type Launch<'a> = fn(Place, BoxFuture<'a, ()>);
 #[allow(clippy::struct_excessive_bools, reason = "each is said by a caller, or not")]
 pub(super) struct Call<'a> {
     pub(super) inner: Arc<Inner>,
-    /// As it was given.
-    pub(super) plain: Key,
     pub(super) key: Arc<EntryKey>,
     pub(super) options: Options,
     pub(super) tags: Vec<Tag>,
@@ -50,15 +48,13 @@ pub(super) struct Call<'a> {
     pub(super) launch: Option<Launch<'a>>,
     /// The function is given what there is, and may name tags.
     pub(super) rich: bool,
-    /// Those whose tags the value may turn out to have.
-    pub(super) families: Vec<TagFamily>,
     pub(super) allowance: Allowance,
     /// How long it waits for other processes.
     pub(super) others: Deadline,
     /// What was found is still fresh.
     pub(super) refreshing: bool,
     /// From before what is stale was found.
-    pub(super) fence: Option<Fence>,
+    pub(super) fence: Option<Box<Fence>>,
 }
 
 impl<'a> Call<'a> {
@@ -92,7 +88,7 @@ impl<'a> Call<'a> {
                         return Box::pin(computing).await;
                     }
                     Looked::Joined(follower, former) => {
-                        match self.follow(follower, former.is_some(), patience).await {
+                        match self.follow(&follower, former.is_some(), patience).await {
                             Ended::Done(Ok(value)) => {
                                 self.audit(audit::Outcome::Shared);
                                 return Ok(value);
@@ -157,7 +153,10 @@ impl<'a> Call<'a> {
 
     /// Tags that only the value will name have to be expected before others may wait for it.
     pub(super) fn expecting(&self, mut fill: Fill) -> Fill {
-        self.families.iter().for_each(|family| fill.expect_tags(family));
+        let families = families(&self.tags, self.rich, &self.key);
+        for family in &families {
+            fill.expect_tags(family);
+        }
         fill
     }
 
@@ -328,7 +327,7 @@ impl<'a> Call<'a> {
         error: ComputeError<E>,
     ) -> Result<V, ComputeError<E>> {
         let read = |slot: &Slot| from_bytes(slot.format, &slot.payload);
-        let former = as_it_is_now(&self.inner, &self.key, self.fence.as_ref(), former);
+        let former = as_it_is_now(&self.inner, &self.key, self.fence.as_deref(), former);
         stand_in(&self.inner, &self.key, self.counted, former.as_ref(), read).ok_or(error)
     }
 }

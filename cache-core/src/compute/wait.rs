@@ -43,27 +43,25 @@ impl Call<'_> {
     }
 
     /// Waits for somebody else's computation.
-    pub(super) async fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
+    pub(super) fn follow<V: DeserializeOwned, E: Send + Sync + 'static>(
         &self,
-        follower: Follower<Shared>,
+        follower: &Follower<Shared>,
         may_stand_in: bool,
         patience: Option<Deadline>,
-    ) -> Ended<V, E> {
+    ) -> impl Future<Output = Ended<V, E>> + Send {
         let longest = longest(&self.options);
-        let landing = match self.until(may_stand_in, patience) {
-            None => match follower.wait_within(longest).await {
-                Some(landing) => landing,
-                None => return Ended::Hung,
-            },
-            // With a timer of its own, which the others need no room for.
-            Some(until) => match Box::pin(within(until, longest, &follower)).await {
-                Ok(landing) => landing,
-                Err(ended) => return ended,
-            },
-        };
-        match landing {
-            Landing::Landed(shared) => given(shared),
-            Landing::Abandoned => Ended::Abandoned,
+        let until = self.until(may_stand_in, patience);
+        async move {
+            let landing = match until {
+                None => follower.wait_within(longest).await.ok_or(Ended::Hung),
+                // With a timer of its own, which the others need no room for.
+                Some(until) => Box::pin(within(until, longest, follower)).await,
+            };
+            match landing {
+                Ok(Landing::Landed(shared)) => given(shared),
+                Ok(Landing::Abandoned) => Ended::Abandoned,
+                Err(ended) => ended,
+            }
         }
     }
 }

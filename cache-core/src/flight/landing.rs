@@ -1,15 +1,17 @@
 //! How a flight ends, told to all who wait for it at the same moment.
 //!
 //! When it does, a thousand may be waiting, and each of them costs the last one time. So they share
-//! what can be shared: the outcome, which is looked at where it is, and one timer.
+//! what can be shared: the outcome, which is looked at where it is, and one timer. And their wakers lie
+//! side by side: what lies scattered in the futures of those who wait is in no core's cache by then.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use slab::Slab;
 use smallvec::SmallVec;
 use tokio::runtime;
-use tokio::sync::Notify;
 
 use crate::clock::{Deadline, Stopwatch};
 
@@ -26,19 +28,23 @@ pub enum Landing<T> {
 #[derive(Debug)]
 pub(super) struct Board<T> {
     landing: OnceLock<Landing<T>>,
-    /// That it has ended, or has lasted for long.
-    told: Notify,
-    /// On which runtimes somebody looks at the clock for all who wait there, and until when. (A runtime
-    /// that nobody drives any more looks at no clock, and must not be relied on by others.)
-    watched: Mutex<SmallVec<[(runtime::Id, Deadline); 1]>>,
+    waiting: Mutex<Waiting>,
     /// When it was put up.
     since: Stopwatch,
 }
 
+/// Those who are to be told that it has ended, or has lasted for long.
+#[derive(Debug, Default)]
+struct Waiting {
+    wakers: Slab<Waker>,
+    /// On which runtimes somebody looks at the clock for all who wait there, and until when. (A runtime
+    /// that nobody drives any more looks at no clock, and must not be relied on by others.)
+    watched: SmallVec<[(runtime::Id, Deadline); 1]>,
+}
+
 impl<T> Default for Board<T> {
     fn default() -> Self {
-        let (landing, told, watched) = (OnceLock::new(), Notify::new(), Mutex::default());
-        Self { landing, told, watched, since: Stopwatch::start() }
+        Self { landing: OnceLock::new(), waiting: Mutex::default(), since: Stopwatch::start() }
     }
 }
 
@@ -46,8 +52,17 @@ impl<T> Board<T> {
     /// The flight has ended, unless it has already.
     pub(super) fn end(&self, landing: Landing<T>) {
         if self.landing.set(landing).is_ok() {
-            self.told.notify_waiters();
+            // Who comes from now on sees it, and does not wait.
+            let wakers = std::mem::take(&mut self.waiting().wakers);
+            wakers.into_iter().for_each(|(_, waker)| waker.wake());
         }
+    }
+
+    /// They are to look again for how long they wait.
+    fn wake_all(&self) {
+        let wakers: Vec<Waker> =
+            self.waiting().wakers.iter().map(|(_, waker)| waker.clone()).collect();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
@@ -62,15 +77,8 @@ impl<T> Board<T> {
     }
 
     /// Waits for the end.
-    pub(super) async fn ended(&self) -> Landing<&T> {
-        loop {
-            // From before it is looked at: what is told in between is told this one, too.
-            let told = pin!(self.told.notified());
-            if let Some(landing) = self.landing() {
-                return landing;
-            }
-            told.await;
-        }
+    pub(super) fn ended(&self) -> Ended<'_, T> {
+        Ended { board: self, place: None }
     }
 
     /// The time to the next of those moments that lie so far from each other: the same for all who wait.
@@ -80,25 +88,15 @@ impl<T> Board<T> {
         u64::try_from(left).map_or(Duration::MAX, Duration::from_nanos)
     }
 
-    fn watched(&self) -> MutexGuard<'_, SmallVec<[(runtime::Id, Deadline); 1]>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Send + Sync + 'static> Board<T> {
     /// As [`ended`](Self::ended), but no longer than until then: then `None`.
-    pub(super) async fn ended_by(self: &Arc<Self>, until: Deadline) -> Option<Landing<&T>> {
-        loop {
-            let told = pin!(self.told.notified());
-            if let Some(landing) = self.landing() {
-                return Some(landing);
-            }
-            if until.has_passed() {
-                return None;
-            }
-            self.ensure_watch(until);
-            told.await;
-        }
+    pub(super) fn ended_by(self: &Arc<Self>, until: Deadline) -> EndedBy<'_, T> {
+        EndedBy { board: self, ended: self.ended(), until }
     }
 
     /// Has somebody look at the clock on this runtime, and tell all at this time at the latest; unless
@@ -107,7 +105,7 @@ impl<T: Send + Sync + 'static> Board<T> {
         let runtime = runtime::Handle::current();
         let id = runtime.id();
         {
-            let mut watched = self.watched();
+            let watched = &mut self.waiting().watched;
             if watched.iter().any(|(other, earlier)| *other == id && *earlier <= until) {
                 return;
             }
@@ -139,16 +137,90 @@ struct Watch<T> {
 
 impl<T> Drop for Watch<T> {
     fn drop(&mut self) {
-        self.board.watched().retain(|one| *one != (self.id, self.until));
+        self.board.waiting().watched.retain(|one| *one != (self.id, self.until));
         if self.has_begun && self.board.landing().is_none() {
-            self.board.told.notify_waiters();
+            self.board.wake_all();
         }
+    }
+}
+
+/// Waits for the end of a flight.
+#[derive(Debug)]
+pub(super) struct Ended<'b, T> {
+    board: &'b Board<T>,
+    /// Of its waker, until the flight has ended.
+    place: Option<usize>,
+}
+
+impl<'b, T> Future for Ended<'b, T> {
+    type Output = Landing<&'b T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let board = self.board;
+        if let Some(landing) = board.landing() {
+            return Poll::Ready(landing);
+        }
+        let mut waiting = board.waiting();
+        // It may have ended before that.
+        if let Some(landing) = board.landing() {
+            return Poll::Ready(landing);
+        }
+        let former = match self.place.and_then(|place| waiting.wakers.get_mut(place)) {
+            Some(waker) if waker.will_wake(context.waker()) => None,
+            Some(waker) => Some(std::mem::replace(waker, context.waker().clone())),
+            None => {
+                self.place = Some(waiting.wakers.insert(context.waker().clone()));
+                None
+            }
+        };
+        // To drop one can be to drop a task, with what waits in it.
+        drop(waiting);
+        drop(former);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Ended<'_, T> {
+    fn drop(&mut self) {
+        // When it has ended, nobody has a place any more.
+        if let Some(place) = self.place
+            && self.board.landing().is_none()
+        {
+            let waker = self.board.waiting().wakers.try_remove(place);
+            drop(waker);
+        }
+    }
+}
+
+/// Waits for the end of a flight until a certain time.
+#[derive(Debug)]
+pub(super) struct EndedBy<'b, T> {
+    board: &'b Arc<Board<T>>,
+    ended: Ended<'b, T>,
+    until: Deadline,
+}
+
+impl<'b, T: Send + Sync + 'static> Future for EndedBy<'b, T> {
+    type Output = Option<Landing<&'b T>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(landing) = Pin::new(&mut self.ended).poll(context) {
+            return Poll::Ready(Some(landing));
+        }
+        if self.until.has_passed() {
+            return Poll::Ready(None);
+        }
+        // After it has a place: a watch that ends tells all who have one.
+        self.board.ensure_watch(self.until);
+        Poll::Pending
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::task::Poll;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
     use super::*;
 
@@ -226,6 +298,63 @@ mod tests {
         assert_eq!(board.left_of_round(Duration::ZERO), Duration::from_nanos(1));
     }
 
+    /// Counts; and holds what a task does: something else that waits.
+    struct Bell {
+        rung: AtomicUsize,
+        _waits: Option<Ended<'static, u8>>,
+    }
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.rung.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn bell(waits: Option<Ended<'static, u8>>) -> Arc<Bell> {
+        Arc::new(Bell { rung: AtomicUsize::new(0), _waits: waits })
+    }
+
+    fn is_pending(waits: &mut Ended<'_, u8>, bell: &Arc<Bell>) -> bool {
+        let waker = Waker::from(Arc::clone(bell));
+        Pin::new(waits).poll(&mut Context::from_waker(&waker)).is_pending()
+    }
+
+    #[test]
+    fn who_waits_has_one_place_and_gives_it_back() {
+        let board = board();
+        let places = || board.waiting().wakers.len();
+        let (mut first, mut second) = (board.ended(), board.ended());
+        let [former, present, other] = [None, None, None].map(bell);
+        assert!(is_pending(&mut first, &former) && is_pending(&mut second, &other));
+        assert!(is_pending(&mut first, &present) && is_pending(&mut first, &present));
+        assert_eq!(places(), 2, "it has moved from one task to another");
+        drop(second);
+        assert_eq!(places(), 1);
+        board.wake_all();
+        assert_eq!(places(), 1, "it waits on");
+        board.end(Landing::Abandoned);
+        let rung = [&former, &present, &other].map(|bell| bell.rung.load(Ordering::Relaxed));
+        assert_eq!((rung, places()), ([0, 2, 0], 0));
+        assert!(!is_pending(&mut first, &present));
+    }
+
+    /// The last waker of a task can be what keeps it, and it may hold another who waits.
+    #[test]
+    fn a_waker_is_dropped_where_nothing_is_locked() {
+        let board: &'static Arc<Board<u8>> = Box::leak(Box::new(board()));
+        let nested = || {
+            let mut waits = board.ended();
+            assert!(is_pending(&mut waits, &bell(None)));
+            bell(Some(waits))
+        };
+        let mut replaced = board.ended();
+        assert!(is_pending(&mut replaced, &nested()));
+        assert!(is_pending(&mut replaced, &nested()));
+        assert_eq!(board.waiting().wakers.len(), 2);
+        drop(replaced);
+        assert_eq!(board.waiting().wakers.len(), 0);
+    }
+
     /// Who began to wait, and is not polled any more, holds nobody up.
     #[tokio::test(start_paused = true)]
     async fn those_who_are_not_polled_are_not_relied_on() {
@@ -252,12 +381,12 @@ mod tests {
                 tokio::task::yield_now().await;
             });
         }
-        assert_eq!(board.watched().len(), 2);
+        assert_eq!(board.waiting().watched.len(), 2);
         driven.block_on(async {
             let wait = waiting(&board, LONG);
             tokio::task::yield_now().await;
             ended.shutdown_background();
-            assert_eq!(board.watched().len(), 2, "the idle one, and this");
+            assert_eq!(board.waiting().watched.len(), 2, "the idle one, and this");
             assert_eq!(wait.await.unwrap(), None);
         });
         // Nor does one that takes no task any more keep anybody busy.
@@ -270,6 +399,6 @@ mod tests {
         });
         assert!(wait);
         drop(idle);
-        assert!(board.watched().is_empty());
+        assert!(board.waiting().watched.is_empty());
     }
 }

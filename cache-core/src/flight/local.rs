@@ -185,8 +185,11 @@ impl<T> Follower<T> {
 impl<T: Send + Sync + 'static> Follower<T> {
     /// As [`wait`](Self::wait), until the flight has lasted for this long: then `None`. What would be
     /// a timer for each of a thousand is one for all of them.
-    pub(crate) async fn wait_within(&self, longest: Duration) -> Option<Landing<&T>> {
-        self.board.ended_by(Deadline::after(self.left_of(longest))).await
+    pub(crate) fn wait_within(
+        &self,
+        longest: Duration,
+    ) -> impl Future<Output = Option<Landing<&T>>> + Send {
+        self.board.ended_by(Deadline::after(self.left_of(longest)))
     }
 }
 

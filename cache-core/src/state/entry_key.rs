@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::NamespaceState;
 use crate::invalidate::board::Facts;
 use crate::invalidate::generation::GenerationCell;
+use crate::key;
 use crate::middleware::Read;
 use crate::stats::Counters;
 
@@ -24,6 +25,8 @@ pub struct EntryKey {
     pub(crate) rendered: Arc<str>,
     /// What is counted of the workspace that it names.
     pub(crate) workspace: Option<Arc<Counters>>,
+    /// Whether the key ends with a [tail](crate::Key::tail).
+    pub(super) tail: bool,
     pub(crate) cells: SmallVec<[Arc<GenerationCell>; 4]>,
     /// What the key was made by.
     pub(super) facts: Arc<Facts>,
@@ -40,6 +43,11 @@ impl EntryKey {
     /// Whether the key is the one by which its entry is found now.
     pub(crate) fn is_of_current_version(&self) -> bool {
         self.facts.version() == self.namespace.facts().version()
+    }
+
+    /// The rendered workspace that a plain key names.
+    pub(crate) fn workspace_part(&self) -> Option<&str> {
+        key::workspace_part(&self.identity)
     }
 
     /// Whether both are the same in all.

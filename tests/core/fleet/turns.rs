@@ -243,6 +243,32 @@ async fn the_end_is_pushed_to_those_who_keep_nothing_in_memory() {
     assert_eq!(work.begun(), 1);
 }
 
+/// Who hears that the value has changed asks for it, not whether it has.
+#[tokio::test(start_paused = true)]
+async fn who_is_told_of_the_value_asks_once() {
+    let setup = Setup::shared();
+    let store = GatedStore::watched(&setup);
+    // Who keeps something in memory hears of all keys.
+    let (holder, other) = (store.cache_without_l1(&setup), store.cache(&setup));
+    // Both know the namespace.
+    for cache in [&holder, &other] {
+        let known = Work::default();
+        known.gate.open_for_good();
+        join(known.ask_for("known".into(), cache, value("value"))).await.unwrap();
+    }
+    let work = Work::default();
+    let holding = work.ask(&holder, value("value"));
+    work.have_begun(1).await;
+    let waiting = work.ask(&other, value("value"));
+    for_a_while().await;
+    let before = store.calls();
+    work.gate.open_for_good();
+    assert_eq!(join(waiting).await.unwrap(), "value");
+    assert_eq!(join(holding).await.unwrap(), "value");
+    for_a_while().await;
+    assert_eq!(store.calls() - before, 3, "written, found, and the lease released");
+}
+
 /// However long the holder's takes, each process has its own after a while.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever() {

@@ -86,7 +86,7 @@ where
                 let key = terms.inner.plain_key(&terms.state, &plain);
                 let (place, looks) = (items.len(), Looks::default());
                 let (counted, other_type) = (false, false);
-                items.push(Item { place, own, plain, key, counted, other_type, looks });
+                items.push(Item { place, own, key, counted, other_type, looks });
                 place
             });
             order.push(place);
@@ -279,8 +279,8 @@ where
     /// Others have declared more, or bumped the version.
     fn made_again(&mut self, items: impl Iterator<Item = Item<K>>) -> Vec<Item<K>> {
         self.made_again = true;
-        let (inner, state) = (&self.terms.inner, &self.terms.state);
-        items.map(|item| Item { key: inner.plain_key(state, &item.plain), ..item }).collect()
+        let inner = &self.terms.inner;
+        items.map(|item| Item { key: inner.made_again(&item.key), ..item }).collect()
     }
 
     /// Calls the function: for all, or chunk by chunk.

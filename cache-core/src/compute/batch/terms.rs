@@ -12,7 +12,6 @@ use crate::compute::request::families;
 use crate::compute::wait::Looks;
 use crate::fill::Fill;
 use crate::invalidate::Tag;
-use crate::key::Key;
 use crate::l1::Slot;
 use crate::middleware::Read;
 use crate::state::{EntryKey, Inner, NamespaceState};
@@ -35,7 +34,6 @@ pub(super) struct Item<K> {
     /// Among those of the batch.
     pub(super) place: usize,
     pub(super) own: K,
-    pub(super) plain: Key,
     pub(super) key: Arc<EntryKey>,
     pub(super) counted: bool,
     /// What was found is of another type, and that is noted.
@@ -71,7 +69,7 @@ impl<K> Terms<'_, K> {
 
     /// Tags that only the value will name have to be expected before others may wait for it.
     pub(super) fn expecting(&self, item: &Item<K>, mut fill: Fill) -> Fill {
-        for family in families(&self.tags, self.rich, &item.plain) {
+        for family in families(&self.tags, self.rich, &item.key) {
             fill.expect_tags(&family);
         }
         fill
