@@ -97,6 +97,11 @@ impl GatedStore {
         self.failing.lock().unwrap().push_back(at);
     }
 
+    /// From now on none of the calls that were still to fail does.
+    pub(crate) fn relent(&self) {
+        self.failing.lock().unwrap().clear();
+    }
+
     /// Without gates: for what happens to it from outside.
     pub(crate) fn behind(&self) -> &MemoryStore {
         &self.store

@@ -1,6 +1,7 @@
 //! A store that comes back as it was some time ago, step by step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::store::Store;
 use cache_core::{Cache, Key, Pattern, Scope, Tag, Template, seconds};
@@ -190,6 +191,37 @@ async fn what_fails_half_way_goes_on_before_anything_is_read() {
     let fresh = store.cache_without_l1(&setup);
     for key in &keys {
         assert_eq!(text(&fresh, "users", key).await, None);
+    }
+}
+
+/// An idle process tries less and less often, and yet soon enough for the others when it is let.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_what_is_to_be_repeated_is_not_pestered() {
+    let setup = Setup::shared();
+    let (store, a, b) = two(&setup).await;
+    let before = store.snapshot();
+    act(&a, 0).await;
+    // One that is yet another is tried at once.
+    for (yet_another, soon) in [(false, 1_250), (true, 250)] {
+        store.restore(&before);
+        for _ in 0..10_000 {
+            store.fail(At::Remove);
+        }
+        tokio::time::sleep(seconds(10)).await;
+        let calls = store.calls();
+        tokio::time::sleep(seconds(60)).await;
+        let tried = store.calls() - calls;
+        assert!((50..100).contains(&tried), "{tried} in a minute");
+        if yet_another {
+            store.restore(&before);
+        }
+        store.relent();
+        let calls = store.calls();
+        tokio::time::sleep(Duration::from_millis(soon)).await;
+        assert!(store.calls() > calls, "{yet_another}");
+        tokio::time::sleep(seconds(HOLD)).await;
+        nothing_old(&a, 0).await;
+        nothing_old(&b, 0).await;
     }
 }
 

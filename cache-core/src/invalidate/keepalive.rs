@@ -160,21 +160,46 @@ impl Inner {
         // What has been forgotten may be much.
         let limit = if is_another { Deadline::after(LONGEST) } else { soon() };
         let is_settled = self.unconfirmed.settle(store, limit).await;
-        alive?;
-        if !is_settled || !round || self.rollback.holds_reads() {
-            return Ok(());
+        if !round || self.rollback.holds_reads() {
+            return alive;
         }
-        let mut cells = vec![Arc::clone(&self.everything)];
-        cells.extend(self.namespaces().iter().map(|namespace| Arc::clone(&namespace.cell)));
-        let first: HashSet<u64> = cells.iter().map(|cell| cell.fingerprint).collect();
-        let others = self.generations.next_in_use(MOST).into_iter();
-        cells.extend(others.filter(|cell| !first.contains(&cell.fingerprint)));
+        let cells = self.next_in_use();
+        if alive.is_err() || !is_settled {
+            self.keep_from_idling(store, &cells, soon()).await;
+            return alive;
+        }
         for some in cells.chunks(AT_ONCE) {
             self.verify(store, some, soon()).await?;
         }
         self.look_after_boards(store, soon).await?;
         self.keepalive.note(Round { at: self.clock.now(), scopes: cells.len() });
         Ok(())
+    }
+
+    /// The generations whose turn it is: those of everything and of namespaces in each round.
+    fn next_in_use(&self) -> Vec<Arc<GenerationCell>> {
+        let mut cells = vec![Arc::clone(&self.everything)];
+        cells.extend(self.namespaces().iter().map(|namespace| Arc::clone(&namespace.cell)));
+        let first: HashSet<u64> = cells.iter().map(|cell| cell.fingerprint).collect();
+        let others = self.generations.next_in_use(MOST).into_iter();
+        cells.extend(others.filter(|cell| !first.contains(&cell.fingerprint)));
+        cells
+    }
+
+    /// Reads generations and boards so that they are not idle, and learns nothing: a node of a cluster
+    /// may be away for long, and the others are to keep theirs. In one question, which the one that is
+    /// away holds up once.
+    async fn keep_from_idling(
+        &self,
+        store: &dyn Store,
+        cells: &[Arc<GenerationCell>],
+        deadline: Deadline,
+    ) {
+        let namespaces = self.namespaces();
+        let boards = namespaces.iter().filter_map(|namespace| namespace.board_key());
+        let names: Vec<&str> = cells.iter().map(|cell| &*cell.name).chain(boards).collect();
+        // Who answers, has read.
+        drop(store.fetch_each(&names, deadline).await);
     }
 
     /// Reads generations, which keeps them from being idle, and takes in what they are.

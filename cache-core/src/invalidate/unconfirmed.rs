@@ -49,8 +49,12 @@ struct Snapshot {
 
 #[derive(Debug, Default)]
 struct LastAttempt {
-    /// If it failed: when questions may try again.
+    /// If it failed: when questions may try again, unless the store is another by then.
     again_at: Option<Deadline>,
+    /// What the store was then.
+    incarnation: u64,
+    /// How often it has failed with that one.
+    failures: u32,
     /// Whether the log says so.
     warned: bool,
 }
@@ -64,6 +68,10 @@ const MOST: usize = 1024;
 const AT_ONCE: usize = 256;
 /// Where the store refuses, not every question has to find out; the task in the background does.
 const HOLD_OFF: Duration = Duration::from_millis(100);
+/// What has been refused so often is tried less and less often; but often enough for the others, who
+/// wait for this process when the store takes it at last (`keepalive::noticed_within`).
+const IN_VAIN: u32 = 10;
+const LONGEST_HOLD_OFF: Duration = Duration::from_secs(1);
 
 impl Unconfirmed {
     pub(crate) fn new(everything: Arc<str>, rollback: Arc<Rollback>) -> Self {
@@ -104,7 +112,8 @@ impl Unconfirmed {
         }
         let waiting = tokio::time::timeout_at(deadline.instant(), self.attempt.lock());
         let Ok(mut last) = waiting.await else { return false };
-        if last.again_at.is_some_and(|at| !at.has_passed()) {
+        let same = last.incarnation == store.incarnation();
+        if same && last.again_at.is_some_and(|at| !at.has_passed()) {
             return self.is_settled(store);
         }
         self.attempt(&mut last, store, deadline).await.is_ok() && self.is_settled(store)
@@ -133,9 +142,13 @@ impl Unconfirmed {
         if self.is_settled(store) {
             return Ok(());
         }
+        let incarnation = store.incarnation();
+        if last.incarnation != incarnation {
+            (last.incarnation, last.failures) = (incarnation, 0);
+        }
         let result = self.repeat_all(store, deadline).await;
         let Err(error) = &result else {
-            last.again_at = None;
+            (last.again_at, last.failures) = (None, 0);
             if std::mem::take(&mut last.warned) {
                 tracing::info!("the store knows of all invalidations again");
             }
@@ -147,7 +160,9 @@ impl Unconfirmed {
             last.warned = true;
             tracing::warn!(%error, left_out, "invalidations wait for the store");
         }
-        last.again_at = Some(Deadline::after(HOLD_OFF));
+        let hold_off = HOLD_OFF * 2_u32.pow(last.failures.saturating_sub(IN_VAIN).min(4));
+        last.failures = last.failures.saturating_add(1);
+        last.again_at = Some(Deadline::after(hold_off.min(LONGEST_HOLD_OFF)));
         result
     }
 

@@ -190,6 +190,30 @@ async fn a_node_that_hangs_is_waited_for_by_few_and_found_when_it_goes_on() {
     eventually(PATIENCE, "no write is under way", || cache.background().running() == 0).await;
 }
 
+/// Pinned: as long as any node was away, the generations on the others were idle, and so the first to be
+/// evicted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn generations_on_the_others_are_not_idle_meanwhile() {
+    let cluster = RedisCluster::start();
+    let cache = with_all_there(&cluster).await;
+    let lost = dispensable(&cluster);
+    let (_, kept) = split(&cluster, names(60), lost);
+    cluster.stop(lost);
+    let idle = |key: &str| -> Option<u64> {
+        cluster.command(cluster.owner(key), &["OBJECT", "IDLETIME", key]).text().parse().ok()
+    };
+    // Nobody asks for the entry any more, nor, but for the task, for its generations.
+    eventually_some(PATIENCE, "the entry is idle, and its generations are not", async || {
+        let entry = idle(&rendered(&kept[0]))?;
+        let generations = ["coldcopy:gen:p", "coldcopy:gen:n:users"].map(idle);
+        let busy = |idle: &Option<u64>| idle.is_some_and(|idle| idle + 3 < entry);
+        (entry >= 9 && generations.iter().all(busy)).then_some(())
+    })
+    .await;
+    assert!(!cache.health().await.reachable);
+    cluster.resume(lost);
+}
+
 /// Pinned: reads that were gathered with one of a key on the lost node failed with it, and so did
 /// all keys of a `get_many`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

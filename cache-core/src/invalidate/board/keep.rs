@@ -48,6 +48,11 @@ impl Inner {
 }
 
 impl NamespaceState {
+    /// The key of its board, if it is to have one in the store.
+    pub(crate) fn board_key(&self) -> Option<&str> {
+        self.has_board().then_some(&self.board.key)
+    }
+
     fn has_board(&self) -> bool {
         let sync = self.board.sync();
         self.board.is_to_be_there(&sync)
