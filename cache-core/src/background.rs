@@ -8,10 +8,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Deadline;
 
-/// Runs tasks that nobody waits for: at most so many at once.
+/// Runs tasks that nobody waits for: at most so many at once, and as many writes of what was computed.
+/// (A computation in the background, whose value is written when it ends, must not need a second place
+/// among those that its likes take.)
 #[derive(Debug, Clone)]
 pub struct Background {
     places: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
     limit: u32,
 }
 
@@ -34,7 +37,8 @@ impl Place {
 
 impl Background {
     pub(crate) fn new(limit: u32) -> Self {
-        Self { places: Arc::new(Semaphore::new(limit as usize)), limit }
+        let places = || Arc::new(Semaphore::new(limit as usize));
+        Self { places: places(), writes: places(), limit }
     }
 
     /// Runs a task in the background. False if all places are taken, the cache is shut down, or
@@ -50,22 +54,41 @@ impl Background {
 
     /// A place for one task; `None` where [`try_spawn`](Self::try_spawn) would be false.
     pub(crate) fn place(&self) -> Option<Place> {
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { permit, runtime })
+        place_of(&self.places)
     }
 
-    /// How many tasks run.
+    /// A place for one write of what was computed.
+    pub(crate) fn place_of_write(&self) -> Option<Place> {
+        place_of(&self.writes)
+    }
+
+    /// How many tasks run, writes among them.
     pub fn running(&self) -> usize {
-        (self.limit as usize).saturating_sub(self.places.available_permits())
+        let taken =
+            |places: &Semaphore| (self.limit as usize).saturating_sub(places.available_permits());
+        taken(&self.places) + taken(&self.writes)
     }
 
-    /// Takes no more tasks and waits for those that run. False if some still ran after `limit`.
+    /// Takes no more tasks and waits for those that run, then for what they have to write. False if
+    /// some still ran after `limit`.
     pub(crate) async fn drain(&self, limit: Duration) -> bool {
-        let drained = tokio::time::timeout(limit, self.places.acquire_many(self.limit)).await;
+        let all = async {
+            for places in [&self.places, &self.writes] {
+                let _ = places.acquire_many(self.limit).await;
+                places.close();
+            }
+        };
+        let drained = tokio::time::timeout(limit, all).await;
         self.places.close();
-        matches!(drained, Ok(Ok(_) | Err(_)))
+        self.writes.close();
+        drained.is_ok()
     }
+}
+
+fn place_of(places: &Arc<Semaphore>) -> Option<Place> {
+    let runtime = tokio::runtime::Handle::try_current().ok()?;
+    let permit = Arc::clone(places).try_acquire_owned().ok()?;
+    Some(Place { permit, runtime })
 }
 
 /// The mark that a task runs of which there is to be one. Such a task ends with the runtime it was

@@ -178,6 +178,11 @@ impl Inner {
         answers.into_iter().map(|(asked, answer)| self.anew(asked, &answer)).collect()
     }
 
+    /// A fill of a key whose value is to be kept nowhere: nobody is asked anything.
+    pub(crate) fn fill_unasked(self: &Arc<Self>, key: &Arc<EntryKey>) -> Fill {
+        self.anew(self.ask(key, Purpose::Fill), &Answer::NoStore)
+    }
+
     fn anew(self: &Arc<Self>, asked: Asked<'_>, answer: &Answer) -> Fill {
         let expect = match answer {
             Answer::Found { state, .. } => Some(state.clone()),

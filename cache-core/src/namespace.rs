@@ -90,11 +90,10 @@ impl Namespace {
         self
     }
 
-    /// How its values are kept and computed, unless a call says otherwise: a TTL among that, or in
-    /// [`ttl`](Self::ttl).
+    /// How its values are kept and computed, unless a call says otherwise. What these options say
+    /// nothing of stays as it was said before (by [`ttl`](Self::ttl), [`grace`](Self::grace), or this).
     pub const fn options(mut self, options: Options) -> Self {
-        let ttl = if options.ttl.is_some() { options.ttl } else { self.options.ttl };
-        self.options = Options { ttl, ..options };
+        self.options = options.or(self.options);
         self
     }
 

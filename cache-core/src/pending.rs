@@ -14,10 +14,13 @@ use crate::fill::NewEntry;
 use crate::invalidate::fence::Fence;
 use crate::invalidate::generation::{GenerationRef, GenerationRefs, render_id};
 use crate::l1::Slot;
+use crate::log_limit::LogLimit;
 use crate::state::{EntryKey, Inner};
 use crate::stats::StoreOperation;
 use crate::store::{Guard, Put, WriteBatch};
 use crate::write::{extensions, forget_extensions};
+
+static NO_PLACE: LogLimit = LogLimit::new();
 
 /// The rest of a commit: the write to the store.
 #[derive(Debug)]
@@ -155,7 +158,7 @@ impl PendingWrite {
         Some(Guard { key, value: render_id(self.swept.id()?).into() })
     }
 
-    /// Runs in the background. Dropped if too many such writes are under way.
+    /// Runs in the background. Dropped, and counted as an error, if too many such writes are under way.
     pub fn spawn(self) {
         self.spawn_with(());
     }
@@ -184,7 +187,14 @@ impl PendingWrite {
         F: Future<Output = ()> + Send,
     {
         let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return };
-        inner.background.try_spawn(async move {
+        let Some(place) = inner.background.place_of_write() else {
+            writes.iter().for_each(|write| write.key.note(|counts| counts.errors.one()));
+            if let Some(left_out) = NO_PLACE.take() {
+                tracing::warn!(target: "cache_core", left_out, "not stored: too many writes wait");
+            }
+            return;
+        };
+        place.spawn(async move {
             let are_there = Self::run_all(writes).await;
             then(are_there).await;
         });

@@ -202,10 +202,16 @@ impl Values {
         let read = |(key, slot): (&Key, Option<Arc<Slot>>)| {
             let identity = key.identity();
             if let Some(slot) = slot {
+                if state.options.sliding.is_some() {
+                    inner.slide(state, key, &slot, &state.options, now);
+                }
                 let workspace = slot.workspace.as_deref();
                 return state.read(identity, Some(&slot), workspace, Read::L1Hit, now);
             }
             let (key, slot) = stored.next()?;
+            if let Some(slot) = &slot {
+                inner.slide_found(key, slot, &state.options, now);
+            }
             state.read(identity, slot.as_ref(), key.workspace.as_deref(), Read::StoreHit, now)
         };
         Ok(keys.iter().zip(in_memory).map(read).collect())

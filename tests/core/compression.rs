@@ -1,6 +1,7 @@
 //! Values that are compressed on the way to the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use cache_core::{Builder, Cache, Compression, ErrorKind, Namespace, NamespaceStats, minutes};
 
@@ -226,3 +227,29 @@ on_shared_setups!(
     a_stream_that_is_not_one_is_a_miss_that_a_fill_repairs,
     the_environment_turns_it_on,
 );
+
+/// How many threads are started beside the one that does this.
+fn other_threads(work: impl Future<Output = ()>) -> usize {
+    let started = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&started);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().on_thread_start(move || drop(counted.fetch_add(1, SeqCst)));
+    runtime.build().unwrap().block_on(work);
+    started.load(SeqCst)
+}
+
+/// Those that answer requests are not held up.
+#[test]
+fn large_values_are_worked_on_by_other_threads() {
+    for (size, others) in [(10 * KIB, 0), (500 * KIB, 1)] {
+        let (setup, page) = (Setup::shared(), page(size));
+        let set = other_threads(async {
+            let cache = built(setup.builder(), Compression::Zstd);
+            cache.set("pages", "1", &page).await.unwrap();
+        });
+        let get = other_threads(async {
+            assert_eq!(text(&setup.cache(), "pages", "1").await.as_ref(), Some(&page));
+        });
+        assert_eq!((set, get), (others, others), "{size} bytes");
+    }
+}

@@ -146,34 +146,69 @@ impl fmt::Display for Shown {
 mod tests {
     use super::*;
     use crate::drill::{Form, all};
-    use crate::run::Terms;
 
-    /// What is not good enough of a drill that was fine, but for the time after which Redis was read.
-    fn missed(name: &str, back: u64) -> Vec<String> {
-        let drill = all(Form::Long).into_iter().find(|drill| drill.name == name).expect("a drill");
-        let (none, lasts) = (Duration::ZERO, drill.lasts);
-        let outcome = Outcome {
-            terms: Terms { rate: 0, healthy: none, lasts, after: none, budget: None },
-            records: Vec::new(),
-            came: 0,
-            leaving: 0,
-            gone: 0,
-            given_up: None,
-            asked_later: None,
-            writes: Some(none),
-            back: Some(Duration::from_millis(back)),
-            hears: Some(none),
-            shown: true,
-        };
-        let [bare, misses, hits] = [Figures::default(); 3];
-        Verdict::of(&drill, &outcome, &Baseline { bare, misses, hits }).missed
+    fn drill(name: &str) -> Drill {
+        all(Form::Long).into_iter().find(|drill| drill.name == name).expect("a drill")
+    }
+
+    /// Of a drill that was as good as can be.
+    fn fine() -> Verdict {
+        let [bare, misses, hits, after] = [Figures::default(); 4];
+        let none = Some(Duration::ZERO);
+        Verdict {
+            requests: 1,
+            failures: 0,
+            healthy: Baseline { bare, misses, hits },
+            misses,
+            misses_after: after,
+            hits,
+            first: none,
+            given_up: none,
+            waited: 0,
+            asked_later: Some(0),
+            writes: none,
+            back: none,
+            hears: none,
+            missed: Vec::new(),
+        }
+    }
+
+    fn millis(millis: u64) -> Option<Duration> {
+        Some(Duration::from_millis(millis))
     }
 
     #[test]
     fn redis_is_read_within_two_seconds_after_a_failover_too() {
         for name in ["sentinel_failover", "primary_lost", "killed", "resharded"] {
-            assert_eq!(missed(name, 2_000), [""; 0]);
-            assert_eq!(missed(name, 2_001), ["not back within 2 s"]);
+            let missed = |back| Verdict { back, ..fine() }.judge(&drill(name), true);
+            assert_eq!(missed(millis(2_000)), [""; 0]);
+            assert_eq!(missed(millis(2_001)), ["not back within 2 s"]);
         }
+    }
+
+    #[test]
+    fn each_thing_that_is_not_good_enough_is_said() {
+        let silent = drill("stopped");
+        let p99 = |p99| Figures { p99, ..Figures::default() };
+        let p50 = |p50| Figures { p50, ..Figures::default() };
+        let (slower, noise) = (SLOWER + Duration::from_millis(1), L1_NOISE * 2);
+        let bad = [
+            (Verdict { failures: 1, ..fine() }, "1 failures"),
+            (Verdict { misses: p99(slower), ..fine() }, "p99 26.0 ms > 25.0 ms"),
+            (Verdict { hits: p50(noise), ..fine() }, "hits in memory 10 µs > 5 µs"),
+            (Verdict { back: None, ..fine() }, "not back within 2 s"),
+            (Verdict { hears: millis(2_001), ..fine() }, "hears nothing within 2 s"),
+            (Verdict { first: millis(1_001), ..fine() }, "no first answer within 1 s"),
+            (Verdict { given_up: millis(251), ..fine() }, "not given up within 250 ms"),
+            (Verdict { given_up: None, ..fine() }, "not given up within 250 ms"),
+            (Verdict { asked_later: Some(1), ..fine() }, "asked all the same"),
+            (Verdict { asked_later: None, ..fine() }, "asked all the same"),
+        ];
+        for (verdict, expected) in bad {
+            assert_eq!(verdict.judge(&silent, true), [expected]);
+        }
+        assert_eq!(fine().judge(&silent, false), ["there was no trouble"]);
+        let busy = Verdict { given_up: None, asked_later: None, ..fine() };
+        assert_eq!(busy.judge(&drill("killed"), true), [""; 0], "it is not silent");
     }
 }

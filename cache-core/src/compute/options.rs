@@ -79,6 +79,15 @@ impl Options {
     /// For how long past its freshness a value is kept, to be used when it can't be computed anew:
     /// the function fails, or takes longer than [`timeout`](Self::timeout) or
     /// [`soft_timeout`](Self::soft_timeout); unless it is deleted here meanwhile. Default: not at all.
+    ///
+    /// While the store is away, only what is in this process' memory can stand in, and only for as
+    /// long as memory may answer without asking: for [`COHERENCE_BOUND`](crate::COHERENCE_BOUND)
+    /// after the value was read or computed here, or after it was last proven that no change was
+    /// missed (see [`coherence`](crate::coherence)), whichever is later. Where an `l1_ttl` is set
+    /// ([`Namespace::l1_ttl`](crate::Namespace::l1_ttl),
+    /// [`Builder::l1_ttl`](crate::Builder::l1_ttl)), it is that long after the value was read or
+    /// computed here; of one above 60 s, without a proof, only 60 s. However long the grace is. Where
+    /// nothing is kept in memory beside the store, nothing stands in.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
@@ -165,19 +174,19 @@ impl Options {
     }
 
     /// What these say, and where they say nothing, what the others do.
-    pub(crate) fn or(self, others: Self) -> Self {
+    pub(crate) const fn or(self, others: Self) -> Self {
         Self {
-            ttl: self.ttl.or(others.ttl),
-            jitter: self.jitter.or(others.jitter),
-            grace: self.grace.or(others.grace),
-            early_refresh: self.early_refresh.or(others.early_refresh),
-            timeout: self.timeout.or(others.timeout),
-            soft_timeout: self.soft_timeout.or(others.soft_timeout),
-            negative_ttl: self.negative_ttl.or(others.negative_ttl),
-            error_ttl: self.error_ttl.or(others.error_ttl),
-            sliding: self.sliding.or(others.sliding),
-            fleet: self.fleet.or(others.fleet),
-            refresh_after: self.refresh_after.or(others.refresh_after),
+            ttl: first(self.ttl, others.ttl),
+            jitter: first(self.jitter, others.jitter),
+            grace: first(self.grace, others.grace),
+            early_refresh: first(self.early_refresh, others.early_refresh),
+            timeout: first(self.timeout, others.timeout),
+            soft_timeout: first(self.soft_timeout, others.soft_timeout),
+            negative_ttl: first(self.negative_ttl, others.negative_ttl),
+            error_ttl: first(self.error_ttl, others.error_ttl),
+            sliding: first(self.sliding, others.sliding),
+            fleet: first(self.fleet, others.fleet),
+            refresh_after: first(self.refresh_after, others.refresh_after),
         }
     }
 
@@ -251,6 +260,11 @@ impl Options {
     }
 }
 
+/// [`Option::or`], for constants.
+const fn first<T: Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
+    if one.is_some() { one } else { other }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +277,28 @@ mod tests {
         let both = call.or(namespace);
         assert_eq!((both.ttl, both.grace), (Some(Ttl::After(minutes(3))), Some(minutes(2))));
         assert_eq!(both.jitter, Some(100));
+    }
+
+    /// In each of its parts.
+    #[test]
+    fn what_one_says_goes_before_what_the_other_does() {
+        let all = |n: u8, on| {
+            let time = |more| minutes(u64::from(n) + more);
+            let options = Options::new().ttl(time(0)).jitter(n).grace(time(1)).early_refresh(n + 1);
+            let options = options.timeout(time(2)).soft_timeout(time(3)).negative_ttl(time(4));
+            let options = options.error_ttl(time(5)).sliding(time(6)).once_per_fleet(on);
+            Options { refresh_after: Some(time(7)), ..options }
+        };
+        let (one, other, none) = (all(1, true), all(20, false), Options::new());
+        for (both, expected) in [
+            (one.or(other), one),
+            (other.or(one), other),
+            (none.or(one), one),
+            (one.or(none), one),
+            (none.or(none), none),
+        ] {
+            assert_eq!(both, expected);
+        }
     }
 
     #[test]

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::options::Options;
+use crate::audit::{Accesses, Operation, Outcome};
 use crate::cache::Cache;
 use crate::clock::Deadline;
+use crate::fill::LONGEST_FILL;
 use crate::invalidate::Tag;
 use crate::key::Key;
+use crate::middleware::Read;
 use crate::state::{Inner, NamespaceState};
+use crate::typed::Found;
 use crate::values::Values;
 
 /// A key that is kept warm. Does not keep the cache alive.
@@ -88,8 +92,19 @@ where
 
     /// How long the value is good as it is; `None`: it is to be computed.
     async fn rest(&self, values: &Values, options: &Options) -> Option<Duration> {
-        let times = values.times(self.key.clone()).await.ok()??;
-        let now = values.cache.inner.clock.now();
+        let inner = &values.cache.inner;
+        if !inner.enabled {
+            return None;
+        }
+        let key = inner.plain_key(&self.namespace, &self.key);
+        let access = Accesses::begin(Operation::Ttl, [&key]);
+        // What is of another type has to be replaced.
+        let (times, read) = match inner.find::<V>(&key, inner.deadline()).await {
+            Found::Value(_, slot, hit) => (Some(slot.times_at(inner.clock.now())), hit),
+            Found::Nothing(..) => (None, Read::Miss),
+        };
+        access.end(Outcome::Read(read));
+        let (times, now) = (times?, inner.clock.now());
         let Some(due) = options.due_at(&times) else { return Some(self.period) };
         (due > now).then(|| Duration::from_millis(due - now))
     }
@@ -104,7 +119,10 @@ where
         let asking = ask(values.clone(), self.key.clone(), compute, options, self.tags.clone());
         place.spawn(async move {
             tokio::select! {
-                round = asking => drop(done.send(round)),
+                round = timeout(LONGEST_FILL, asking) => {
+                    let too_long = |_| Round::Failed("it took too long".to_owned());
+                    drop(done.send(round.unwrap_or_else(too_long)));
+                }
                 () = done.closed() => {}
             }
         });

@@ -177,7 +177,8 @@ where
     /// What is in this process' memory is found here.
     fn into_future(self) -> Self::IntoFuture {
         let Ok(state) = self.values.state() else {
-            return Computing::Asking(Box::pin(alone(self.compute, self.options)));
+            let options = self.options.or(self.values.cache.inner.defaults.options);
+            return Computing::Asking(Box::pin(alone(self.compute, options)));
         };
         if !self.values.cache.inner.enabled {
             let options = self.options.or(state.options);

@@ -123,10 +123,14 @@ impl<'a> Call<'a> {
         F: FnOnce(Previous<V>) -> BoxCompute<'a, V, E> + Send + 'a,
     {
         self.note(Read::Miss);
-        let deadline = self.allowance.begin();
-        let fill = self.inner.fill_anew(&self.key, deadline).await;
-        self.allowance.end();
-        let fill = self.begun(self.expecting(fill)).await;
+        let fill = if self.write {
+            let deadline = self.allowance.begin();
+            let fill = self.inner.fill_anew(&self.key, deadline).await;
+            self.allowance.end();
+            self.begun(self.expecting(fill)).await
+        } else {
+            self.inner.fill_unasked(&self.key)
+        };
         self.compute(fill, None, None, compute, patience).await
     }
 

@@ -8,8 +8,8 @@ use tokio::time::timeout_at;
 use super::at_once::at_most;
 use super::{BatchOutcome, GetOrComputeMany};
 use crate::clock::Deadline;
+use crate::compute::ComputeError;
 use crate::compute::computed::Computed;
-use crate::compute::{ComputeError, Options};
 use crate::key::Key;
 
 /// Calls the function for all keys, each of them once. It may take no longer than else.
@@ -19,8 +19,9 @@ where
     V: Clone,
 {
     let GetOrComputeMany { values, keys, key_of, mut compute, options, size, at_once, .. } = call;
-    let of_namespace = values.state().map_or_else(|_| Options::new(), |state| state.options);
-    let patience = options.or(of_namespace).timeout.map(Deadline::after);
+    let of_cache = values.cache.inner.defaults.options;
+    let others = values.state().map_or(of_cache, |state| state.options);
+    let patience = options.or(others).timeout.map(Deadline::after);
     let mut outcomes: HashMap<Key, BatchOutcome<V, E>> = HashMap::new();
     let mut missing = Vec::new();
     let order: Vec<Key> = keys.iter().map(|own| key_of(own)).collect();

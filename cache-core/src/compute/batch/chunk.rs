@@ -19,6 +19,7 @@ use crate::compute::run::{as_it_is_now, stand_in};
 use crate::fill::Fill;
 use crate::flight::Leader;
 use crate::invalidate::Tag;
+use crate::invalidate::fence::Fence;
 use crate::l1::{Shared, Slot};
 use crate::pending::PendingWrite;
 use crate::store::BoxFuture;
@@ -30,6 +31,8 @@ pub(super) struct Lead<K> {
     pub(super) fill: Option<Fill>,
     pub(super) leader: Option<Leader<Shared>>,
     pub(super) former: Option<Arc<Slot>>,
+    /// From before that was found, where there is no fill, which has one.
+    pub(super) fence: Option<Fence>,
     /// What there is, is still fresh.
     pub(super) attempt: Option<Attempt>,
 }
@@ -196,7 +199,7 @@ impl<K> Terms<'_, K> {
             return lead.former.as_deref().and_then(read).ok_or(error);
         }
         let (inner, key) = (&self.inner, &lead.item.key);
-        let fence = lead.fill.as_ref().map(|fill| &fill.fence);
+        let fence = lead.fill.as_ref().map(|fill| &fill.fence).or(lead.fence.as_ref());
         let former = as_it_is_now(inner, key, fence, lead.former.as_ref());
         stand_in(inner, key, true, former.as_ref(), read).ok_or(error)
     }

@@ -163,7 +163,7 @@ where
                     Joined::Leader(leader) => {
                         self.terms.note_miss(&mut item);
                         let (fill, leader) = (Some(fill), Some(leader));
-                        leads.push(Lead { item, fill, leader, former, attempt: None });
+                        leads.push(Lead { item, fill, leader, former, fence: None, attempt: None });
                     }
                     Joined::Follower(follower) => {
                         self.terms.note_miss(&mut item);
@@ -185,14 +185,19 @@ where
 
     /// Begins to fill all keys, whatever is there.
     async fn anew(&mut self, asking: Vec<Item<K>>) -> (Vec<Lead<K>>, Vec<Follow<K>>) {
-        let keys: Vec<_> = asking.iter().map(|item| Arc::clone(&item.key)).collect();
-        let deadline = self.terms.how.allowance.begin();
-        let fills = self.terms.inner.fill_each_anew(&keys, deadline).await;
-        self.terms.how.allowance.end();
+        let fills = if self.terms.how.write {
+            let keys: Vec<_> = asking.iter().map(|item| Arc::clone(&item.key)).collect();
+            let deadline = self.terms.how.allowance.begin();
+            let fills = self.terms.inner.fill_each_anew(&keys, deadline).await;
+            self.terms.how.allowance.end();
+            fills
+        } else {
+            asking.iter().map(|item| self.terms.inner.fill_unasked(&item.key)).collect()
+        };
         let lead = |(mut item, fill)| {
             self.terms.note_miss(&mut item);
             let fill = Some(self.terms.expecting(&item, fill));
-            Lead { item, fill, leader: None, former: None, attempt: None }
+            Lead { item, fill, leader: None, former: None, fence: None, attempt: None }
         };
         let mut leads: Vec<Lead<K>> = asking.into_iter().zip(fills).map(lead).collect();
         self.begin(&mut leads).await;
@@ -262,7 +267,8 @@ where
             {
                 let (fill, leader) = (Some(fill), Some(leader));
                 let attempt = Some(Attempt::new(inner, &item.key, Some(&slot)));
-                leads.push(Lead { item, fill, leader, former: Some(slot), attempt });
+                let former = Some(slot);
+                leads.push(Lead { item, fill, leader, former, fence: None, attempt });
                 return;
             }
         }
@@ -359,7 +365,11 @@ where
                     }
                     self.set((item.place, outcome));
                 }
-                None => alone.push(Lead { item, fill: None, leader: None, former, attempt: None }),
+                None => {
+                    let fence = Some(fence);
+                    let (fill, leader, attempt) = (None, None, None);
+                    alone.push(Lead { item, fill, leader, former, fence, attempt });
+                }
             }
         }
         (again, alone)
