@@ -188,7 +188,9 @@ impl PendingWrite {
     {
         let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return };
         let Some(place) = inner.background.place_of_write() else {
-            writes.iter().for_each(|write| write.key.note(|counts| counts.errors.one()));
+            for write in &writes {
+                write.key.note(|counts| counts.errors.one());
+            }
             if let Some(left_out) = NO_PLACE.take() {
                 tracing::warn!(target: "cache_core", left_out, "not stored: too many writes wait");
             }

@@ -358,19 +358,15 @@ where
                 Some(Outcome::Failed(error)) => Some(instead(ComputeError::Compute(error))),
                 Some(Outcome::NotShared) | None => None,
             };
-            match placed {
-                Some(outcome) => {
-                    if outcome.is_ok() {
-                        self.terms.audit(&item, audit::Outcome::Shared);
-                    }
-                    self.set((item.place, outcome));
-                }
-                None => {
-                    let fence = Some(fence);
-                    let (fill, leader, attempt) = (None, None, None);
-                    alone.push(Lead { item, fill, leader, former, fence, attempt });
-                }
+            let Some(outcome) = placed else {
+                let (fence, fill, leader, attempt) = (Some(fence), None, None, None);
+                alone.push(Lead { item, fill, leader, former, fence, attempt });
+                continue;
+            };
+            if outcome.is_ok() {
+                self.terms.audit(&item, audit::Outcome::Shared);
             }
+            self.set((item.place, outcome));
         }
         (again, alone)
     }
