@@ -49,7 +49,8 @@ use crate::stats::{HitRatioWarning, InvalidationCounters, Operations, Workspaces
 use crate::store::Store;
 use crate::ttl::{Ttl, hours};
 
-/// Settings of a cache to be built. Settings made here beat the environment, in any order.
+/// Settings of a cache to be built. Settings made here beat the environment, in any order; but what the
+/// environment says of one namespace goes before what is said here of all.
 #[derive(Debug, Default)]
 #[must_use = "nothing is built until `build` is called"]
 pub struct Builder {

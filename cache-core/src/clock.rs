@@ -191,6 +191,11 @@ impl Stopwatch {
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
+
+    /// When that will have been so long: the same moment whenever it is asked.
+    pub(crate) fn until(self, lasts: Duration) -> Deadline {
+        Deadline(self.0 + lasts.min(FAR))
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@
 //! | `admin` | what operators ask: top keys, one entry, counts, the store's own figures |
 //! | `flight` | single-flight |
 //! | [`rate`] | rate limits |
-//! | [`guide`] | pages for operators |
+//! | [`guide`] | pages on how values are computed, and for operators |
 //! | `reads`, `log_limit` | hits and misses for whoever debugs; warnings that don't come with every request |
 //! | `clock`, `background` | the only place that reads clocks; tasks in the background |
 //!

@@ -233,7 +233,9 @@ fn other_threads(work: impl Future<Output = ()>) -> usize {
     let started = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&started);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().on_thread_start(move || drop(counted.fetch_add(1, SeqCst)));
+    runtime.enable_all().on_thread_start(move || {
+        counted.fetch_add(1, SeqCst);
+    });
     runtime.build().unwrap().block_on(work);
     started.load(SeqCst)
 }

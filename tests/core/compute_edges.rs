@@ -3,7 +3,9 @@
 use std::future::pending;
 use std::time::Duration;
 
-use cache_core::{Cache, ComputeError, Invalidated, Namespace, Options, minutes, seconds};
+use cache_core::{
+    Cache, ComputeError, Computed, Invalidated, Namespace, Options, Previous, minutes, seconds,
+};
 use cache_tests::{Gate, RedisServer};
 
 use crate::setup::{Setup, fill, join, on, on_every_setup, settled, text};
@@ -84,7 +86,30 @@ async fn what_is_deleted_stands_in_for_nothing(setup: Setup) {
     assert!(matches!(join(following).await, Err(ComputeError::Compute(_))));
 }
 
+/// Pinned: what was said of all that are nothing went before what the function said of this one.
+async fn a_function_may_know_how_long_there_is_nothing(setup: Setup) {
+    let cache = setup.cache();
+    let ask = async |ttl: Option<Duration>| {
+        let compute = async |_: Previous<Option<String>>| {
+            let nothing = Computed::new(None::<String>);
+            Ok::<_, Failure>(match ttl {
+                Some(ttl) => nothing.ttl(ttl),
+                None => nothing,
+            })
+        };
+        let key = if ttl.is_some() { "said" } else { "unsaid" };
+        let asked = cache.get_or_compute_with("users", key, compute);
+        assert_eq!(asked.negative_ttl(seconds(5)).await.unwrap(), None);
+        settled(&cache).await;
+        cache.stats().namespaces["users"].computes
+    };
+    assert_eq!((ask(Some(minutes(5))).await, ask(None).await), (1, 2));
+    setup.clock.advance(minutes(1));
+    assert_eq!((ask(Some(minutes(5))).await, ask(None).await), (2, 3));
+}
+
 on_every_setup!(
+    a_function_may_know_how_long_there_is_nothing,
     what_is_read_with_others_lives_on_too,
     what_is_said_of_a_namespace_adds_up,
     what_is_deleted_stands_in_for_nothing,

@@ -173,22 +173,20 @@ mod tests {
         }
     }
 
-    fn millis(millis: u64) -> Option<Duration> {
-        Some(Duration::from_millis(millis))
-    }
-
     #[test]
     fn redis_is_read_within_two_seconds_after_a_failover_too() {
         for name in ["sentinel_failover", "primary_lost", "killed", "resharded"] {
-            let missed = |back| Verdict { back, ..fine() }.judge(&drill(name), true);
-            assert_eq!(missed(millis(2_000)), [""; 0]);
-            assert_eq!(missed(millis(2_001)), ["not back within 2 s"]);
+            let back = |after| Some(Duration::from_millis(after));
+            let missed = |after| Verdict { back: back(after), ..fine() }.judge(&drill(name), true);
+            assert_eq!(missed(2_000), [""; 0]);
+            assert_eq!(missed(2_001), ["not back within 2 s"]);
         }
     }
 
     #[test]
     fn each_thing_that_is_not_good_enough_is_said() {
         let silent = drill("stopped");
+        let millis = |millis| Some(Duration::from_millis(millis));
         let p99 = |p99| Figures { p99, ..Figures::default() };
         let p50 = |p50| Figures { p50, ..Figures::default() };
         let (slower, noise) = (SLOWER + Duration::from_millis(1), L1_NOISE * 2);

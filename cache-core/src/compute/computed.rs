@@ -123,7 +123,7 @@ impl<V> Computed<V> {
         }
     }
 
-    /// How long it is fresh. Default: what the call or the namespace says.
+    /// How long it is fresh; also if there is nothing. Default: what the call or the namespace says.
     pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
         self.ttl = Some(ttl.into());
         self

@@ -87,6 +87,7 @@ pub(super) async fn turn<V: DeserializeOwned>(
 ) -> Turn<V> {
     let mut deadline = fleet.deadline;
     let key = Arc::clone(fill.key());
+    let mut heard = false;
     loop {
         let Some(name) = lease_name(inner, &fill) else {
             return Turn::Compute(fill, former, None);
@@ -105,7 +106,7 @@ pub(super) async fn turn<V: DeserializeOwned>(
                 return Turn::Leave(Previous::new(former).value());
             }
             Attempt::Theirs(token) => {
-                if !changes(inner, &fill, &name, &token, fleet.until).await {
+                if !changes(inner, &fill, &name, &token, fleet.until, &mut heard).await {
                     return Turn::Compute(fill, former, None);
                 }
             }
@@ -149,13 +150,14 @@ async fn attempt(inner: &Arc<Inner>, fill: &Fill, name: &str, deadline: Deadline
 }
 
 /// Waits until the value may be there, or the lease is another's or free. False if it is no use to
-/// wait any longer.
+/// wait any longer. `heard`: this has ended once because the entry was said to have changed.
 async fn changes(
     inner: &Arc<Inner>,
     fill: &Fill,
     name: &str,
     token: &WriteId,
     until: Deadline,
+    heard: &mut bool,
 ) -> bool {
     // Before the question, so that what changes after it is not missed.
     let waiter = inner.wait_for_change(&fill.key().rendered, name);
@@ -177,8 +179,9 @@ async fn changes(
             Some(waiter) => {
                 let woken = tokio::time::timeout_at(next.instant(), waiter.woken()).await;
                 // An entry that has changed is looked for at once, in the round trip that would tell
-                // so. Leases change whenever they are renewed.
-                if woken == Ok(true) {
+                // so; the first time: who hears of it again and again asks before that costs more.
+                // Leases change whenever they are renewed.
+                if woken == Ok(true) && !std::mem::replace(heard, true) {
                     return true;
                 }
             }

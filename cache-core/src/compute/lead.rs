@@ -193,7 +193,9 @@ pub(super) fn to_be_kept(
         }
     };
     let ttl = keeping.ttl.or(how.options.ttl).unwrap_or(namespace.ttl);
-    let negative = how.options.negative_ttl.filter(|_| is_nothing(format, &payload));
+    // What the function says of this value goes before what is said of all that are nothing.
+    let said = keeping.ttl.is_some();
+    let negative = how.options.negative_ttl.filter(|_| !said && is_nothing(format, &payload));
     let ttl = negative.map_or(ttl, Ttl::After);
     let store = keeping.store && how.write && ttl != Ttl::After(Duration::ZERO);
     let tags = if store { keeping.tags } else { Vec::new() };

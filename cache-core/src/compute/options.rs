@@ -86,8 +86,8 @@ impl Options {
     /// missed (see [`coherence`](crate::coherence)), whichever is later. Where an `l1_ttl` is set
     /// ([`Namespace::l1_ttl`](crate::Namespace::l1_ttl),
     /// [`Builder::l1_ttl`](crate::Builder::l1_ttl)), it is that long after the value was read or
-    /// computed here; of one above 60 s, without a proof, only 60 s. However long the grace is. Where
-    /// nothing is kept in memory beside the store, nothing stands in.
+    /// computed here; of one above 60 s, without a proof, only 60 s. That is so however long the
+    /// grace is. Where nothing is kept in memory beside the store, nothing stands in.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self

@@ -101,6 +101,8 @@ impl<'a> Call<'a> {
                                 return self.stand_in(former.as_ref(), ComputeError::TimedOut);
                             }
                             Ended::Alone => {
+                                // What somebody else has computed need not be kept for that long.
+                                drop(follower);
                                 let computing = self.compute_alone(former, compute, patience);
                                 return Box::pin(computing).await;
                             }

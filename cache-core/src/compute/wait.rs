@@ -72,7 +72,7 @@ async fn within<V, E>(
     longest: Duration,
     follower: &Follower<Shared>,
 ) -> Result<Landing<&Shared>, Ended<V, E>> {
-    let hung = Deadline::after(follower.left_of(longest));
+    let hung = follower.end(longest);
     let end = until.min(hung);
     let in_time = timeout_at(end.instant(), follower.wait()).await;
     in_time.map_err(|_| if until > end { Ended::Hung } else { Ended::TooLong })

@@ -81,11 +81,11 @@ impl<T> Board<T> {
         Ended { board: self, place: None }
     }
 
-    /// The time to the next of those moments that lie so far from each other: the same for all who wait.
-    pub(super) fn left_of_round(&self, round: Duration) -> Duration {
+    /// The next of those moments that lie so far from each other: the same for all who wait.
+    pub(super) fn end_of_round(&self, round: Duration) -> Deadline {
         let (past, round) = (self.since.elapsed().as_nanos(), round.as_nanos().max(1));
-        let left = round - past % round;
-        u64::try_from(left).map_or(Duration::MAX, Duration::from_nanos)
+        let end = (past / round + 1).saturating_mul(round);
+        self.since.until(u64::try_from(end).map_or(Duration::MAX, Duration::from_nanos))
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -114,7 +114,7 @@ impl<T: Send + Sync + 'static> Board<T> {
         let mut watch = Watch { board: Arc::clone(self), id, until, has_begun: false };
         let in_time = tokio::time::sleep_until(until.instant());
         // One for each flight that somebody waits for, and no longer than that. (Those who wait have one
-        // end, or two, if it has begun anew meanwhile.)
+        // end; or some more, if it has begun anew meanwhile, or they wait for different times.)
         runtime.spawn(async move {
             watch.has_begun = true;
             tokio::select! {
@@ -160,20 +160,20 @@ impl<'b, T> Future for Ended<'b, T> {
         if let Some(landing) = board.landing() {
             return Poll::Ready(landing);
         }
+        let waker = context.waker().clone();
         let mut waiting = board.waiting();
         // It may have ended before that.
         if let Some(landing) = board.landing() {
             return Poll::Ready(landing);
         }
-        let former = match self.place.and_then(|place| waiting.wakers.get_mut(place)) {
-            Some(waker) if waker.will_wake(context.waker()) => None,
-            Some(waker) => Some(std::mem::replace(waker, context.waker().clone())),
-            None => {
-                self.place = Some(waiting.wakers.insert(context.waker().clone()));
-                None
-            }
+        let place = self.place.and_then(|place| waiting.wakers.get_mut(place));
+        let former = if let Some(former) = place {
+            Some(std::mem::replace(former, waker))
+        } else {
+            self.place = Some(waiting.wakers.insert(waker));
+            None
         };
-        // To drop one can be to drop a task, with what waits in it.
+        // To drop one can be to drop a task, with what waits in it; nor are they copied where it is locked.
         drop(waiting);
         drop(former);
         Poll::Pending
@@ -292,10 +292,13 @@ mod tests {
     async fn rounds_end_for_all_at_the_same_moments() {
         let board = board();
         tokio::time::advance(LONG / 4).await;
-        assert_eq!(board.left_of_round(LONG), LONG * 3 / 4);
+        assert_eq!(board.end_of_round(LONG), Deadline::after(LONG * 3 / 4));
+        assert_eq!(board.end_of_round(LONG), board.since.until(LONG));
         tokio::time::advance(LONG * 3 / 4).await;
-        assert_eq!(board.left_of_round(LONG), LONG, "nobody has to come back at once");
-        assert_eq!(board.left_of_round(Duration::ZERO), Duration::from_nanos(1));
+        let next = board.end_of_round(LONG);
+        assert_eq!(next, Deadline::after(LONG), "nobody has to come back at once");
+        assert_eq!(board.end_of_round(Duration::ZERO), Deadline::after(Duration::from_nanos(1)));
+        assert_eq!(board.end_of_round(Duration::MAX), board.since.until(Duration::MAX));
     }
 
     /// Counts; and holds what a task does: something else that waits.

@@ -155,12 +155,12 @@ impl<T> Follower<T> {
         self.key.take_if(|key| key.is_as(own))
     }
 
-    /// How long it is until the flight has lasted for this long.
-    pub(crate) fn left_of(&self, longest: Duration) -> Duration {
+    /// When the flight will have lasted for this long: the same moment for all who wait.
+    pub(crate) fn end(&self, longest: Duration) -> Deadline {
         match self.since {
-            Some(since) => longest.saturating_sub(since.elapsed()),
+            Some(since) => since.until(longest),
             // Nobody knows: then it is looked again what it has come to.
-            None => self.board.left_of_round(longest),
+            None => self.board.end_of_round(longest),
         }
     }
 }
@@ -189,7 +189,7 @@ impl<T: Send + Sync + 'static> Follower<T> {
         &self,
         longest: Duration,
     ) -> impl Future<Output = Option<Landing<&T>>> + Send {
-        self.board.ended_by(Deadline::after(self.left_of(longest)))
+        self.board.ended_by(self.end(longest))
     }
 }
 
@@ -214,5 +214,31 @@ mod tests {
         assert!(flights.len() == 10_000 && capacity() >= 10_000);
         drop(joined);
         assert_eq!(capacity(), 0);
+    }
+
+    /// Pinned: each took the time anew, and so ended a little earlier or later than the others.
+    #[tokio::test]
+    async fn for_all_who_wait_one_looks_at_the_clock() {
+        for since in [Some(Stopwatch::start()), None] {
+            let board = Arc::new(Board::default());
+            let waiting = (0..100).map(|_| {
+                let follower = Follower { since, key: None, board: Arc::clone(&board) };
+                tokio::spawn(async move {
+                    follower.wait_within(Duration::from_secs(60)).await.is_none()
+                })
+            });
+            let waiting: Vec<_> = waiting.collect();
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            let metrics = tokio::runtime::Handle::current().metrics();
+            assert_eq!(metrics.num_alive_tasks(), 100 + 1);
+            board.end(Landing::Landed(()));
+            for one in waiting {
+                assert!(!one.await.unwrap());
+            }
+            tokio::task::yield_now().await;
+            assert_eq!(metrics.num_alive_tasks(), 0);
+        }
     }
 }

@@ -1,8 +1,12 @@
-//! Running it on Redis as it really is.
+//! How values are computed, and running it on Redis as it really is.
 
 #[cfg(feature = "redis")]
 pub mod cluster {
     #![doc = include_str!("cluster.md")]
+}
+
+pub mod computing {
+    #![doc = include_str!("computing.md")]
 }
 
 pub mod faults {

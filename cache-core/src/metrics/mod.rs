@@ -30,7 +30,7 @@
 //! | `cache_refreshes_total` | `cache`, `result` | of these, those that keep values warm |
 //! | `cache_saved_seconds_total` | `cache` | what computing would have taken without the cache, in whole seconds |
 //! | `cache_sets_total`, `cache_deletes_total` | `cache` | values written; keys deleted |
-//! | `cache_errors_total`, `cache_unreadable_total` | `cache` | store operations that failed and damaged bytes; what could not be opened here |
+//! | `cache_errors_total`, `cache_unreadable_total` | `cache` | store operations that failed, damaged bytes, values of another type; what could not be opened here |
 //! | `cache_read_bytes_total`, `cache_written_bytes_total` | `cache` | bytes from and to the store |
 //! | `cache_compressed_total`, `cache_uncompressed_bytes_total`, `cache_compressed_bytes_total` | `cache` | values compressed, and their bytes before and after |
 //! | `cache_invalidations_total` | `outcome` | `complete`, `queued`, `failed` |

@@ -52,7 +52,8 @@ impl EntryKey {
 
     /// Whether both are the same in all.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
-        self.is_same_as(other) && Arc::ptr_eq(&self.facts, &other.facts)
+        let same = self.is_same_as(other) && self.tail == other.tail;
+        same && Arc::ptr_eq(&self.facts, &other.facts)
     }
 
     /// Counts something, of the namespace and of the workspace.

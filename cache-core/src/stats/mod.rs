@@ -78,7 +78,10 @@ pub struct NamespaceStats {
     pub sets: u64,
     /// Keys deleted, one by one or by pattern. (By pattern: of the namespace only.)
     pub deletes: u64,
-    /// Store operations that failed, and stored bytes that were damaged.
+    /// Store operations that failed (or, in the background, found no place), stored bytes that were
+    /// damaged, and values, in the store or in memory, that were of another type than was asked
+    /// for. (One that says that there is nothing does not count, whatever is asked for.) What is
+    /// damaged, or of another type, was a miss.
     pub errors: u64,
     /// Stored values, sound as they were, that could not be opened here: compressed in a way or
     /// encrypted with a key that this instance does not have, not authentic, not encrypted in a

@@ -167,7 +167,7 @@ where
                     }
                     Joined::Follower(follower) => {
                         self.terms.note_miss(&mut item);
-                        let hung = Deadline::after(follower.left_of(longest));
+                        let hung = follower.end(longest);
                         let fence = fill.fence.again();
                         follows.push(Follow { item, follower, former, fence, hung });
                     }
