@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Once;
 
-use cache_core::{Cache, Keyring, Namespace, Options, Previous, Scope, minutes, seconds};
+use cache_core::{
+    Cache, Invalidated, Keyring, Namespace, Options, Previous, Scope, minutes, seconds,
+};
+use cache_tests::{Gate, RedisServer};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::pages;
-use crate::setup::{Setup, delete, fill, on_every_setup, settled, text};
+use crate::setup::{Setup, delete, fill, join, missed, on, on_every_setup, settled, text};
 
 pub(crate) type Fields = BTreeMap<&'static str, String>;
 
@@ -179,8 +182,8 @@ async fn a_longer_life_by_use_is_an_event(setup: Setup) {
     assert!(heard.len() == 2 && heard.contains(&"touch done".to_owned()), "{heard:?}");
 }
 
-/// Pinned: that a function was given what is stale was no event, though it read it.
-async fn what_is_given_to_the_function_is_an_event(setup: Setup) {
+/// What it holds is not fresh any more, and within its grace.
+async fn with_a_stale_value(setup: &Setup) -> Cache {
     let patients = Namespace::new("patients").sensitive();
     let options = Options::new().ttl(minutes(1)).grace(minutes(5));
     let cache = setup
@@ -192,6 +195,12 @@ async fn what_is_given_to_the_function_is_an_event(setup: Setup) {
     fill(&cache, "patients", KEY, VALUE).await;
     settled(&cache).await;
     setup.clock.advance(minutes(2));
+    cache
+}
+
+/// Pinned: that a function was given what is stale was no event, though it read it.
+async fn what_is_given_to_the_function_is_an_event(setup: Setup) {
+    let cache = with_a_stale_value(&setup).await;
     listen();
     let work = async |former: Previous<String>| {
         former.unchanged().ok_or(std::io::Error::other("there is nothing"))
@@ -210,6 +219,43 @@ async fn what_is_given_to_the_function_is_an_event(setup: Setup) {
     settled(&cache).await;
     let hit = if setup.has_l1() { "get l1_hit" } else { "get store_hit" };
     assert_eq!(heard(), [hit, "get miss", "fill done"]);
+}
+
+async fn what_stands_in_for_a_failure_is_an_event(setup: Setup) {
+    let cache = with_a_stale_value(&setup).await;
+    listen();
+    let failing = async || Err::<String, _>(std::io::Error::other("no"));
+    assert_eq!(cache.get_or_compute("patients", KEY, failing).await.unwrap(), VALUE);
+    assert_eq!(heard(), ["get miss", "get stale"]);
+    // Nothing is fresh, and a read takes nothing stale.
+    assert_eq!(text(&cache, "patients", KEY).await, None);
+    assert_eq!(heard(), ["get miss"]);
+}
+
+/// Whoever waits for what somebody else computes is given a value, too.
+async fn each_who_shares_a_value_is_an_event(setup: Setup) {
+    let cache = cache(&setup);
+    listen();
+    let gate = Gate::new();
+    let caller = || {
+        let (cache, gate) = (cache.clone(), gate.clone());
+        tokio::spawn(async move {
+            let compute = async || {
+                gate.pass().await;
+                Ok::<_, std::io::Error>(VALUE.to_owned())
+            };
+            cache.get_or_compute("patients", KEY, compute).await
+        })
+    };
+    let callers: Vec<_> = (0..10).map(|_| caller()).collect();
+    missed(&cache, "patients", 10).await;
+    gate.open_for_good();
+    for caller in callers {
+        assert_eq!(join(caller).await.unwrap(), VALUE);
+    }
+    settled(&cache).await;
+    let events = [vec!["get miss"; 10], vec!["fill done"], vec!["get shared"; 9]].concat();
+    assert_eq!(heard(), events);
 }
 
 async fn middleware_is_audited_too(setup: Setup) {
@@ -253,7 +299,27 @@ on_every_setup!(
     every_access_is_an_event,
     a_longer_life_by_use_is_an_event,
     what_is_given_to_the_function_is_an_event,
+    what_stands_in_for_a_failure_is_an_event,
+    each_who_shares_a_value_is_an_event,
     middleware_is_audited_too,
     what_is_not_sensitive_is_not_audited,
     a_read_that_nobody_waited_for_was_none_and_a_write_may_have_been,
 );
+
+#[tokio::test]
+async fn what_redis_can_not_be_told_has_failed_or_is_queued() {
+    let redis = RedisServer::start();
+    let patients = Namespace::new("patients").sensitive();
+    let keyring = Keyring::new(1, [1; 32]);
+    let cache = on(&redis).namespace(patients).keyring(keyring).build().unwrap();
+    cache.set("patients", KEY, VALUE).await.unwrap();
+    redis.kill();
+    listen();
+    assert!(cache.set("patients", KEY, VALUE).await.is_err());
+    assert_eq!(heard(), ["set failed"]);
+    assert_eq!(cache.delete("patients", KEY).await.unwrap(), Invalidated::Queued);
+    assert_eq!(heard(), ["delete queued"]);
+    let scope = Scope::key("patients", KEY);
+    assert_eq!(cache.invalidate(scope).await.unwrap(), Invalidated::Queued);
+    assert_eq!(heard(), ["delete queued"]);
+}

@@ -20,6 +20,7 @@ mod compression;
 mod compute_edges;
 mod compute_faults;
 mod compute_options;
+mod compute_outage;
 mod compute_places;
 mod contract;
 mod corrupt;

@@ -127,7 +127,11 @@ impl Options {
     }
 
     /// For how long, after the function has failed, those who ask in this process are given its
-    /// error (or a value within its grace) without calling it. Default: not at all.
+    /// error (or a value within its grace) without calling it. Where nothing can tell whether something
+    /// was invalidated since (the store is away or full), for [`UNCONFIRMED_FLIGHT`] at most. Default:
+    /// not at all.
+    ///
+    /// [`UNCONFIRMED_FLIGHT`]: crate::UNCONFIRMED_FLIGHT
     pub const fn error_ttl(mut self, ttl: Duration) -> Self {
         self.error_ttl = Some(ttl);
         self

@@ -8,7 +8,7 @@ use cache_tests::resp::Reply;
 use cache_tests::{Answer, FakeRedis, RedisServer, eventually};
 
 use super::{Work, missed, value};
-use crate::setup::{PATIENCE, at, join, on, settled, text};
+use crate::setup::{PATIENCE, Setup, at, join, on, settled, text};
 
 #[tokio::test]
 async fn who_waits_while_redis_is_killed_computes() {
@@ -30,6 +30,43 @@ async fn who_waits_while_redis_is_killed_computes() {
         assert_eq!(join(again).await.unwrap(), "again");
     }
     assert_eq!(work.begun(), 4);
+}
+
+/// However many wait in each.
+#[tokio::test]
+async fn when_redis_is_killed_one_computes_in_each_process() {
+    let redis = RedisServer::start();
+    let (holder, other) = (on(&redis).build().unwrap(), on(&redis).build().unwrap());
+    let work = Work::default();
+    let ask = |cache| (0..100).map(|_| work.ask(cache, value("value"))).collect::<Vec<_>>();
+    let mut callers = ask(&holder);
+    work.have_begun(1).await;
+    callers.extend(ask(&other));
+    for cache in [&holder, &other] {
+        missed(cache, 100).await;
+    }
+    assert_eq!(work.begun(), 1);
+    redis.kill();
+    work.have_begun(2).await;
+    work.gate.open_for_good();
+    for caller in callers {
+        assert_eq!(join(caller).await.unwrap(), "value");
+    }
+    assert_eq!(work.begun(), 2);
+}
+
+/// There is nobody to take a lease from.
+#[tokio::test]
+async fn in_memory_only_one_computes_for_all_callers() {
+    let cache = Setup::memory().cache();
+    let work = Work::default();
+    let callers: Vec<_> = (0..100).map(|_| work.ask(&cache, value("value"))).collect();
+    missed(&cache, 100).await;
+    work.gate.open_for_good();
+    for caller in callers {
+        assert_eq!(join(caller).await.unwrap(), "value");
+    }
+    assert_eq!(work.begun(), 1);
 }
 
 #[tokio::test]
