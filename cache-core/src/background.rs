@@ -8,13 +8,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Deadline;
 
-/// Runs tasks that nobody waits for: at most so many at once, and as many writes of what was computed.
-/// (A computation in the background, whose value is written when it ends, must not need a second place
-/// among those that its likes take.)
+/// Runs tasks that nobody waits for: at most so many at once; and as many of the cache's own upkeep: writes
+/// of what was computed, and looks at what has changed elsewhere. (A computation in the background, whose
+/// value is written when it ends, must not need a second place among those that its likes take.)
 #[derive(Debug, Clone)]
 pub struct Background {
     places: Arc<Semaphore>,
-    writes: Arc<Semaphore>,
+    upkeep: Arc<Semaphore>,
     limit: u32,
 }
 
@@ -38,7 +38,7 @@ impl Place {
 impl Background {
     pub(crate) fn new(limit: u32) -> Self {
         let places = || Arc::new(Semaphore::new(limit as usize));
-        Self { places: places(), writes: places(), limit }
+        Self { places: places(), upkeep: places(), limit }
     }
 
     /// Runs a task in the background. False if all places are taken, the cache is shut down, or
@@ -57,30 +57,30 @@ impl Background {
         place_of(&self.places)
     }
 
-    /// A place for one write of what was computed.
-    pub(crate) fn place_of_write(&self) -> Option<Place> {
-        place_of(&self.writes)
+    /// A place for a task of the cache's own upkeep.
+    pub(crate) fn place_of_upkeep(&self) -> Option<Place> {
+        place_of(&self.upkeep)
     }
 
-    /// How many tasks run, writes among them.
+    /// How many tasks run, those of its own upkeep among them.
     pub fn running(&self) -> usize {
         let taken =
             |places: &Semaphore| (self.limit as usize).saturating_sub(places.available_permits());
-        taken(&self.places) + taken(&self.writes)
+        taken(&self.places) + taken(&self.upkeep)
     }
 
     /// Takes no more tasks and waits for those that run, then for what they have to write. False if
     /// some still ran after `limit`.
     pub(crate) async fn drain(&self, limit: Duration) -> bool {
         let all = async {
-            for places in [&self.places, &self.writes] {
+            for places in [&self.places, &self.upkeep] {
                 let _ = places.acquire_many(self.limit).await;
                 places.close();
             }
         };
         let drained = tokio::time::timeout(limit, all).await;
         self.places.close();
-        self.writes.close();
+        self.upkeep.close();
         drained.is_ok()
     }
 }

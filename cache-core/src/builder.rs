@@ -143,8 +143,9 @@ impl Builder {
         self
     }
 
-    /// How many tasks may run in the background at once, and how many writes to the store of what was
-    /// computed: what finds no place among those is not stored, which counts as an error. Default: 1024.
+    /// How many tasks may run in the background at once, and beside them how many of the cache's own
+    /// upkeep, such as writes to the store of what was computed: what finds no place among those is not
+    /// stored, which counts as an error. Default: 1024.
     pub fn background_tasks(mut self, tasks: u32) -> Self {
         self.background_tasks = Some(tasks.max(1));
         self

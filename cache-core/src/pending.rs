@@ -187,7 +187,7 @@ impl PendingWrite {
         F: Future<Output = ()> + Send,
     {
         let Some(inner) = writes.first().map(|write| Arc::clone(&write.inner)) else { return };
-        let Some(place) = inner.background.place_of_write() else {
+        let Some(place) = inner.background.place_of_upkeep() else {
             for write in &writes {
                 write.key.note(|counts| counts.errors.one());
             }

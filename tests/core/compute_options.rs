@@ -417,34 +417,6 @@ on_every_setup!(
     times_are_spread,
 );
 
-/// Pinned: of those who waited for one that hung, each computed when it had waited long enough.
-#[tokio::test(start_paused = true)]
-async fn a_leader_that_hangs_is_replaced_by_one() {
-    let cache = Setup::memory().cache();
-    let (hung, gate, calls) = (Gate::new(), Gate::new(), Arc::new(AtomicUsize::new(0)));
-    let caller = |gate: &Gate| {
-        let (cache, work, calls) = (cache.clone(), held(gate), Arc::clone(&calls));
-        tokio::spawn(async move {
-            let work = async || {
-                calls.fetch_add(1, Ordering::SeqCst);
-                work.await
-            };
-            cache.get_or_compute("users", "1", work).await
-        })
-    };
-    let leader = caller(&hung);
-    hung.waiting(1).await;
-    let waiters: Vec<_> = (0..100).map(|_| caller(&gate)).collect();
-    gate.waiting(1).await;
-    gate.open_for_good();
-    for waiter in waiters {
-        assert_eq!(waiter.await.unwrap().unwrap(), "new");
-    }
-    assert_eq!(calls.load(Ordering::SeqCst), 2);
-    assert!(!leader.is_finished());
-    leader.abort();
-}
-
 /// What is said for a call goes before what is said for its namespace, and that before what is
 /// said for all.
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cache_core::{Cache, ErrorKind, Key, MAX_REFRESHERS, Options, minutes, seconds};
+use cache_core::{Cache, ErrorKind, Key, MAX_REFRESHERS, Options, hours, minutes, seconds};
 use cache_tests::{Gate, RedisServer, eventually};
 
 use crate::audit;
@@ -233,6 +233,68 @@ async fn without_redis_it_goes_on() {
             assert_eq!(failures(&cache), 0);
             drop(warm);
         }
+    }
+}
+
+/// A function whose calls are held at a gate.
+#[derive(Clone, Default)]
+struct Held {
+    gate: Gate,
+    running: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Held {
+    async fn call(self) -> Result<String, Failure> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        self.gate.pass().await;
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        Ok("v".to_owned())
+    }
+
+    /// Waits until so many calls have ended, and so many others are held.
+    async fn came_to(&self, ended: usize, held: usize) {
+        eventually(PATIENCE, "places are taken", || {
+            let now = [&self.ended, &self.running].map(|count| count.load(Ordering::SeqCst));
+            now == [ended, held]
+        })
+        .await;
+    }
+}
+
+/// Those who find no place come again, and none is left out. Pinned: nor was there a place to look at what
+/// had changed elsewhere, so all was given up under a scope of which a push came, and the first value was
+/// not stored.
+#[tokio::test(start_paused = true)]
+async fn no_more_are_computed_at_once_than_there_are_places() {
+    const KEYS: [&str; 5] = ["aud", "chf", "eur", "gbp", "usd"];
+    for setup in [Setup::memory(), Setup::shared()] {
+        let cache = setup.builder().background_tasks(2).build().unwrap();
+        let (rates, held) = (cache.namespace("rates"), Held::default());
+        let start = |key: &'static str| {
+            let held = held.clone();
+            let compute = move || held.clone().call();
+            rates.refresh(key, compute).every(hours(1)).start().unwrap()
+        };
+        let warm: Vec<_> = KEYS.into_iter().map(start).collect();
+        held.came_to(0, 2).await;
+        // The others try each second. Pinned: that they couldn't was counted as if their functions had
+        // failed, and they tried again an eighth of the hour later.
+        tokio::time::sleep(seconds(5)).await;
+        assert_eq!(failures(&cache), 0);
+        for ended in 1..=KEYS.len() {
+            held.gate.open(1);
+            held.came_to(ended, (KEYS.len() - ended).min(2)).await;
+        }
+        settled(&cache).await;
+        for key in KEYS {
+            assert_eq!(text(&cache, "rates", key).await.as_deref(), Some("v"), "{key}");
+        }
+        assert_eq!(held.most.load(Ordering::SeqCst), 2);
+        drop(warm);
     }
 }
 

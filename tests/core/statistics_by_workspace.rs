@@ -1,8 +1,14 @@
-//! Counters by workspace: the same reads as by namespace, to the last, and not without bound.
+//! Counters by workspace: the same reads and computations as by namespace, to the last, and not
+//! without bound.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::{Cache, Key, MAX_COUNTED_WORKSPACES, Namespace, NamespaceStats};
 
 use crate::setup::{Setup, join, on_every_setup};
+
+type Failure = std::io::Error;
 
 const TASKS: u64 = 64;
 const ROUNDS: u64 = 20;
@@ -61,6 +67,82 @@ async fn reads_are_counted_to_the_last(setup: Setup) {
     }
 }
 
+/// How often functions were called for keys of one workspace, and how often of those in vain.
+#[derive(Default)]
+struct Calls {
+    all: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Calls {
+    async fn work(&self, fails: bool) -> Result<String, Failure> {
+        self.all.fetch_add(1, Ordering::SeqCst);
+        // So that others come meanwhile.
+        tokio::task::yield_now().await;
+        if fails {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(Failure::other("no"));
+        }
+        Ok("v".to_owned())
+    }
+
+    async fn work_for(self: Arc<Self>, keys: Vec<Key>) -> Result<Vec<(Key, String)>, Failure> {
+        let value = self.work(false).await?;
+        Ok(keys.into_iter().map(|key| (key, value.clone())).collect())
+    }
+
+    fn counted(&self) -> (u64, u64) {
+        (self.all.load(Ordering::SeqCst), self.failed.load(Ordering::SeqCst))
+    }
+}
+
+/// Each round: a key of its own, one that others ask for, one that can't be computed, and a batch.
+async fn computing(cache: Cache, number: u64, calls: Arc<Calls>) {
+    for round in 0..ROUNDS {
+        let workspace = Key::workspace(format!("ws{}", number % WORKSPACES));
+        let key = |name: String| workspace.clone().segment(name);
+        let own = ["single", "batch"].map(|kind| key(format!("{number}:{round}:{kind}")));
+        let shared = ["single", "batch"].map(|kind| key(format!("{}:{kind}", round % 5)));
+        let failing = key("none".to_owned());
+        for (key, fails) in [(&own[0], false), (&shared[0], false), (&failing, true)] {
+            let asked = cache.get_or_compute("users", key, || calls.work(fails)).await;
+            assert_eq!(asked.is_err(), fails);
+        }
+        let keys = [&own[1], &shared[0], &shared[1]].map(Key::clone);
+        let work = |keys| Arc::clone(&calls).work_for(keys);
+        let found = cache.get_or_compute_many("users", keys, work).await;
+        assert!(found.iter().all(Result::is_ok));
+    }
+}
+
+async fn computations_are_counted_to_the_last(setup: Setup) {
+    let cache = setup.cache();
+    let calls: Vec<Arc<Calls>> = (0..WORKSPACES).map(|_| Arc::default()).collect();
+    let tasks: Vec<_> = (0..TASKS)
+        .zip(calls.iter().cycle())
+        .map(|(n, calls)| tokio::spawn(computing(cache.clone(), n, Arc::clone(calls))))
+        .collect();
+    for task in tasks {
+        join(task).await;
+    }
+    let stats = cache.stats();
+    let counted = |one: &NamespaceStats| (one.computes, one.compute_failures);
+    let mut called = (0, 0);
+    for (n, calls) in calls.iter().enumerate() {
+        let (all, failed) = calls.counted();
+        called = (called.0 + all, called.1 + failed);
+        let workspace = format!("ws{n}");
+        assert_eq!(counted(&stats.workspaces[workspace.as_str()]), (all, failed), "{workspace}");
+    }
+    let users = &stats.namespaces["users"];
+    assert_eq!(counted(users), called);
+    assert_eq!(users.compute_times.count(), called.0);
+    assert_eq!(sum(&cache, |one| one.computes), called.0);
+    assert_eq!(sum(&cache, |one| one.compute_failures), called.1);
+    let own = 2 * TASKS * ROUNDS;
+    assert!(called.0 > own + called.1 && called.1 > 0, "{called:?}");
+}
+
 mod on_threads {
     use super::*;
 
@@ -77,6 +159,21 @@ mod on_threads {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn tiered() {
         reads_are_counted_to_the_last(Setup::tiered()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn computations_in_memory() {
+        computations_are_counted_to_the_last(Setup::memory()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn computations_on_redis() {
+        computations_are_counted_to_the_last(Setup::redis()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn computations_tiered() {
+        computations_are_counted_to_the_last(Setup::tiered()).await;
     }
 }
 

@@ -149,7 +149,11 @@ impl Inner {
             let task =
                 Task { coherence: Arc::clone(coherence), taken: Work::default(), done: false };
             let inner = Arc::clone(self);
-            self.background.try_spawn(async move { inner.recheck(task).await });
+            // Not among the places of computations: if those took all, everything would be given up
+            // that anybody changes.
+            if let Some(place) = self.background.place_of_upkeep() {
+                place.spawn(async move { inner.recheck(task).await });
+            }
         }
     }
 

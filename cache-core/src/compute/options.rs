@@ -113,7 +113,9 @@ impl Options {
     }
 
     /// How long the function may take before a value within its grace is used, if there is one. It
-    /// goes on in the background where [it may](crate::GetOrCompute::in_background). Default: no limit.
+    /// goes on in the background where [it may](crate::GetOrCompute::in_background); elsewhere, so in
+    /// batches and functions with `#[cached]`, it ends then: let it have more time than it usually
+    /// takes. Default: no limit.
     pub const fn soft_timeout(mut self, timeout: Duration) -> Self {
         self.soft_timeout = Some(timeout);
         self

@@ -39,6 +39,8 @@ pub(super) struct Job<V, E, F> {
 enum Round {
     /// Somebody else has computed it, or does.
     NotNeeded,
+    /// All places in the background are taken.
+    NoPlace,
     Done,
     Failed(String),
 }
@@ -72,6 +74,8 @@ where
                     // It is not there if it is not to be stored, or not yet.
                     Round::Done => self.rest(&values, &options).await.or(Some(self.period)),
                     Round::NotNeeded => self.rest(&values, &options).await,
+                    // One is free soon, or not: that says nothing of the function.
+                    Round::NoPlace => Some(SHORTEST_RETRY.min(self.period)),
                     Round::Failed(_) => None,
                 };
             }
@@ -112,7 +116,7 @@ where
     /// Computes, if it is still to be done, in the background; stops when this is dropped.
     async fn round(&self, values: &Values, options: Options) -> Round {
         let Some(place) = values.cache.inner.background.place() else {
-            return Round::Failed("there is no place in the background".to_owned());
+            return Round::NoPlace;
         };
         let (mut done, ended) = oneshot::channel();
         let compute = Arc::clone(&self.compute);
@@ -131,7 +135,7 @@ where
 
     fn note(&self, values: &Values, round: &Round, quiet: &mut Option<Deadline>) {
         let key = values.cache.inner.plain_key(&self.namespace, &self.key);
-        if !matches!(round, Round::NotNeeded) {
+        if !matches!(round, Round::NotNeeded | Round::NoPlace) {
             key.note(|counts| counts.refreshes.one());
         }
         let Round::Failed(error) = round else { return };
