@@ -134,7 +134,7 @@ impl Values {
     }
 
     /// The times of an entry that is fresh.
-    pub(crate) async fn times(&self, key: Key) -> Result<Option<EntryTimes>, Error> {
+    async fn times(&self, key: Key) -> Result<Option<EntryTimes>, Error> {
         let key = self.entry_key(key)?;
         let inner = &self.cache.inner;
         if !inner.enabled {

@@ -94,6 +94,27 @@ async fn a_panic_behind_is_given_a_rest(setup: Setup) {
     assert_eq!(text(&cache, "users", "1").await.as_deref(), Some("new"));
 }
 
+/// Who refreshes panics or goes away. Before and after that others, who tell how often the source was
+/// called, do not call it; until a second has passed.
+async fn is_given_a_rest<T>(
+    setup: &Setup,
+    source: &Source,
+    refreshing: JoinHandle<T>,
+    panics: bool,
+    others: impl AsyncFn() -> usize,
+) {
+    assert_eq!(others().await, 1, "nobody waits for it");
+    if panics {
+        source.gate.open(1);
+    } else {
+        refreshing.abort();
+    }
+    assert!(refreshing.await.is_err());
+    assert_eq!(others().await, 1, "nobody takes its place at once");
+    setup.clock.advance(seconds(1));
+    source.gate.open_for_good();
+}
+
 async fn who_panics_or_goes_away_leaves_a_rest_behind(setup: Setup) {
     let cache = setup.cache();
     for (key, panics) in [("1", true), ("2", false)] {
@@ -107,16 +128,7 @@ async fn who_panics_or_goes_away_leaves_a_rest_behind(setup: Setup) {
             }
             source.calls()
         };
-        assert_eq!(others().await, 1, "nobody waits for it");
-        if panics {
-            source.gate.open(1);
-        } else {
-            refreshing.abort();
-        }
-        assert!(refreshing.await.is_err());
-        assert_eq!(others().await, 1, "nobody takes its place at once");
-        setup.clock.advance(seconds(1));
-        source.gate.open_for_good();
+        is_given_a_rest(&setup, &source, refreshing, panics, others).await;
         assert_eq!(join(source.ask(&cache, key, false)).await, "new");
         assert_eq!(source.calls(), 2);
         settled(&cache).await;
@@ -139,16 +151,7 @@ async fn so_does_a_batch(setup: Setup) {
             }
             source.calls()
         };
-        assert_eq!(others().await, 1, "nobody waits for it");
-        if panics {
-            source.gate.open(1);
-        } else {
-            refreshing.abort();
-        }
-        assert!(refreshing.await.is_err());
-        assert_eq!(others().await, 1, "nobody takes its place at once");
-        setup.clock.advance(seconds(1));
-        source.gate.open_for_good();
+        is_given_a_rest(&setup, &source, refreshing, panics, others).await;
         assert_eq!(join(source.ask_for_both(&cache, keys, false)).await, ["new", "new"]);
         assert_eq!(source.calls(), 2);
         settled(&cache).await;

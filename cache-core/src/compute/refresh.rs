@@ -34,9 +34,10 @@ impl Values {
     /// [`get_or_compute`](Self::get_or_compute): who asks for a value that is missing waits for the
     /// one computation. It takes one of the places that
     /// [`Builder::background_tasks`](crate::Builder::background_tasks) bounds, while it computes; where
-    /// all are taken, it asks for one again a second later. If it fails, it is tried again after an eighth of the time (a second at least), and said in the
-    /// log, once in five minutes (target `cache_core`, level warn). It ends with
-    /// [`Cache::shutdown`](crate::Cache::shutdown), which waits for what is being computed.
+    /// all are taken, it asks for one again a second later. If it fails, it is tried again after an
+    /// eighth of the time (a second at least), and said in the log, once in five minutes (target
+    /// `cache_core`, level warn). It ends with [`Cache::shutdown`](crate::Cache::shutdown), which waits
+    /// for what is being computed.
     ///
     /// Each process that registers the key looks before it computes, and finds what another one has
     /// stored: so several seldom compute at once, and never with
